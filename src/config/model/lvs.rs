@@ -1,0 +1,84 @@
+//! `virtual_server` and its `real_server`s.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
+
+use super::Checker;
+
+/// One service that IPVS forwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualServer {
+    /// Which packets.
+    pub address: VirtualServerAddress,
+    /// `lb_algo` with its flags; wlc when absent.
+    pub scheduler: SchedulerSpec,
+    /// `persistence_timeout` and what goes with it.
+    pub persistence: Option<Persistence>,
+    /// `ops`: each UDP packet is scheduled on its own.
+    pub one_packet: bool,
+    /// In the order of the file; endpoints are unique.
+    pub real_servers: Vec<RealServer>,
+}
+
+/// What selects the packets of a virtual server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VirtualServerAddress {
+    /// `virtual_server IP PORT` with its `protocol`.
+    Endpoint {
+        /// `protocol`.
+        protocol: Protocol,
+        /// The VIP and port; port 0 only with persistence.
+        endpoint: Endpoint,
+    },
+    /// `virtual_server fwmark N`.
+    FwMark {
+        /// `ip_family`, else that of the first real server.
+        family: Family,
+        /// The mark.
+        mark: FwMark,
+    },
+}
+
+/// A scheduler and its flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchedulerSpec {
+    /// The name.
+    pub name: Scheduler,
+    /// `flag-1`, `sh-port` and so on.
+    pub flags: BTreeSet<SchedulerFlag>,
+}
+
+/// A client's later connections go where its first went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Persistence {
+    /// `persistence_timeout`, whole seconds from 1 to 2,678,400.
+    pub timeout: Duration,
+    /// `persistence_granularity`: length of the prefix of client addresses that are taken for one
+    /// client; 32 or 128 when absent.
+    pub granularity: u8,
+    /// `persistence_engine`.
+    pub engine: Option<String>,
+}
+
+/// One server of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealServer {
+    /// Address and port; port 0 as the virtual server's.
+    pub endpoint: Endpoint,
+    /// `weight`, 0 to 2^31-1; 1 when absent.
+    pub weight: u32,
+    /// `lvs_method`, else the virtual server's `lb_kind`.
+    pub forwarding: ForwardingMethod,
+    /// `inhibit_on_failure`: a failed server keeps its place with weight 0.
+    pub inhibit_on_failure: bool,
+    /// `uthreshold`: no new connections at this many; 0: no limit.
+    pub upper_threshold: u32,
+    /// `lthreshold`: new connections again below this many; 0: three quarters of the upper one.
+    pub lower_threshold: u32,
+    /// `alpha`: down until a check has passed.
+    pub alpha: bool,
+    /// In the order of the file. None at all: the server is always up.
+    pub checkers: Vec<Checker>,
+}

@@ -1,0 +1,222 @@
+//! `vrrp_instance` and what it tracks.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::net::{Cidr, Family, InterfaceName};
+use crate::units::{AdvertInterval, Priority, Version, Vrid};
+
+/// One virtual router on one link: `vrrp_instance NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name, unique.
+    pub name: String,
+    /// `version`.
+    pub version: Version,
+    /// Family of its adverts.
+    pub family: Family,
+    /// `state`. Except for a router with priority 255 it changes nothing but what lowering has
+    /// already applied (`nopreempt` cleared).
+    pub state: InitialState,
+    /// `interface`: where adverts go, and VIPs without a `dev` of their own.
+    pub interface: InterfaceName,
+    /// `virtual_router_id`.
+    pub vrid: Vrid,
+    /// `priority`, before weights.
+    pub priority: Priority,
+    /// `advert_int`.
+    pub advert_int: AdvertInterval,
+    /// `down_timer_adverts`, 1 to 100: missed adverts after which a master is taken for dead.
+    pub down_timer_adverts: u8,
+    /// `nopreempt` and `preempt_delay`.
+    pub preempt: Preempt,
+    /// Whom adverts go to.
+    pub transport: Transport,
+    /// `unicast_src_ip` or `mcast_src_ip`; the interface's first address when absent.
+    pub src_ip: Option<IpAddr>,
+    /// `authentication`.
+    pub auth: Option<Auth>,
+    /// `virtual_ipaddress`, in order: these stand in adverts.
+    pub vips: Vec<VirtualAddress>,
+    /// `virtual_ipaddress_excluded`: set and removed alike, not in adverts.
+    pub vips_excluded: Vec<VirtualAddress>,
+    /// How the new place of the VIPs is announced.
+    pub garp: Garp,
+    /// `lower_prio_no_advert`: a master that hears a lower priority says nothing.
+    pub lower_prio_no_advert: bool,
+    /// `higher_prio_send_advert`: a master that yields sends one last advert.
+    pub higher_prio_send_advert: bool,
+    /// `track_script`, every name defined.
+    pub track_scripts: Vec<TrackedScript>,
+    /// `track_interface`.
+    pub track_interfaces: Vec<TrackedInterface>,
+    /// `dont_track_primary`: `interface` going down is not a fault.
+    pub dont_track_primary: bool,
+    /// `lvs_sync_daemon_interface`: connections are sent out there as master and taken in as backup.
+    pub lvs_sync_daemon_interface: Option<InterfaceName>,
+}
+
+impl Instance {
+    /// VIPs and excluded VIPs, in order.
+    pub fn all_vips(&self) -> impl Iterator<Item = &VirtualAddress> {
+        self.vips.iter().chain(&self.vips_excluded)
+    }
+}
+
+/// `state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitialState {
+    /// Starts as master at once if its priority is 255.
+    Master,
+    /// The default.
+    Backup,
+}
+
+/// What a backup does about a master with a lower priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preempt {
+    /// Take over, after `preempt_delay` (0 to 1000 s, 0 when absent) has passed since the lower
+    /// priority was first heard.
+    After(Duration),
+    /// `nopreempt`: let it be.
+    Never,
+}
+
+/// Whom adverts are sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// The group of every VRRP router: 224.0.0.18 unless `vrrp_mcast_group4` says otherwise.
+    Multicast(Ipv4Addr),
+    /// `unicast_peer`, in order.
+    Unicast(Vec<IpAddr>),
+}
+
+/// `authentication`, VRRP v2 only (RFC 2338 section 5.3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// `auth_type PASS`: eight bytes, shorter passwords padded with zeros.
+    Pass([u8; 8]),
+}
+
+/// One line of `virtual_ipaddress`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualAddress {
+    /// The address; /32 or /128 when no prefix was given.
+    pub cidr: Cidr,
+    /// `dev`; the instance's interface when absent.
+    pub dev: Option<InterfaceName>,
+    /// `brd`.
+    pub broadcast: Option<Broadcast>,
+    /// `scope`, as the kernel numbers it (rtnetlink(7): 0 global, 200 site, 253 link, 254 host).
+    pub scope: u8,
+    /// `label`, at most 15 bytes, IPv4 only.
+    pub label: Option<String>,
+    /// `no_track`: its `dev` going down is not a fault of the instance.
+    pub no_track: bool,
+}
+
+/// `brd` of a VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broadcast {
+    /// `brd +`: host bits all ones.
+    AllOnes,
+    /// `brd -`: host bits all zeros.
+    AllZeros,
+    /// `brd ADDRESS`.
+    Address(Ipv4Addr),
+}
+
+/// When gratuitous ARP (IPv6: unsolicited neighbour advertisements) goes out for each VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Garp {
+    /// `garp_master_repeat`: how many at once on becoming master, at least 1; 5 when absent.
+    pub master_repeat: u32,
+    /// `garp_master_delay`: how long after that the same number goes out again; zero: not again;
+    /// 5 s when absent.
+    pub master_delay: Duration,
+    /// `garp_master_refresh`: how often while master; zero, the default: never.
+    pub master_refresh: Duration,
+    /// `garp_master_refresh_repeat`: how many each time; 1 when absent.
+    pub master_refresh_repeat: u32,
+    /// `garp_lower_prio_repeat`: how many on hearing a lower priority as master.
+    pub lower_prio_repeat: u32,
+    /// `garp_lower_prio_delay`: how long after that the same number goes out again.
+    pub lower_prio_delay: Duration,
+}
+
+impl Default for Garp {
+    fn default() -> Garp {
+        Garp {
+            master_repeat: 5,
+            master_delay: Duration::from_secs(5),
+            master_refresh: Duration::ZERO,
+            master_refresh_repeat: 1,
+            lower_prio_repeat: 5,
+            lower_prio_delay: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What a tracked thing's failure does to the priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Weight 0: failure is a fault, the instance leaves the election.
+    Fault,
+    /// Negative: added while it fails. Positive: added while it is well. `reverse` turns the two round
+    /// (it was applied to the sign by lowering: a reversed +n is added while it fails, a reversed
+    /// -n while it is well).
+    Priority {
+        /// Added to the priority, -253 to 253, not 0.
+        delta: i16,
+        /// Whether `delta` counts while the tracked thing is up, else while it is down.
+        when_up: bool,
+    },
+}
+
+/// One name in `track_script`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackedScript {
+    /// Key in [`super::Config::scripts`].
+    pub script: String,
+    /// Its own `weight`, else the script's.
+    pub weight: Weight,
+}
+
+/// One name in `track_interface`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackedInterface {
+    /// The interface.
+    pub interface: InterfaceName,
+    /// `weight`; a fault when absent.
+    pub weight: Weight,
+}
+
+/// `vrrp_script NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Its name, unique.
+    pub name: String,
+    /// The program and its arguments, at least one word. It is looked up in PATH, not given to a shell.
+    pub argv: Vec<String>,
+    /// `interval` between two starts, at least 1 ms; 1 s when absent.
+    pub interval: Duration,
+    /// `timeout`; the interval when absent.
+    pub timeout: Duration,
+    /// `rise`: successes in a row that make it pass, at least 1.
+    pub rise: u32,
+    /// `fall`: failures in a row that make it fail, at least 1.
+    pub fall: u32,
+    /// `user`; `script_user` when absent.
+    pub user: Option<ScriptUser>,
+    /// `init_fail`: counts as failing until it passed once.
+    pub init_fail: bool,
+}
+
+/// `user NAME [GROUP]`, numbers allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptUser {
+    /// Name or number of the user.
+    pub user: String,
+    /// Name or number of the group; the user's own when absent.
+    pub group: Option<String>,
+}

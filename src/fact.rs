@@ -1,0 +1,45 @@
+//! Facts: what the trackers know, as one small number for each name.
+//!
+//! Scripts, files, processes and BFD sessions each yield facts; instances and checks read them, so that
+//! no tracker and no reader need to know each other.
+
+use std::fmt;
+
+/// What kind of tracker says it; part of the name, so that a script and a file may share a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FactKind {
+    /// A network interface: up or down.
+    Interface,
+    /// A `vrrp_script`: passing or failing.
+    Script,
+}
+
+/// The name of a fact.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FactName {
+    /// Which kind of tracker.
+    pub kind: FactKind,
+    /// Its name in the configuration (of an interface: the kernel's).
+    pub name: String,
+}
+
+/// What is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FactValue {
+    /// Nothing yet: the tracker has not answered once.
+    Unknown,
+    /// All is well.
+    Up,
+    /// It failed.
+    Down,
+}
+
+impl fmt::Display for FactName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            FactKind::Interface => "interface",
+            FactKind::Script => "script",
+        };
+        write!(f, "{kind} {}", self.name)
+    }
+}
