@@ -23,3 +23,5 @@ pub mod units;
 
 pub mod config;
 pub mod ipvs;
+
+pub mod engine;

@@ -1,0 +1,20 @@
+//! What the failover thread and the balancer thread tell each other. Values only: how they travel is the
+//! runtime's affair.
+
+use std::collections::BTreeMap;
+
+/// The part a VRRP instance plays (RFC 5798 section 6.4, and keepalived's FAULT).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Not decided yet.
+    Init,
+    /// Listens.
+    Backup,
+    /// Holds the VIPs.
+    Master,
+    /// Cannot take part: what it needs is down.
+    Fault,
+}
+
+/// The role of every instance, by its name.
+pub type Roles = BTreeMap<String, Role>;
