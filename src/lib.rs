@@ -24,4 +24,6 @@ pub mod units;
 pub mod config;
 pub mod ipvs;
 
+pub mod vrrp;
+
 pub mod engine;

@@ -1,0 +1,9 @@
+//! The election: one pure state machine for each virtual router (RFC 3768, RFC 9568, and keepalived
+//! where it differs). No socket, no clock, no address is touched here: events and the time come in,
+//! [`Action`]s go out, and [`Machine::next_deadline`] says when to come back.
+
+mod machine;
+mod timers;
+
+pub use machine::{Action, Heard, Input, Machine, Note, Reason, Standing, Start, State};
+pub use timers::{Timer, master_down_interval, skew_time};
