@@ -1,0 +1,110 @@
+//! The lab: a guest kernel with IPVS, networks of namespaces in it, daemons to compare.
+//!
+//! [`host`] boots the guest and reports; [`guest`] is the inside: init, then one process for each
+//! case. A case gets a [`Lab`], builds a [`net::Net`] of [`net::Host`]s, starts [`daemon::Daemon`]s
+//! on them and looks: at addresses and tables through commands, at the wire through
+//! [`wire::Capture`], at the service through [`traffic`]. Nothing is left behind: after each case
+//! the guest kills every process and deletes every namespace.
+//!
+//! The guest has one CPU and slow system calls: wait for levels with generous limits, compare
+//! within one run, never assert an absolute time that is shorter than a protocol timer.
+
+#![allow(dead_code, reason = "an interface for all cases and the demonstration")]
+
+pub(crate) mod check;
+pub(crate) mod daemon;
+pub(crate) mod guest;
+pub(crate) mod host;
+pub(crate) mod net;
+pub(crate) mod process;
+pub(crate) mod report;
+pub(crate) mod sys;
+pub(crate) mod traffic;
+pub(crate) mod wire;
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use check::Outcome;
+use daemon::Kind;
+
+/// One case: one name, one sentence saying what it proves.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    /// `group.name`, unique.
+    pub(crate) name: &'static str,
+    /// The sentence that its success proves.
+    pub(crate) proves: &'static str,
+    /// Killed and failed after this long in the guest.
+    pub(crate) limit: Duration,
+    /// The case itself; runs in a process of its own.
+    pub(crate) run: fn(&Lab) -> Outcome,
+}
+
+/// What a running case has: a private directory, the daemon under test, a place for notes.
+pub(crate) struct Lab {
+    name: String,
+    dir: PathBuf,
+    subject: Kind,
+    started: Instant,
+    notes: RefCell<Vec<String>>,
+}
+
+impl Lab {
+    /// For the guest: the lab of the case `name`, with an empty directory on the guest's tmpfs.
+    pub(crate) fn new(name: &str, subject: Kind) -> Outcome<Self> {
+        let dir = case_dir(name);
+        fs::create_dir_all(dir.join("log"))?;
+        let (started, notes) = (Instant::now(), RefCell::default());
+        Ok(Self {
+            name: name.to_owned(),
+            dir,
+            subject,
+            started,
+            notes,
+        })
+    }
+
+    /// Name of the case.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Private directory of this case, on a tmpfs; whatever lies in its `log/` is shown when the
+    /// case fails.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The daemon under test: vipd, or keepalived with `--daemon keepalived`, which proves the case.
+    pub(crate) fn subject(&self) -> Kind {
+        self.subject
+    }
+
+    /// A line in the log of the case (for the demonstration: on the screen).
+    #[allow(
+        dead_code,
+        reason = "part of the lab's interface; not every build uses it"
+    )]
+    pub(crate) fn say(&self, line: impl Display) {
+        println!("{:9.3} {line}", self.started.elapsed().as_secs_f64());
+    }
+
+    /// A measured value: stands under the case in the report, whether it passed or not.
+    pub(crate) fn note(&self, line: impl Display) {
+        println!("{:9.3} note: {line}", self.started.elapsed().as_secs_f64());
+        self.notes.borrow_mut().push(line.to_string());
+    }
+
+    fn take_notes(&self) -> Vec<String> {
+        self.notes.take()
+    }
+}
+
+/// Where the private directory of the case `name` is in the guest.
+pub(crate) fn case_dir(name: &str) -> PathBuf {
+    Path::new("/run/lab").join(name)
+}

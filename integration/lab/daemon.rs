@@ -1,0 +1,155 @@
+//! The two daemons under comparison, run the same way: [`Daemon::start`] with a [`Kind`].
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use super::check::{Outcome, wait_until};
+use super::guest::vipd_path;
+use super::net::Host;
+use super::process::Process;
+
+/// Which daemon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Debian's keepalived: the reference.
+    Keepalived,
+    /// The vipd that was built with this test.
+    Vipd,
+}
+
+impl Kind {
+    /// Its name, as in `--daemon`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Keepalived => "keepalived",
+            Self::Vipd => "vipd",
+        }
+    }
+}
+
+/// A daemon on a host with one configuration file, killed when dropped.
+pub(crate) struct Daemon {
+    kind: Kind,
+    host: Host,
+    file: PathBuf,
+    process: Process,
+}
+
+/// Long enough for a guest that is busy with everything else.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+impl Daemon {
+    /// Starts `kind` on `host` with `conf` as its whole configuration.
+    pub(crate) fn start(kind: Kind, host: &Host, conf: &str) -> Outcome<Self> {
+        let dir = host.dir().join(format!("{}.{}", host.name(), kind.name()));
+        fs::create_dir_all(&dir)?;
+        let file = dir.join("daemon.conf");
+        fs::write(&file, conf)?;
+        let process = Self::launch(kind, host, &file)?;
+        Ok(Self {
+            kind,
+            host: host.clone(),
+            file,
+            process,
+        })
+    }
+
+    /// The command line of `kind` for the configuration `file`; what it keeps lies beside it.
+    pub(crate) fn command_line(kind: Kind, file: &std::path::Path) -> Vec<String> {
+        let dir = file.parent().unwrap_or(file);
+        let beside = |name: &str| dir.join(name).display().to_string();
+        let mut words = match kind {
+            Kind::Keepalived => vec!["keepalived".to_owned(), "-G".to_owned()],
+            Kind::Vipd => vec![vipd_path(), "--run-dir".to_owned(), beside("run")],
+        };
+        words.extend(["-n", "-l", "-D", "-f"].map(str::to_owned));
+        words.push(file.display().to_string());
+        for (flag, name) in [
+            ("-p", "main.pid"),
+            ("-r", "vrrp.pid"),
+            ("-c", "checkers.pid"),
+        ] {
+            words.extend([flag.to_owned(), beside(name)]);
+        }
+        words
+    }
+
+    fn launch(kind: Kind, host: &Host, file: &std::path::Path) -> Outcome<Process> {
+        let words = Self::command_line(kind, file);
+        let argv: Vec<&str> = words.iter().map(String::as_str).collect();
+        host.spawn(kind.name(), &argv)
+    }
+
+    /// Which daemon it is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// All it has logged, over restarts too.
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// How often `phrase` stands in the log.
+    pub(crate) fn logged(&self, phrase: &str) -> usize {
+        self.log().matches(phrase).count()
+    }
+
+    /// Waits until `phrase` stands in the log at least `times` times.
+    pub(crate) fn wait_log(&self, phrase: &str, times: usize, limit: Duration) -> Outcome {
+        let what = format!(
+            "{} on {} logs {phrase:?} ({times} times)",
+            self.kind.name(),
+            self.host.name()
+        );
+        wait_until(what, limit, || Ok(self.logged(phrase) >= times)).map(drop)
+    }
+
+    /// Its exit status if it has ended.
+    pub(crate) fn ended(&mut self) -> Outcome<Option<ExitStatus>> {
+        self.process.ended()
+    }
+
+    /// Writes `conf` in place of the configuration, and HUP.
+    pub(crate) fn reload(&self, conf: &str) -> Outcome {
+        fs::write(&self.file, conf)?;
+        self.process.signal(libc::SIGHUP)
+    }
+
+    /// TERM, and its end.
+    pub(crate) fn stop(&mut self) -> Outcome<ExitStatus> {
+        self.process.signal(libc::SIGTERM)?;
+        self.process.wait(STOP_LIMIT)
+    }
+
+    /// TERM; its end is not waited for.
+    pub(crate) fn ask_to_stop(&self) -> Outcome {
+        self.process.signal(libc::SIGTERM)
+    }
+
+    /// KILL to all of its processes at once: none of them can clean up.
+    pub(crate) fn kill(&mut self) -> Outcome {
+        self.process.kill()
+    }
+
+    /// All of its processes stand still, as under `docker pause`.
+    pub(crate) fn freeze(&self) -> Outcome {
+        self.process.signal_tree(libc::SIGSTOP)
+    }
+
+    /// Undoes [`Daemon::freeze`].
+    pub(crate) fn thaw(&self) -> Outcome {
+        self.process.signal_tree(libc::SIGCONT)
+    }
+
+    /// Starts it again with the same file, after its end.
+    pub(crate) fn start_again(&mut self) -> Outcome {
+        if self.process.ended()?.is_none() {
+            return Err("start_again: the daemon still runs".into());
+        }
+        self.process = Self::launch(self.kind, &self.host, &self.file)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,478 @@
+//! On this machine: boots guests, follows what they report, kills them when they hang.
+//!
+//! The exit status of a guest says nothing; the verdict of each case comes from a file. A guest
+//! that dies or hangs costs the case it was in; the next cases run in a new one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use super::check::{Doing, Failure, Outcome};
+use super::daemon::Kind;
+use super::guest::DIR_WORD;
+use super::process::read_lossy;
+use super::report::{self, Event, Job, Record, Totals, Verdict};
+use super::{Case, sys};
+use crate::{cases, demo};
+
+/// A guest boots in about 3 s; on a loaded machine in more.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// Beyond its own limit, a case has this long to be cleaned up after.
+const CLEAN_LIMIT: Duration = Duration::from_secs(60);
+const CONSOLE_LINES_MAX: usize = 60;
+
+/// How guests are run.
+#[derive(Clone)]
+pub(crate) struct Options {
+    /// Memory of each guest.
+    pub(crate) memory_mb: u32,
+    /// Whether what a case says goes to the screen at once.
+    pub(crate) stream: bool,
+    /// The daemon under test.
+    pub(crate) subject: Kind,
+    /// So many guests side by side, each on its own CPU.
+    pub(crate) guests: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            memory_mb: 1024,
+            stream: false,
+            subject: Kind::Vipd,
+            guests: 1,
+        }
+    }
+}
+
+/// The case of this name.
+pub(crate) fn find_case(name: &str) -> Outcome<&'static Case> {
+    let mut all = cases::ALL.iter().copied().flatten().chain([&demo::CASE]);
+    all.find(|case| case.name == name)
+        .ok_or_else(|| format!("no case is named {name}").into())
+}
+
+enum Request {
+    List,
+    Run(Options, Vec<&'static Case>),
+}
+
+/// The command line of the tests.
+pub(crate) fn main(args: &[String]) -> ExitCode {
+    match parse(args) {
+        Ok(Request::List) => {
+            for case in cases::ALL.iter().copied().flatten() {
+                println!("{:34} {}", case.name, case.proves);
+            }
+            ExitCode::SUCCESS
+        }
+        Ok(Request::Run(options, chosen)) => run(&chosen, &options),
+        Err(e) => {
+            eprintln!("integration: {e}");
+            eprintln!("usage: [--list] [--daemon vipd|keepalived] [--guests N] [NAME...]");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn parse(args: &[String]) -> Outcome<Request> {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let mut options = Options {
+        guests: cpus.min(2),
+        ..Options::default()
+    };
+    let mut names = Vec::new();
+    let mut words = args.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--list" => return Ok(Request::List),
+            "--daemon" => {
+                options.subject = match words.next().map(String::as_str) {
+                    Some("vipd") => Kind::Vipd,
+                    Some("keepalived") => Kind::Keepalived,
+                    _ => return Err("--daemon wants vipd or keepalived".into()),
+                }
+            }
+            "--guests" => {
+                let n = words
+                    .next()
+                    .and_then(|n| n.parse().ok())
+                    .filter(|n| (1..=8).contains(n));
+                options.guests = n.ok_or("--guests wants a number from 1 to 8")?;
+            }
+            flag if flag.starts_with('-') => return Err(format!("unknown option {flag}").into()),
+            name => names.push(name),
+        }
+    }
+    let all = cases::ALL.iter().copied().flatten();
+    let wanted = |case: &&Case| names.is_empty() || names.iter().any(|n| case.name.contains(n));
+    let chosen: Vec<&Case> = all.filter(wanted).collect();
+    if chosen.is_empty() {
+        return Err(format!("no case has {} in its name; see --list", names.join(" or ")).into());
+    }
+    Ok(Request::Run(options, chosen))
+}
+
+/// One case with the screen for itself: the demonstration.
+pub(crate) fn run_alone(case: &'static Case, options: Options) -> ExitCode {
+    run(
+        &[case],
+        &Options {
+            stream: true,
+            guests: 1,
+            ..options
+        },
+    )
+}
+
+fn run(chosen: &[&'static Case], options: &Options) -> ExitCode {
+    let target = target_dir();
+    let records = match prepare(&target) {
+        Ok(()) => run_in_guests(chosen, options, &target),
+        Err(e) => chosen.iter().map(|case| skipped(case, &e)).collect(),
+    };
+    let totals = Totals::of(&records);
+    if !options.stream {
+        let json = target.join("results.json");
+        if let Err(e) = report::write_json(&json, options.subject.name(), &records) {
+            eprintln!("integration: {e}");
+        }
+        println!("{}", totals.line());
+    }
+    if totals.passed == chosen.len() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn skipped(case: &Case, why: &Failure) -> Record {
+    let verdict = Verdict::Skipped(why.to_string());
+    let record = Record {
+        name: case.name.into(),
+        verdict,
+        notes: Vec::new(),
+        seconds: 0.0,
+    };
+    println!("{}", report::describe(case, &record, ""));
+    record
+}
+
+/// `target/integration`, whatever the profile.
+fn target_dir() -> PathBuf {
+    let binary = Path::new(env!("CARGO_BIN_EXE_vipd"));
+    binary
+        .ancestors()
+        .nth(2)
+        .unwrap_or(Path::new("."))
+        .join("integration")
+}
+
+/// What a guest needs of this machine, or what to do about it.
+fn prepare(target: &Path) -> Outcome {
+    let tools = [
+        ("linux.uml", "user-mode-linux"),
+        ("modprobe", "kmod"),
+        ("ip", "iproute2"),
+        ("ipvsadm", "ipvsadm"),
+        ("keepalived", "keepalived"),
+        ("ping", "iputils-ping"),
+        ("setpriv", "util-linux"),
+    ];
+    let absent: Vec<&str> = tools
+        .iter()
+        .filter(|(tool, _)| which(tool).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    if !absent.is_empty() {
+        let list = absent.join(" ");
+        return Err(format!("not installed: {list}; run scripts/lib/install {list}").into());
+    }
+    // The guest mounts its modules there, and cannot make a directory on a read-only root.
+    fs::create_dir_all("/lib/modules")
+        .doing("make /lib/modules (as root: mkdir -p /lib/modules)")?;
+    fs::create_dir_all(target).doing(target.display())?;
+    let awkward = |c: char| c.is_whitespace() || c == ',' || c == '"';
+    if target.display().to_string().contains(awkward) {
+        let target = target.display();
+        return Err(format!("the kernel's command line cannot hold the path {target}").into());
+    }
+    remove_leftovers(target)
+}
+
+fn which(tool: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let dirs = path
+        .split(':')
+        .chain(["/usr/sbin", "/sbin", "/usr/bin"])
+        .map(Path::new);
+    dirs.map(|dir| dir.join(tool)).find(|file| file.is_file())
+}
+
+/// Removes the directories of runs whose process is gone.
+fn remove_leftovers(target: &Path) -> Outcome {
+    for entry in fs::read_dir(target)?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name
+            .strip_prefix("guest-")
+            .and_then(|rest| rest.split('-').next());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            fs::remove_dir_all(entry.path()).doing(entry.path().display())?;
+        }
+    }
+    Ok(())
+}
+
+fn run_in_guests(chosen: &[&'static Case], options: &Options, target: &Path) -> Vec<Record> {
+    let guests = options.guests.min(chosen.len()).max(1);
+    let records = Mutex::new(BTreeMap::new());
+    let lanes = lanes(chosen, guests);
+    thread::scope(|scope| {
+        for (lane, cases) in lanes.iter().enumerate() {
+            let records = &records;
+            scope.spawn(move || run_lane(lane, cases, options, target, records));
+        }
+    });
+    records
+        .into_inner()
+        .map(|map| map.into_values().collect())
+        .unwrap_or_default()
+}
+
+/// Deals the cases out by their limits, the longest first to the lane with the least; the order
+/// inside a lane is that of the list.
+fn lanes(chosen: &[&'static Case], guests: usize) -> Vec<Vec<(usize, &'static Case)>> {
+    let mut lanes = vec![(Duration::ZERO, Vec::new()); guests];
+    let mut numbered: Vec<(usize, &Case)> = chosen.iter().copied().enumerate().collect();
+    numbered.sort_by_key(|(_, case)| std::cmp::Reverse(case.limit));
+    for item in numbered {
+        if let Some(lane) = lanes.iter_mut().min_by_key(|(sum, _)| *sum) {
+            lane.0 += item.1.limit;
+            lane.1.push(item);
+        }
+    }
+    lanes
+        .iter_mut()
+        .for_each(|(_, cases)| cases.sort_by_key(|(at, _)| *at));
+    lanes.into_iter().map(|(_, cases)| cases).collect()
+}
+
+type Records = Mutex<BTreeMap<usize, Record>>;
+
+fn run_lane(
+    lane: usize,
+    cases: &[(usize, &'static Case)],
+    options: &Options,
+    target: &Path,
+    records: &Records,
+) {
+    let mut rest = cases;
+    while let Some((at, first)) = rest.first() {
+        let mut done = 0;
+        let ended = Guest::boot(lane, rest, options, target).and_then(|mut guest| {
+            guest.follow(rest, options, |record, log| {
+                let Some((at, case)) = rest.get(done) else {
+                    return;
+                };
+                done += 1;
+                if !options.stream || record.verdict != Verdict::Passed {
+                    println!("{}", report::describe(case, &record, &log));
+                }
+                if let Ok(mut records) = records.lock() {
+                    records.insert(*at, record);
+                }
+            })
+        });
+        if done == 0 || ended.is_err() {
+            // The case it was in is lost; with no case begun, the first one is.
+            let (at, case) = rest.get(done).copied().unwrap_or((*at, *first));
+            let why = ended
+                .err()
+                .map_or("the guest ended".to_owned(), |e| e.to_string());
+            let verdict = Verdict::Failed(why);
+            let record = Record {
+                name: case.name.into(),
+                verdict,
+                notes: vec![],
+                seconds: 0.0,
+            };
+            println!("{}", report::describe(case, &record, ""));
+            if let Ok(mut records) = records.lock() {
+                records.insert(at, record);
+            }
+            done += 1;
+        }
+        rest = rest.get(done..).unwrap_or_default();
+    }
+}
+
+/// A running guest; killed when dropped.
+struct Guest {
+    number: usize,
+    process: Child,
+    dir: PathBuf,
+    boots: Instant,
+}
+
+static BOOTS: AtomicUsize = AtomicUsize::new(0);
+
+impl Guest {
+    fn boot(
+        lane: usize,
+        cases: &[(usize, &'static Case)],
+        options: &Options,
+        target: &Path,
+    ) -> Outcome<Self> {
+        let number = BOOTS.fetch_add(1, Ordering::SeqCst);
+        let dir = target.join(format!("guest-{}-{number}", std::process::id()));
+        fs::create_dir_all(dir.join("bin")).doing(dir.display())?;
+        let own = std::env::current_exe()?;
+        for (from, to) in [
+            (own.as_path(), "integration"),
+            (env!("CARGO_BIN_EXE_vipd").as_ref(), "vipd"),
+        ] {
+            fs::copy(from, dir.join("bin").join(to)).doing(from.display())?;
+        }
+        let names = cases.iter().map(|(_, case)| case.name.to_owned()).collect();
+        let job = Job {
+            cases: names,
+            subject: options.subject.name().to_owned(),
+        };
+        fs::write(dir.join("job.json"), serde_json::to_vec(&job)?)?;
+        let console = File::create(dir.join("console.log"))?;
+        let kernel = which("linux.uml").ok_or("linux.uml is gone")?;
+        let mut command = Command::new(kernel);
+        command.args([
+            "rootfstype=hostfs",
+            "rootflags=/",
+            "ro",
+            "quiet",
+            "con0=fd:0,fd:1",
+            "con=null",
+        ]);
+        command.arg(format!("mem={}M", options.memory_mb));
+        command.arg(format!("init={}", dir.join("bin/integration").display()));
+        command.arg(format!("{DIR_WORD}={}", dir.display()));
+        command.env("TMPDIR", memory_dir(options.memory_mb, &dir));
+        command
+            .stdin(Stdio::null())
+            .stdout(console.try_clone()?)
+            .stderr(console);
+        sys::isolate(&mut command, lane);
+        let process = command.spawn().doing("start linux.uml")?;
+        sys::die_with(number, i32::try_from(process.id()).unwrap_or_default());
+        Ok(Self {
+            number,
+            process,
+            dir,
+            boots: Instant::now(),
+        })
+    }
+
+    /// Reports each case as it ends, until the guest does.
+    fn follow(
+        &mut self,
+        cases: &[(usize, &'static Case)],
+        options: &Options,
+        mut ended: impl FnMut(Record, String),
+    ) -> Outcome {
+        let (mut read, mut shown, mut done) = (0, 0, 0);
+        let mut running: Option<String> = None;
+        let mut deadline = self.boots + BOOT_LIMIT;
+        loop {
+            let gone = self.process.try_wait()?.is_some();
+            let text = read_lossy(&self.dir.join("results.jsonl"));
+            while let Some((line, _)) = text.get(read..).and_then(|t| t.split_once('\n')) {
+                read += line.len() + 1;
+                deadline = Instant::now() + CLEAN_LIMIT;
+                match serde_json::from_str(line)? {
+                    Event::Ready => {}
+                    Event::Started(name) => {
+                        deadline += find_case(&name)?.limit;
+                        running = Some(name);
+                    }
+                    Event::Ended(record) => {
+                        let log = read_lossy(&self.dir.join(format!("{}.log", record.name)));
+                        running = None;
+                        done += 1;
+                        ended(record, log);
+                    }
+                }
+            }
+            if let (true, Some(name)) = (options.stream, &running) {
+                shown = show_more(&self.dir.join(format!("{name}.log")), shown);
+            }
+            if done == cases.len() {
+                return Ok(());
+            }
+            if gone {
+                return Err(self.lost("the guest ended before its cases", running.as_deref()));
+            }
+            if Instant::now() > deadline {
+                return Err(self.lost("the guest hung and was killed", running.as_deref()));
+            }
+            sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// A failure with the end of the console and of the running case's output.
+    fn lost(&self, what: &str, running: Option<&str>) -> Failure {
+        let mut text = what.to_owned();
+        let case = running.map(|name| format!("{name}.log"));
+        for file in ["console.log".to_owned()].into_iter().chain(case) {
+            let log = read_lossy(&self.dir.join(&file));
+            let lines: Vec<&str> = log.lines().collect();
+            let from = lines.len().saturating_sub(CONSOLE_LINES_MAX);
+            text.push_str(&format!("\n--- {file}\n"));
+            text.push_str(&lines.get(from..).unwrap_or_default().join("\n"));
+        }
+        Failure::Failed(text)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // A guest is several processes; the first one leads their group.
+        if let Ok(pid) = i32::try_from(self.process.id()) {
+            let started = Instant::now();
+            // Having done its work it halts by itself, and removes what it keeps in its home.
+            while started.elapsed() < Duration::from_secs(3)
+                && matches!(self.process.try_wait(), Ok(None))
+            {
+                sleep(Duration::from_millis(20));
+            }
+            let _ = sys::kill(-pid, libc::SIGKILL);
+        }
+        let _ = self.process.wait();
+        sys::die_with(self.number, 0);
+        let _ = fs::remove_dir_all(self.dir.join("bin"));
+    }
+}
+
+/// Prints what was added to `file` since the first `shown` bytes, whole lines only.
+fn show_more(file: &Path, shown: usize) -> usize {
+    let text = read_lossy(file);
+    let new = text.get(shown..).unwrap_or_default();
+    let whole = new.rfind('\n').map_or(0, |at| at + 1);
+    print!("{}", new.get(..whole).unwrap_or_default());
+    shown + whole
+}
+
+/// Where the guest's memory file fits and may be executed; containers often have a tiny /dev/shm.
+fn memory_dir(memory_mb: u32, dir: &Path) -> PathBuf {
+    let wanted = u64::from(memory_mb) << 20;
+    let fits =
+        |path: &&Path| sys::free_executable_space(path).is_ok_and(|free| free >= Some(wanted));
+    let places = ["/dev/shm", "/tmp", "/var/tmp"].map(Path::new);
+    places
+        .iter()
+        .copied()
+        .find(|place| fits(place))
+        .unwrap_or(dir)
+        .to_owned()
+}

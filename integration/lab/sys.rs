@@ -1,0 +1,276 @@
+//! The system calls that std and socket2 lack, each behind a safe function; nothing else here.
+
+#![allow(unsafe_code, reason = "the one place of the lab that calls libc")]
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+fn check(ret: libc::c_int) -> io::Result<libc::c_int> {
+    if ret < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(ret)
+    }
+}
+
+fn c(text: impl AsRef<[u8]>) -> io::Result<CString> {
+    CString::new(text.as_ref()).map_err(|_| io::Error::other("a NUL byte in a path"))
+}
+
+/// How [`mount`] mounts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MountKind<'a> {
+    /// A file system of this type with these options.
+    Fs(&'a str, &'a str),
+    /// The same tree at a second place.
+    Bind,
+}
+
+/// mount(2).
+pub(crate) fn mount(source: &str, target: &Path, kind: MountKind<'_>) -> io::Result<()> {
+    let (fstype, data, flags) = match kind {
+        MountKind::Fs(fstype, data) => (fstype, data, 0),
+        MountKind::Bind => ("none", "", libc::MS_BIND),
+    };
+    let (source, path, fstype, data) = (
+        c(source)?,
+        c(target.as_os_str().as_bytes())?,
+        c(fstype)?,
+        c(data)?,
+    );
+    // SAFETY: all four pointers are NUL-terminated strings that live until the call returns.
+    let ret = unsafe {
+        libc::mount(
+            source.as_ptr(),
+            path.as_ptr(),
+            fstype.as_ptr(),
+            flags,
+            data.as_ptr().cast(),
+        )
+    };
+    check(ret)
+        .map(drop)
+        .map_err(|e| io::Error::other(format!("mount {}: {e}", target.display())))
+}
+
+/// umount2(2) with MNT_DETACH.
+pub(crate) fn unmount(target: &Path) -> io::Result<()> {
+    let target = c(target.as_os_str().as_bytes())?;
+    // SAFETY: the pointer is a NUL-terminated string that lives until the call returns.
+    check(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }).map(drop)
+}
+
+/// Gives the calling thread a new network namespace and returns it.
+pub(crate) fn new_net_namespace() -> io::Result<File> {
+    // SAFETY: no memory is involved; only this thread's namespace changes.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
+    File::open("/proc/thread-self/ns/net")
+}
+
+/// Moves the calling thread into the network namespace `ns`.
+pub(crate) fn enter_net_namespace(ns: impl AsFd) -> io::Result<()> {
+    // SAFETY: the descriptor is open for as long as it is borrowed.
+    check(unsafe { libc::setns(ns.as_fd().as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
+}
+
+/// kill(2) of one process, or of the group `-pid`.
+pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Waits for any child; its pid. For init, which inherits every orphan.
+pub(crate) fn reap_one() -> io::Result<(i32, i32)> {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for the result.
+    let pid = check(unsafe { libc::waitpid(-1, &raw mut status, 0) })?;
+    Ok((pid, status))
+}
+
+/// Ends the guest at once.
+pub(crate) fn power_off() -> io::Error {
+    // SAFETY: no memory is involved; does not return in a guest's init.
+    unsafe {
+        libc::sync();
+        libc::reboot(libc::RB_POWER_OFF);
+    }
+    io::Error::last_os_error()
+}
+
+/// Makes `command` lead a session of its own, stay on one CPU (another for each `lane`, the last
+/// first), and die with the calling thread.
+pub(crate) fn isolate(command: &mut Command, lane: usize) {
+    let cpus = allowed_cpus();
+    let cpu = cpus.iter().rev().cycle().nth(lane).copied();
+    // SAFETY: setsid, prctl and sched_setaffinity are async-signal-safe; nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            check(libc::setsid())?;
+            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+            if let Some(cpu) = cpu {
+                let mut set: libc::cpu_set_t = zeroed();
+                libc::CPU_SET(cpu, &mut set);
+                check(libc::sched_setaffinity(
+                    0,
+                    size_of::<libc::cpu_set_t>(),
+                    &raw const set,
+                ))?;
+            }
+            Ok(())
+        });
+    }
+}
+
+fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: cpu_set_t is plain bits, for which zero is valid.
+    let mut set: libc::cpu_set_t = unsafe { zeroed() };
+    // SAFETY: the size is that of the set the pointer leads to.
+    let ret = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
+    let bits = usize::try_from(libc::CPU_SETSIZE).unwrap_or_default();
+    if ret < 0 {
+        return Vec::new();
+    }
+    // SAFETY: every index is below CPU_SETSIZE.
+    (0..bits)
+        .filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) })
+        .collect()
+}
+
+/// Process groups of the guests; the latest ones, should a run need more than this.
+static GUEST_GROUPS: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
+
+extern "C" fn kill_guest_and_leave(signal: libc::c_int) {
+    for group in GUEST_GROUPS
+        .iter()
+        .map(|group| group.load(Ordering::SeqCst))
+    {
+        if group > 0 {
+            // SAFETY: kill is async-signal-safe.
+            unsafe { libc::kill(-group, libc::SIGKILL) };
+        }
+    }
+    // SAFETY: _exit is async-signal-safe.
+    unsafe { libc::_exit(128 + signal) };
+}
+
+/// From now on SIGINT and SIGTERM kill the process group `pid`, the `number`th, before they end
+/// this process.
+pub(crate) fn die_with(number: usize, pid: i32) {
+    if let Some(place) = GUEST_GROUPS.get(number % GUEST_GROUPS.len()) {
+        place.store(pid, Ordering::SeqCst);
+    }
+    let handler = kill_guest_and_leave as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: the handler does only async-signal-safe things.
+    unsafe {
+        libc::signal(libc::SIGINT, handler);
+        libc::signal(libc::SIGTERM, handler);
+    }
+}
+
+/// Free bytes of the file system at `path`, if programs may be mapped from it.
+pub(crate) fn free_executable_space(path: &Path) -> io::Result<Option<u64>> {
+    let path = c(path.as_os_str().as_bytes())?;
+    // SAFETY: statvfs is plain numbers, for which zero is valid.
+    let mut stat: libc::statvfs = unsafe { zeroed() };
+    // SAFETY: both pointers are valid until the call returns.
+    check(unsafe { libc::statvfs(path.as_ptr(), &raw mut stat) })?;
+    Ok((stat.f_flag & libc::ST_NOEXEC == 0).then_some(stat.f_bavail * stat.f_frsize))
+}
+
+/// A packet socket that sees every frame of the interface `index` of the calling thread's
+/// namespace, both ways, with the kernel's time of each.
+pub(crate) fn packet_socket(index: u32) -> io::Result<OwnedFd> {
+    let all = libc::ETH_P_ALL.cast_unsigned();
+    let proto = u16::try_from(all).map_err(io::Error::other)?.to_be();
+    // SAFETY: no memory is involved; the descriptor is new and ours.
+    let fd = unsafe {
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+        let fd = check(libc::socket(libc::AF_PACKET, kind, i32::from(proto)))?;
+        OwnedFd::from_raw_fd(fd)
+    };
+    // SAFETY: sockaddr_ll is plain numbers, for which zero is valid.
+    let mut addr: libc::sockaddr_ll = unsafe { zeroed() };
+    addr.sll_family = u16::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
+    addr.sll_protocol = proto;
+    addr.sll_ifindex = i32::try_from(index).map_err(io::Error::other)?;
+    let len =
+        libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(io::Error::other)?;
+    // SAFETY: the pointer leads to a sockaddr_ll of the given length.
+    check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const addr).cast(), len) })?;
+    set_int(&fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+    set_int(&fd, libc::SOL_SOCKET, libc::SO_RCVBUF, 4 << 20)?;
+    Ok(fd)
+}
+
+fn set_int(fd: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let len = libc::socklen_t::try_from(size_of::<i32>()).map_err(io::Error::other)?;
+    // SAFETY: the pointer leads to an int of the given length.
+    let ret =
+        unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), len) };
+    check(ret).map(drop)
+}
+
+/// Waits up to `limit` until `fd` can be read.
+pub(crate) fn readable(fd: &OwnedFd, limit: Duration) -> io::Result<bool> {
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the pointer leads to one pollfd.
+    check(unsafe { libc::poll(&raw mut poll, 1, ms) }).map(|n| n > 0)
+}
+
+/// One frame from a [`packet_socket`]: its length in `buffer` and the kernel's time of it, since
+/// the epoch.
+pub(crate) fn receive_frame(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize, Duration)> {
+    let mut iov = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    let mut control = [0_u64; 16];
+    // SAFETY: msghdr is plain numbers and pointers, for which zero is valid.
+    let mut msg: libc::msghdr = unsafe { zeroed() };
+    msg.msg_iov = &raw mut iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = control.as_mut_ptr().cast();
+    msg.msg_controllen = size_of_val(&control);
+    // SAFETY: every pointer in `msg` leads to memory of the given length that lives here.
+    let len = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut msg, 0) };
+    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: `msg` was filled in by the kernel, and `control` is aligned for a cmsghdr.
+    let stamp = unsafe {
+        let cmsg = libc::CMSG_FIRSTHDR(&raw const msg);
+        if cmsg.is_null() || (*cmsg).cmsg_type != libc::SCM_TIMESTAMPNS {
+            return Err(io::Error::other("a frame without a time"));
+        }
+        libc::CMSG_DATA(cmsg)
+            .cast::<libc::timespec>()
+            .read_unaligned()
+    };
+    let secs = u64::try_from(stamp.tv_sec).map_err(io::Error::other)?;
+    let nanos = u32::try_from(stamp.tv_nsec).map_err(io::Error::other)?;
+    Ok((len, Duration::new(secs, nanos)))
+}
+
+/// Index of the interface `name` in the calling thread's namespace.
+pub(crate) fn interface_index(name: &str) -> io::Result<u32> {
+    let name = c(name)?;
+    // SAFETY: the pointer is a NUL-terminated string that lives until the call returns.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    if index == 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(index)
+    }
+}

@@ -1,0 +1,219 @@
+//! What really went over a cable: every frame of one interface, with the kernel's time of it.
+
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::check::Outcome;
+use super::net::{Host, Port};
+use super::sys;
+
+/// A frame that was seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame {
+    /// Since the epoch, by the guest's clock; the same clock for every capture.
+    pub(crate) at: Duration,
+    pub(crate) src_mac: [u8; 6],
+    pub(crate) dst_mac: [u8; 6],
+    pub(crate) packet: Packet,
+}
+
+/// What a frame carries, as far as cases look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Packet {
+    /// A VRRP advertisement over IPv4.
+    Advert(Advert),
+    /// An ARP message.
+    Arp(Arp),
+    /// A UDP datagram over IPv4.
+    Udp {
+        src: (Ipv4Addr, u16),
+        dst: (Ipv4Addr, u16),
+    },
+    /// Anything else.
+    Other,
+}
+
+/// The fields of a VRRP advertisement; RFC 3768 section 5.1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Advert {
+    pub(crate) src: Ipv4Addr,
+    pub(crate) dst: Ipv4Addr,
+    pub(crate) ttl: u8,
+    pub(crate) version: u8,
+    pub(crate) vrid: u8,
+    pub(crate) priority: u8,
+    pub(crate) addresses: Vec<Ipv4Addr>,
+}
+
+/// The fields of an ARP message; RFC 826.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Arp {
+    /// 1 request, 2 reply.
+    pub(crate) operation: u16,
+    pub(crate) sender: Ipv4Addr,
+    pub(crate) target: Ipv4Addr,
+}
+
+impl Arp {
+    /// Whether it announces its sender's own address.
+    pub(crate) fn is_gratuitous(&self) -> bool {
+        self.sender == self.target
+    }
+}
+
+/// A capture that goes on until it is dropped.
+pub(crate) struct Capture {
+    frames: Arc<Mutex<Vec<Frame>>>,
+    stop: Arc<AtomicBool>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Capture {
+    /// From now on, every frame of the interface `dev` of `host`, both ways.
+    pub(crate) fn on(host: &Host, dev: &str) -> Outcome<Self> {
+        let opened = host.within(|| sys::packet_socket(sys::interface_index(dev)?))?;
+        let socket = opened.map_err(|e| format!("capture on {dev} of {}: {e}", host.name()))?;
+        let frames = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (seen, enough) = (Arc::clone(&frames), Arc::clone(&stop));
+        let reader = std::thread::spawn(move || read_frames(&socket, &seen, &enough));
+        Ok(Self {
+            frames,
+            stop,
+            reader: Some(reader),
+        })
+    }
+
+    /// From now on, every frame at the switch's end of `port`: what left and what reached its host.
+    pub(crate) fn at(port: &Port) -> Outcome<Self> {
+        Self::on(port.switch(), &port.name)
+    }
+
+    /// All frames so far, oldest first.
+    pub(crate) fn frames(&self) -> Vec<Frame> {
+        self.frames
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// All advertisements so far, oldest first.
+    pub(crate) fn adverts(&self) -> Vec<(Frame, Advert)> {
+        let pick = |frame: Frame| match frame.packet.clone() {
+            Packet::Advert(advert) => Some((frame, advert)),
+            _ => None,
+        };
+        self.frames().into_iter().filter_map(pick).collect()
+    }
+
+    /// All gratuitous ARP for `address` so far, oldest first.
+    pub(crate) fn gratuitous(&self, address: Ipv4Addr) -> Vec<Frame> {
+        let wanted = |frame: &Frame| match &frame.packet {
+            Packet::Arp(arp) => arp.is_gratuitous() && arp.sender == address,
+            _ => false,
+        };
+        self.frames().into_iter().filter(wanted).collect()
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(reader) = self.reader.take() {
+            // A reader that panicked has nothing more to say.
+            let _ = reader.join();
+        }
+    }
+}
+
+/// A capture keeps at most so many frames, should a storm break out.
+const FRAMES_MAX: usize = 200_000;
+
+fn read_frames(socket: &OwnedFd, frames: &Mutex<Vec<Frame>>, stop: &AtomicBool) {
+    let mut buffer = [0_u8; 256];
+    while !stop.load(Ordering::SeqCst) {
+        if !sys::readable(socket, Duration::from_millis(50)).unwrap_or(false) {
+            continue;
+        }
+        let Ok((len, at)) = sys::receive_frame(socket, &mut buffer) else {
+            continue;
+        };
+        let Some(frame) = buffer.get(..len).and_then(|bytes| frame(bytes, at)) else {
+            continue;
+        };
+        let mut frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
+        if frames.len() < FRAMES_MAX {
+            frames.push(frame);
+        }
+    }
+}
+
+fn frame(bytes: &[u8], at: Duration) -> Option<Frame> {
+    let dst_mac = bytes.get(0..6)?.try_into().ok()?;
+    let src_mac = bytes.get(6..12)?.try_into().ok()?;
+    let payload = bytes.get(14..)?;
+    let packet = match u16_at(bytes, 12)? {
+        0x0800 => ipv4(payload),
+        0x0806 => arp(payload),
+        _ => None,
+    };
+    Some(Frame {
+        at,
+        src_mac,
+        dst_mac,
+        packet: packet.unwrap_or(Packet::Other),
+    })
+}
+
+fn ipv4(bytes: &[u8]) -> Option<Packet> {
+    let header = usize::from(bytes.first()? & 0x0f) * 4;
+    let (src, dst) = (ipv4_at(bytes, 12)?, ipv4_at(bytes, 16)?);
+    let body = bytes.get(header..)?;
+    match bytes.get(9)? {
+        112 => {
+            let count = usize::from(*body.get(3)?);
+            let addresses = (0..count).map_while(|n| ipv4_at(body, 8 + 4 * n)).collect();
+            Some(Packet::Advert(Advert {
+                src,
+                dst,
+                ttl: *bytes.get(8)?,
+                version: body.first()? >> 4,
+                vrid: *body.get(1)?,
+                priority: *body.get(2)?,
+                addresses,
+            }))
+        }
+        17 => Some(Packet::Udp {
+            src: (src, u16_at(body, 0)?),
+            dst: (dst, u16_at(body, 2)?),
+        }),
+        _ => None,
+    }
+}
+
+fn arp(bytes: &[u8]) -> Option<Packet> {
+    let operation = u16_at(bytes, 6)?;
+    Some(Packet::Arp(Arp {
+        operation,
+        sender: ipv4_at(bytes, 14)?,
+        target: ipv4_at(bytes, 24)?,
+    }))
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes
+        .get(at..at + 2)?
+        .try_into()
+        .ok()
+        .map(u16::from_be_bytes)
+}
+
+fn ipv4_at(bytes: &[u8], at: usize) -> Option<Ipv4Addr> {
+    <[u8; 4]>::try_from(bytes.get(at..at + 4)?)
+        .ok()
+        .map(Ipv4Addr::from)
+}
