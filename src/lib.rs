@@ -9,13 +9,14 @@
 //!
 //! | layer | modules | may contain |
 //! | --- | --- | --- |
-//! | 0 values | [`net`], [`units`], [`time`], [`fact`] | checked newtypes |
-//! | 1 formats | [`config`], `wire`, [`ipvs`] | text or bytes to types and back; no IO, never panics on input |
+//! | 0 values | [`errno`], [`net`], [`units`], [`time`], [`fact`] | checked newtypes |
+//! | 1 formats | [`config`], [`wire`], [`ipvs`] | text or bytes to types and back; no IO, never panics on input |
 //! | 2 logic | `vrrp`, `track`, `health`, `lvs`, `reconcile` | pure: input and time in, actions out |
 //! | 3 join | `engine` | the two engines, one for each thread; pure |
 //! | 3 edges | `kernel`, `probe` | sockets, netlink, processes; no policy |
 //! | 4 runtime | `daemon`, `cli` | threads, signals, files, the terminal |
 
+pub mod errno;
 pub mod fact;
 pub mod net;
 pub mod time;
@@ -23,6 +24,7 @@ pub mod units;
 
 pub mod config;
 pub mod ipvs;
+pub mod wire;
 
 pub mod vrrp;
 
