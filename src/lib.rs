@@ -28,4 +28,8 @@ pub mod wire;
 
 pub mod vrrp;
 
+pub mod health;
+pub mod lvs;
+pub mod reconcile;
+
 pub mod engine;

@@ -1,0 +1,185 @@
+//! One checker of one server, with keepalived's timing.
+
+use std::time::Duration;
+
+use crate::config::model::{Checker, CheckerKind};
+use crate::time::Time;
+
+/// How long after the start the first checks begin (keepalived's bootstrap delay).
+pub(super) const BOOTSTRAP_DELAY: Duration = Duration::from_secs(1);
+
+/// What a checker, or all checkers of a server together, say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It answers.
+    Up,
+    /// It does not.
+    Down,
+}
+
+/// What an answer changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was up and is.
+    StillUp,
+    /// The first answer of all, and it counted as up already.
+    Confirmed,
+    /// It was down and is up.
+    CameUp,
+    /// A failure that does not count yet: it is tried again.
+    Retrying {
+        /// Failures in a row, from 1.
+        failures: u32,
+    },
+    /// It was up and is down.
+    WentDown {
+        /// How often it was tried again before this.
+        retries: u32,
+    },
+    /// It was down and is.
+    StillDown,
+}
+
+/// A checker's state. A check that runs is not started again, and the next one is counted from its end,
+/// so a stall is followed by one check and not by all that were missed.
+#[derive(Clone, Debug)]
+pub struct Check {
+    settings: Checker,
+    status: Status,
+    /// Failures that did not count yet; at the start as many as `retry`, so that one is enough.
+    failures: u32,
+    answered: bool,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Waiting { until: Time },
+    Running,
+}
+
+impl Check {
+    /// Starts [`BOOTSTRAP_DELAY`] and `extra` (a random part of `warmup`) after `now`.
+    pub fn new(settings: Checker, now: Time, extra: Duration) -> Check {
+        Check {
+            status: if settings.alpha {
+                Status::Down
+            } else {
+                Status::Up
+            },
+            failures: settings.retry,
+            answered: false,
+            step: Step::Waiting {
+                until: now + BOOTSTRAP_DELAY + extra,
+            },
+            settings,
+        }
+    }
+
+    /// Up or down.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// When it starts next; `None` while it runs.
+    pub fn due(&self) -> Option<Time> {
+        match self.step {
+            Step::Waiting { until } => Some(until),
+            Step::Running => None,
+        }
+    }
+
+    /// The settings it runs with.
+    pub fn settings(&self) -> &Checker {
+        &self.settings
+    }
+
+    /// What to ask now; `None` before its time and while it runs.
+    pub fn start(&mut self, now: Time) -> Option<&CheckerKind> {
+        match self.step {
+            Step::Waiting { until } if until <= now => {
+                self.step = Step::Running;
+                Some(&self.settings.kind)
+            }
+            Step::Waiting { .. } | Step::Running => None,
+        }
+    }
+
+    /// Takes the answer in; `None` when nothing was asked.
+    pub fn passed(&mut self, now: Time) -> Option<Verdict> {
+        self.end(now, self.settings.delay_loop)?;
+        let first = !std::mem::replace(&mut self.answered, true);
+        self.failures = 0;
+        Some(match (self.status, first) {
+            (Status::Down, _) => {
+                self.status = Status::Up;
+                Verdict::CameUp
+            }
+            (Status::Up, true) => Verdict::Confirmed,
+            (Status::Up, false) => Verdict::StillUp,
+        })
+    }
+
+    /// Takes a failure in; `None` when nothing was asked.
+    pub fn failed(&mut self, now: Time) -> Option<Verdict> {
+        let counts = self.failures >= self.settings.retry;
+        let delay = match self.status {
+            Status::Up if !counts => self.settings.delay_before_retry,
+            Status::Up | Status::Down => self.settings.delay_loop,
+        };
+        self.end(now, delay)?;
+        let first = !std::mem::replace(&mut self.answered, true);
+        Some(match self.status {
+            Status::Down => Verdict::StillDown,
+            Status::Up if counts => {
+                self.status = Status::Down;
+                self.failures = 0;
+                let retries = if first { 0 } else { self.settings.retry };
+                Verdict::WentDown { retries }
+            }
+            Status::Up => {
+                self.failures += 1;
+                let failures = self.failures;
+                Verdict::Retrying { failures }
+            }
+        })
+    }
+
+    /// Goes on with other times and counts but the same question: what is known stays, and the next
+    /// check comes no later than it would with the new times from now on.
+    pub fn change_settings(&mut self, settings: Checker, now: Time) {
+        if let Step::Waiting { until } = &mut self.step {
+            let longest = if self.answered {
+                settings.delay_loop.max(settings.delay_before_retry)
+            } else {
+                BOOTSTRAP_DELAY + settings.warmup
+            };
+            if settings != self.settings {
+                *until = (*until).min(now + longest);
+            }
+        }
+        self.settings = settings;
+    }
+
+    /// Takes the server for down, as it was before this process began, and asks soon.
+    pub fn assume_down(&mut self, now: Time) {
+        self.status = Status::Down;
+        self.failures = 0;
+        if let Step::Waiting { until } = &mut self.step {
+            *until = (*until).min(now + BOOTSTRAP_DELAY);
+        }
+    }
+
+    fn end(&mut self, now: Time, delay: Duration) -> Option<()> {
+        match self.step {
+            Step::Waiting { .. } => None,
+            Step::Running => {
+                self.step = Step::Waiting { until: now + delay };
+                Some(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+//! What IPVS should hold for a configuration, and how to get there. Pure: it neither checks servers
+//! (that is `health`) nor talks to the kernel.
+
+mod desired;
+mod observation;
+mod owned;
+mod plan;
+
+pub use desired::{ServerState, daemons, destination_key, service, service_key};
+pub use observation::Observation;
+pub use owned::Owned;
+pub use plan::{daemon_commands, table_commands};
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Virtual servers and what is known of their servers, turned into the services and destinations that
+//! keepalived would have in the kernel for them.
+
+use std::collections::BTreeMap;
+
+use crate::config::model::{
+    Instance, Persistence, RealServer, SchedulerSpec, VirtualServer, VirtualServerAddress,
+};
+use crate::ipvs::{
+    self, DestinationKey, DestinationSpec, Service, ServiceFlags, ServiceKey, ServiceSpec,
+    SyncDaemon, SyncRole, TunnelKind,
+};
+use crate::net::{Endpoint, ForwardingMethod, SchedulerFlag};
+
+/// What is known of a real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerState {
+    /// It takes connections, with this weight (0 to 2^31-1).
+    Up {
+        /// The configured weight, or what a check made of it.
+        weight: u32,
+    },
+    /// A check failed.
+    Down,
+}
+
+/// The service that a virtual server is.
+pub fn service_key(address: &VirtualServerAddress) -> ServiceKey {
+    match *address {
+        VirtualServerAddress::Endpoint { protocol, endpoint } => {
+            ServiceKey::Endpoint { protocol, endpoint }
+        }
+        VirtualServerAddress::FwMark { family, mark } => ServiceKey::FwMark { family, mark },
+    }
+}
+
+/// The destination that a real server is.
+///
+/// DR and TUN leave the port of a packet as it is, so the port is the service's (none with a mark); with
+/// NAT a port 0 means the service's.
+pub fn destination_key(virtual_server: &VirtualServer, server: &RealServer) -> DestinationKey {
+    let service_port = match virtual_server.address {
+        VirtualServerAddress::Endpoint { endpoint, .. } => endpoint.port,
+        VirtualServerAddress::FwMark { .. } => 0,
+    };
+    let port = match (server.forwarding, server.endpoint.port) {
+        (ForwardingMethod::DirectRoute | ForwardingMethod::Tunnel, _) | (_, 0) => service_port,
+        (ForwardingMethod::Masquerading | ForwardingMethod::Local, port) => port,
+    };
+    DestinationKey(Endpoint::new(server.endpoint.addr, port))
+}
+
+/// The service of a virtual server with the destinations it should have now: a server that is down has
+/// left, or stays with weight 0 (`inhibit_on_failure`).
+pub fn service(
+    virtual_server: &VirtualServer,
+    state: impl Fn(&RealServer) -> ServerState,
+) -> Service {
+    let mut destinations = BTreeMap::new();
+    for server in &virtual_server.real_servers {
+        let weight = match state(server) {
+            ServerState::Up { weight } => weight,
+            ServerState::Down if server.inhibit_on_failure => 0,
+            ServerState::Down => continue,
+        };
+        destinations
+            .entry(destination_key(virtual_server, server))
+            .or_insert(DestinationSpec {
+                forwarding: server.forwarding,
+                weight,
+                upper_threshold: server.upper_threshold,
+                lower_threshold: server.lower_threshold,
+                tunnel: TunnelKind::default(),
+            });
+    }
+    Service {
+        spec: service_spec(virtual_server),
+        destinations,
+    }
+}
+
+/// The sync daemons that should run: for each instance with `lvs_sync_daemon_interface` the one of its
+/// side, with the VRID as sync id. The kernel has one daemon of each role, so of several instances on
+/// one side the first in the file has it.
+///
+/// `None`: an instance that syncs is on no side yet, and what runs should be left as it is.
+pub fn daemons(
+    instances: &[Instance],
+    side: impl Fn(&Instance) -> Option<SyncRole>,
+) -> Option<BTreeMap<SyncRole, SyncDaemon>> {
+    let mut wanted = BTreeMap::new();
+    for instance in instances {
+        let Some(interface) = &instance.lvs_sync_daemon_interface else {
+            continue;
+        };
+        wanted.entry(side(instance)?).or_insert(SyncDaemon {
+            interface: interface.clone(),
+            sync_id: instance.vrid.get(),
+        });
+    }
+    Some(wanted)
+}
+
+fn service_spec(virtual_server: &VirtualServer) -> ServiceSpec {
+    ServiceSpec {
+        scheduler: virtual_server.scheduler.name.clone(),
+        flags: service_flags(&virtual_server.scheduler, virtual_server.one_packet),
+        persistence: virtual_server.persistence.as_ref().map(persistence),
+    }
+}
+
+fn service_flags(scheduler: &SchedulerSpec, one_packet: bool) -> ServiceFlags {
+    ServiceFlags {
+        one_packet,
+        sched_1: scheduler.flags.contains(&SchedulerFlag::One),
+        sched_2: scheduler.flags.contains(&SchedulerFlag::Two),
+        sched_3: scheduler.flags.contains(&SchedulerFlag::Three),
+    }
+}
+
+fn persistence(p: &Persistence) -> ipvs::Persistence {
+    ipvs::Persistence {
+        timeout: p.timeout,
+        granularity: p.granularity,
+        engine: p.engine.clone(),
+    }
+}

@@ -1,0 +1,54 @@
+//! One network namespace's IPVS as it was last seen, carried on by what was written since.
+
+use std::collections::BTreeMap;
+
+use crate::ipvs::{Command, Service, SyncDaemon, SyncRole, Table};
+
+/// What the kernel showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// Every service with its destinations, ours or not.
+    pub table: Table,
+    /// The sync daemons that run.
+    pub daemons: BTreeMap<SyncRole, SyncDaemon>,
+}
+
+impl Observation {
+    /// What it is after the kernel has carried `command` out. A command that cannot have succeeded here
+    /// changes nothing: the next observation will tell.
+    pub fn apply(&mut self, command: &Command) {
+        match command {
+            Command::NewService(key, spec) => {
+                self.table.entry(*key).or_insert_with(|| Service {
+                    spec: spec.clone(),
+                    destinations: BTreeMap::new(),
+                });
+            }
+            Command::SetService(key, spec) => {
+                if let Some(service) = self.table.get_mut(key) {
+                    service.spec = spec.clone();
+                }
+            }
+            Command::DelService(key) => {
+                self.table.remove(key);
+            }
+            Command::NewDestination(key, destination, spec)
+            | Command::SetDestination(key, destination, spec) => {
+                if let Some(service) = self.table.get_mut(key) {
+                    service.destinations.insert(*destination, *spec);
+                }
+            }
+            Command::DelDestination(key, destination) => {
+                if let Some(service) = self.table.get_mut(key) {
+                    service.destinations.remove(destination);
+                }
+            }
+            Command::NewDaemon(role, daemon) => {
+                self.daemons.insert(*role, daemon.clone());
+            }
+            Command::DelDaemon(role) => {
+                self.daemons.remove(role);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Which keys of IPVS are ours: the kernel has no place for a tag, so what a configuration names and what
+//! the record on disk lists is all there is to go by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::Config;
+use crate::ipvs::{DestinationKey, ServiceKey, SyncRole};
+
+use super::{Observation, destination_key, service_key};
+
+/// Keys that may be changed and removed. Whatever is not listed belongs to somebody else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owned {
+    /// Services, each with the destinations in it that are ours.
+    pub services: BTreeMap<ServiceKey, BTreeSet<DestinationKey>>,
+    /// Sync daemons.
+    pub daemons: BTreeSet<SyncRole>,
+}
+
+impl Owned {
+    /// What a configuration names, whether its servers are up or not.
+    pub fn named_by(config: &Config) -> Owned {
+        let services = config.virtual_servers.iter().map(|vs| {
+            let servers = vs.real_servers.iter();
+            let destinations = servers.map(|rs| destination_key(vs, rs)).collect();
+            (service_key(&vs.address), destinations)
+        });
+        let syncs = config
+            .instances
+            .iter()
+            .any(|i| i.lvs_sync_daemon_interface.is_some());
+        Owned {
+            services: services.collect(),
+            daemons: if syncs {
+                BTreeSet::from([SyncRole::Master, SyncRole::Backup])
+            } else {
+                BTreeSet::new()
+            },
+        }
+    }
+
+    /// Nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.daemons.is_empty()
+    }
+
+    /// Takes in what `other` lists.
+    pub fn extend(&mut self, other: &Owned) {
+        for (service, destinations) in &other.services {
+            self.services
+                .entry(*service)
+                .or_default()
+                .extend(destinations);
+        }
+        self.daemons.extend(&other.daemons);
+    }
+
+    /// Forgets what `named` does not list and the kernel does not have: it has been removed, and whoever
+    /// adds it again later is its owner.
+    pub fn forget_gone(&mut self, named: &Owned, seen: &Observation) {
+        self.services.retain(|service, destinations| {
+            let observed = seen.table.get(service);
+            destinations.retain(|d| {
+                named.has_destination(service, d)
+                    || observed.is_some_and(|s| s.destinations.contains_key(d))
+            });
+            named.has_service(service) || observed.is_some()
+        });
+        self.daemons
+            .retain(|role| named.daemons.contains(role) || seen.daemons.contains_key(role));
+    }
+
+    /// Whether any of it is in the kernel.
+    pub fn any_in(&self, seen: &Observation) -> bool {
+        self.services.keys().any(|k| seen.table.contains_key(k))
+            || self.daemons.iter().any(|r| seen.daemons.contains_key(r))
+    }
+
+    /// Whether this service is ours.
+    pub fn has_service(&self, service: &ServiceKey) -> bool {
+        self.services.contains_key(service)
+    }
+
+    /// Whether this destination of this service is ours.
+    pub fn has_destination(&self, service: &ServiceKey, destination: &DestinationKey) -> bool {
+        let destinations = self.services.get(service);
+        destinations.is_some_and(|d| d.contains(destination))
+    }
+}

@@ -1,0 +1,45 @@
+//! The difference between what should be and what is, over anything that has a key: addresses, IPVS
+//! services, their destinations, sync daemons. It knows neither the kernel nor time nor retries: whoever
+//! carries the changes out observes again and asks again until nothing is left.
+
+use std::collections::BTreeMap;
+
+/// One thing to do about one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change<K, V> {
+    /// Desired and not there.
+    Add(K, V),
+    /// There, but not as desired; the value is the desired one.
+    Change(K, V),
+    /// There, owned, and no longer desired.
+    Remove(K),
+}
+
+/// What makes `desired` out of `observed`: additions and changes in the order of keys, then removals in
+/// the order of keys, so that nothing goes before what takes its place has come.
+///
+/// `owned` says whether a key that is not desired may be removed; an observed key that is neither desired
+/// nor owned is somebody else's and never named in the result. `same(desired, observed)` says whether
+/// what stands there will do. Applied to `observed`, the result leaves nothing for a second call to find.
+pub fn diff<K: Ord + Clone, V: Clone>(
+    desired: &BTreeMap<K, V>,
+    observed: &BTreeMap<K, V>,
+    owned: impl Fn(&K) -> bool,
+    same: impl Fn(&V, &V) -> bool,
+) -> Vec<Change<K, V>> {
+    let wanted = desired
+        .iter()
+        .filter_map(|(key, want)| match observed.get(key) {
+            None => Some(Change::Add(key.clone(), want.clone())),
+            Some(have) if same(want, have) => None,
+            Some(_) => Some(Change::Change(key.clone(), want.clone())),
+        });
+    let unwanted = observed
+        .keys()
+        .filter(|key| !desired.contains_key(key) && owned(key))
+        .map(|key| Change::Remove(key.clone()));
+    wanted.chain(unwanted).collect()
+}
+
+#[cfg(test)]
+mod tests;
