@@ -1,8 +1,17 @@
 //! All cases, in the order in which they run.
 
+mod election;
+mod front_door;
+mod pair;
+mod scene;
 mod self_test;
 
 use crate::lab::Case;
 
 /// Every case of the run, group by group.
-pub(crate) const ALL: &[&[Case]] = &[self_test::CASES];
+pub(crate) const ALL: &[&[Case]] = &[
+    self_test::CASES,
+    front_door::CASES,
+    pair::CASES,
+    election::CASES,
+];

@@ -159,7 +159,8 @@ impl Host {
             .doing(format!("read /proc/net/{file}"))
     }
 
-    /// Every address of every interface, sorted.
+    /// Every address of every interface, sorted; without the link-local ones of IPv6, which come
+    /// from random MACs.
     pub(crate) fn addresses(&self) -> Outcome<Vec<Address>> {
         let links: Vec<Value> = serde_json::from_str(&self.run(&["ip", "-j", "addr", "show"])?)?;
         let mut found = Vec::new();
@@ -167,6 +168,7 @@ impl Host {
             let infos = link.get("addr_info").and_then(Value::as_array);
             found.extend(infos.into_iter().flatten().map(|info| address(link, info)));
         }
+        found.retain(|address: &Address| !address.local.starts_with("fe80:"));
         found.sort();
         Ok(found)
     }
@@ -300,6 +302,16 @@ impl<'a> Net<'a> {
         host.sysctl("net.ipv4.ip_forward", "1")?;
         host.sysctl("net.ipv6.conf.all.forwarding", "1")?;
         Ok(host)
+    }
+
+    /// Takes the names of all its hosts away, so that the next network can use them; the
+    /// namespaces go when their last process and socket does.
+    pub(crate) fn demolish(self) -> Outcome {
+        for entry in fs::read_dir("/run/netns")?.flatten() {
+            sys::unmount(&entry.path()).doing(entry.path().display())?;
+            fs::remove_file(entry.path())?;
+        }
+        Ok(())
     }
 
     /// A new segment.
