@@ -1,7 +1,7 @@
 //! Error numbers of the kernel as words and name: `connection refused (ECONNREFUSED)`.
 //!
-//! The words are our own and fixed, lower case as all our messages are; not a call into the C library,
-//! whose texts differ from one to the next.
+//! The words are those of glibc's strerror(3), which people search for, in lower case as all our messages
+//! are. A table and not a call: other C libraries have other words.
 
 use std::fmt;
 use std::io;
@@ -52,56 +52,48 @@ impl fmt::Display for Words<'_> {
 /// What sockets, netlink, files and processes answer.
 const NAMES: &[(i32, &str, &str)] = &[
     (libc::EPERM, "EPERM", "operation not permitted"),
-    (libc::ENOENT, "ENOENT", "no such file or entry"),
-    (libc::ESRCH, "ESRCH", "no such process or entry"),
-    (libc::EINTR, "EINTR", "interrupted"),
+    (libc::ENOENT, "ENOENT", "no such file or directory"),
+    (libc::ESRCH, "ESRCH", "no such process"),
+    (libc::EINTR, "EINTR", "interrupted system call"),
     (libc::EIO, "EIO", "input/output error"),
     (libc::ENXIO, "ENXIO", "no such device or address"),
     (libc::E2BIG, "E2BIG", "argument list too long"),
-    (
-        libc::ENOEXEC,
-        "ENOEXEC",
-        "not a program or script the kernel can run",
-    ),
+    (libc::ENOEXEC, "ENOEXEC", "exec format error"),
     (libc::EBADF, "EBADF", "bad file descriptor"),
-    (libc::ECHILD, "ECHILD", "no child process"),
-    (libc::EAGAIN, "EAGAIN", "not now, try again"),
-    (libc::ENOMEM, "ENOMEM", "out of memory"),
+    (libc::ECHILD, "ECHILD", "no child processes"),
+    (libc::EAGAIN, "EAGAIN", "resource temporarily unavailable"),
+    (libc::ENOMEM, "ENOMEM", "cannot allocate memory"),
     (libc::EACCES, "EACCES", "permission denied"),
     (libc::EFAULT, "EFAULT", "bad address"),
-    (libc::EBUSY, "EBUSY", "busy"),
+    (libc::EBUSY, "EBUSY", "device or resource busy"),
     (libc::EEXIST, "EEXIST", "file exists"),
-    (libc::EXDEV, "EXDEV", "other file system"),
+    (libc::EXDEV, "EXDEV", "invalid cross-device link"),
     (libc::ENODEV, "ENODEV", "no such device"),
     (libc::ENOTDIR, "ENOTDIR", "not a directory"),
     (libc::EISDIR, "EISDIR", "is a directory"),
     (libc::EINVAL, "EINVAL", "invalid argument"),
-    (
-        libc::ENFILE,
-        "ENFILE",
-        "too many open files on this machine",
-    ),
-    (
-        libc::EMFILE,
-        "EMFILE",
-        "too many open files in this process",
-    ),
-    (libc::ETXTBSY, "ETXTBSY", "file is being written"),
+    (libc::ENFILE, "ENFILE", "too many open files in system"),
+    (libc::EMFILE, "EMFILE", "too many open files"),
+    (libc::ETXTBSY, "ETXTBSY", "text file busy"),
     (libc::EFBIG, "EFBIG", "file too large"),
-    (libc::ENOSPC, "ENOSPC", "no space left"),
+    (libc::ENOSPC, "ENOSPC", "no space left on device"),
     (libc::EROFS, "EROFS", "read-only file system"),
     (libc::EMLINK, "EMLINK", "too many links"),
-    (libc::EPIPE, "EPIPE", "the other end is closed"),
-    (libc::ERANGE, "ERANGE", "out of range"),
-    (libc::ENAMETOOLONG, "ENAMETOOLONG", "name too long"),
-    (libc::ENOSYS, "ENOSYS", "this kernel cannot do it"),
+    (libc::EPIPE, "EPIPE", "broken pipe"),
+    (libc::ERANGE, "ERANGE", "numerical result out of range"),
+    (libc::ENAMETOOLONG, "ENAMETOOLONG", "file name too long"),
+    (libc::ENOSYS, "ENOSYS", "function not implemented"),
     (libc::ENOTEMPTY, "ENOTEMPTY", "directory not empty"),
-    (libc::ELOOP, "ELOOP", "too many symbolic links"),
-    (libc::ENODATA, "ENODATA", "no data"),
+    (libc::ELOOP, "ELOOP", "too many levels of symbolic links"),
+    (libc::ENODATA, "ENODATA", "no data available"),
     (libc::EPROTO, "EPROTO", "protocol error"),
     (libc::EBADMSG, "EBADMSG", "bad message"),
-    (libc::EOVERFLOW, "EOVERFLOW", "value too large"),
-    (libc::ENOTSOCK, "ENOTSOCK", "not a socket"),
+    (
+        libc::EOVERFLOW,
+        "EOVERFLOW",
+        "value too large for defined data type",
+    ),
+    (libc::ENOTSOCK, "ENOTSOCK", "socket operation on non-socket"),
     (
         libc::EDESTADDRREQ,
         "EDESTADDRREQ",
@@ -111,9 +103,9 @@ const NAMES: &[(i32, &str, &str)] = &[
     (
         libc::EPROTOTYPE,
         "EPROTOTYPE",
-        "wrong protocol for this socket",
+        "protocol wrong type for socket",
     ),
-    (libc::ENOPROTOOPT, "ENOPROTOOPT", "no such socket option"),
+    (libc::ENOPROTOOPT, "ENOPROTOOPT", "protocol not available"),
     (
         libc::EPROTONOSUPPORT,
         "EPROTONOSUPPORT",
@@ -128,32 +120,48 @@ const NAMES: &[(i32, &str, &str)] = &[
     (
         libc::EAFNOSUPPORT,
         "EAFNOSUPPORT",
-        "address family not supported",
+        "address family not supported by protocol",
     ),
-    (libc::EADDRINUSE, "EADDRINUSE", "address in use"),
+    (libc::EADDRINUSE, "EADDRINUSE", "address already in use"),
     (
         libc::EADDRNOTAVAIL,
         "EADDRNOTAVAIL",
-        "address is not on this machine",
+        "cannot assign requested address",
     ),
     (libc::ENETDOWN, "ENETDOWN", "network is down"),
-    (libc::ENETUNREACH, "ENETUNREACH", "network unreachable"),
+    (libc::ENETUNREACH, "ENETUNREACH", "network is unreachable"),
     (
         libc::ENETRESET,
         "ENETRESET",
-        "network dropped the connection",
+        "network dropped connection on reset",
     ),
-    (libc::ECONNABORTED, "ECONNABORTED", "connection aborted"),
-    (libc::ECONNRESET, "ECONNRESET", "connection reset"),
-    (libc::ENOBUFS, "ENOBUFS", "no buffer space"),
-    (libc::EISCONN, "EISCONN", "already connected"),
-    (libc::ENOTCONN, "ENOTCONN", "not connected"),
-    (libc::ETIMEDOUT, "ETIMEDOUT", "timed out"),
+    (
+        libc::ECONNABORTED,
+        "ECONNABORTED",
+        "software caused connection abort",
+    ),
+    (libc::ECONNRESET, "ECONNRESET", "connection reset by peer"),
+    (libc::ENOBUFS, "ENOBUFS", "no buffer space available"),
+    (
+        libc::EISCONN,
+        "EISCONN",
+        "transport endpoint is already connected",
+    ),
+    (
+        libc::ENOTCONN,
+        "ENOTCONN",
+        "transport endpoint is not connected",
+    ),
+    (libc::ETIMEDOUT, "ETIMEDOUT", "connection timed out"),
     (libc::ECONNREFUSED, "ECONNREFUSED", "connection refused"),
     (libc::EHOSTDOWN, "EHOSTDOWN", "host is down"),
     (libc::EHOSTUNREACH, "EHOSTUNREACH", "no route to host"),
-    (libc::EALREADY, "EALREADY", "already under way"),
-    (libc::EINPROGRESS, "EINPROGRESS", "under way"),
+    (libc::EALREADY, "EALREADY", "operation already in progress"),
+    (
+        libc::EINPROGRESS,
+        "EINPROGRESS",
+        "operation now in progress",
+    ),
     (libc::ESTALE, "ESTALE", "stale file handle"),
     (libc::EDQUOT, "EDQUOT", "disk quota exceeded"),
 ];
@@ -182,6 +190,16 @@ mod tests {
     fn an_error_that_is_not_the_kernels_keeps_its_words() {
         let error = io::Error::new(io::ErrorKind::InvalidData, "half a header");
         assert_eq!(Words(&error).to_string(), "half a header");
+    }
+
+    #[cfg(target_env = "gnu")]
+    #[test]
+    fn the_words_are_those_of_the_c_library() {
+        for (number, name, words) in NAMES {
+            let theirs = io::Error::from_raw_os_error(*number).to_string();
+            let theirs = theirs.to_lowercase();
+            assert_eq!(theirs.split(" (os error").next(), Some(*words), "{name}");
+        }
     }
 
     #[test]

@@ -1,0 +1,9 @@
+//! The kernel as vipd meets it: netlink sockets, IPVS, links and addresses.
+//!
+//! No policy: what is asked is done or comes back as an error that says what was asked.
+
+pub mod arp_socket;
+pub mod clock;
+pub mod poll;
+mod sys;
+pub mod vrrp_socket;

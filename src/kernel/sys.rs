@@ -1,0 +1,11 @@
+//! The system calls that neither std nor socket2 nor neli has a safe function for.
+//!
+//! The only module with `unsafe`; each block says why it is sound.
+
+#![allow(
+    unsafe_code,
+    reason = "the one place where what the crates lack is called"
+)]
+
+pub(crate) mod packet;
+pub(crate) mod poll;

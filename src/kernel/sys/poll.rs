@@ -1,0 +1,48 @@
+//! Reading the clock, waiting for descriptors, waking a waiter.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// Nanoseconds of `CLOCK_BOOTTIME` (clock_gettime(2)): since boot, suspended time included.
+pub(crate) fn boottime_ns() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a timespec of ours that lives through the call, which only writes it.
+    // The call cannot fail: the clock exists since Linux 2.6.39 and the pointer is good.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
+    let secs = u64::try_from(now.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
+    secs.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+/// ppoll(2) without a signal mask: waits until a descriptor is ready or `timeout` is over (`None`: as
+/// long as it takes), and says how many are ready. An interruption by a signal is an error, EINTR.
+pub(crate) fn ppoll(fds: &mut [libc::pollfd], timeout: Option<Duration>) -> io::Result<usize> {
+    let timeout = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(timeout.subsec_nanos().cast_signed()),
+    });
+    let timeout = timeout
+        .as_ref()
+        .map_or(std::ptr::null(), std::ptr::from_ref);
+    let count = libc::nfds_t::try_from(fds.len()).map_err(io::Error::other)?;
+    // SAFETY: `fds` is a slice of `count` pollfds that the call reads and writes; `timeout` is null or
+    // points to a timespec that lives through the call; a null mask means none. A number in `fds` that
+    // is no open descriptor is reported in its entry (POLLNVAL), it is not memory that could be bad.
+    let ready = unsafe { libc::ppoll(fds.as_mut_ptr(), count, timeout, std::ptr::null()) };
+    usize::try_from(ready).map_err(|_| io::Error::last_os_error())
+}
+
+/// An eventfd(2) at zero, non-blocking, closed on exec.
+pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has just made this descriptor, nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
