@@ -2,6 +2,7 @@
 
 mod election;
 mod front_door;
+mod ipvs;
 mod pair;
 mod scene;
 mod self_test;
@@ -14,4 +15,5 @@ pub(crate) const ALL: &[&[Case]] = &[
     front_door::CASES,
     pair::CASES,
     election::CASES,
+    ipvs::CASES,
 ];

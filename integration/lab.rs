@@ -16,6 +16,7 @@ pub(crate) mod daemon;
 pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod net;
+pub(crate) mod netlink;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod sys;

@@ -231,16 +231,27 @@ pub(crate) fn readable(fd: &OwnedFd, limit: Duration) -> io::Result<bool> {
     check(unsafe { libc::poll(&raw mut poll, 1, ms) }).map(|n| n > 0)
 }
 
-/// One frame from a [`packet_socket`]: its length in `buffer` and the kernel's time of it, since
-/// the epoch.
-pub(crate) fn receive_frame(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize, Duration)> {
+/// What [`receive_frame`] says about the frame in its buffer.
+pub(crate) struct Received {
+    /// Bytes of it in the buffer.
+    pub(crate) len: usize,
+    /// The kernel's time of it, since the epoch.
+    pub(crate) at: Duration,
+    /// EtherType; on an interface of type nlmon, the netlink protocol.
+    pub(crate) protocol: u16,
+}
+
+/// One frame from a [`packet_socket`].
+pub(crate) fn receive_frame(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Received> {
     let mut iov = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
         iov_len: buffer.len(),
     };
     let mut control = [0_u64; 16];
-    // SAFETY: msghdr is plain numbers and pointers, for which zero is valid.
-    let mut msg: libc::msghdr = unsafe { zeroed() };
+    // SAFETY: both are plain numbers and pointers, for which zero is valid.
+    let (mut msg, mut from): (libc::msghdr, libc::sockaddr_ll) = unsafe { zeroed() };
+    msg.msg_name = (&raw mut from).cast();
+    msg.msg_namelen = libc::socklen_t::try_from(size_of_val(&from)).map_err(io::Error::other)?;
     msg.msg_iov = &raw mut iov;
     msg.msg_iovlen = 1;
     msg.msg_control = control.as_mut_ptr().cast();
@@ -260,7 +271,11 @@ pub(crate) fn receive_frame(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usiz
     };
     let secs = u64::try_from(stamp.tv_sec).map_err(io::Error::other)?;
     let nanos = u32::try_from(stamp.tv_nsec).map_err(io::Error::other)?;
-    Ok((len, Duration::new(secs, nanos)))
+    Ok(Received {
+        len,
+        at: Duration::new(secs, nanos),
+        protocol: u16::from_be(from.sll_protocol),
+    })
 }
 
 /// Index of the interface `name` in the calling thread's namespace.

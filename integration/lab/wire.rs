@@ -139,10 +139,11 @@ fn read_frames(socket: &OwnedFd, frames: &Mutex<Vec<Frame>>, stop: &AtomicBool) 
         if !sys::readable(socket, Duration::from_millis(50)).unwrap_or(false) {
             continue;
         }
-        let Ok((len, at)) = sys::receive_frame(socket, &mut buffer) else {
+        let Ok(got) = sys::receive_frame(socket, &mut buffer) else {
             continue;
         };
-        let Some(frame) = buffer.get(..len).and_then(|bytes| frame(bytes, at)) else {
+        let bytes = buffer.get(..got.len).unwrap_or_default();
+        let Some(frame) = frame(bytes, got.at) else {
             continue;
         };
         let mut frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
