@@ -50,13 +50,14 @@ pub(crate) struct Lab {
     name: String,
     dir: PathBuf,
     subject: Kind,
+    words: Vec<String>,
     started: Instant,
     notes: RefCell<Vec<String>>,
 }
 
 impl Lab {
     /// For the guest: the lab of the case `name`, with an empty directory on the guest's tmpfs.
-    pub(crate) fn new(name: &str, subject: Kind) -> Outcome<Self> {
+    pub(crate) fn new(name: &str, subject: Kind, words: Vec<String>) -> Outcome<Self> {
         let dir = case_dir(name);
         fs::create_dir_all(dir.join("log"))?;
         let (started, notes) = (Instant::now(), RefCell::default());
@@ -64,6 +65,7 @@ impl Lab {
             name: name.to_owned(),
             dir,
             subject,
+            words,
             started,
             notes,
         })
@@ -83,6 +85,11 @@ impl Lab {
     /// The daemon under test: vipd, or keepalived with `--daemon keepalived`, which proves the case.
     pub(crate) fn subject(&self) -> Kind {
         self.subject
+    }
+
+    /// Options that the host was given for the cases.
+    pub(crate) fn words(&self) -> &[String] {
+        &self.words
     }
 
     /// A line in the log of the case (for the demonstration: on the screen).

@@ -271,11 +271,12 @@ pub(crate) fn run_one_case(name: &str) -> ExitCode {
 
 fn case_record(name: &str) -> Outcome {
     let case = find_case(name)?;
-    let subject = match read_job()?.subject.as_str() {
+    let job = read_job()?;
+    let subject = match job.subject.as_str() {
         "keepalived" => Kind::Keepalived,
         _ => Kind::Vipd,
     };
-    let lab = Lab::new(name, subject)?;
+    let lab = Lab::new(name, subject, job.words)?;
     println!("{}: {}", case.name, case.proves);
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (case.run)(&lab)));
     let verdict = match ran {
@@ -284,7 +285,9 @@ fn case_record(name: &str) -> Outcome {
         Ok(Err(Failure::Skipped(why))) => Verdict::Skipped(why),
         Err(_) => Verdict::Failed("the case panicked (see its log)".to_owned()),
     };
-    println!("{:9.3} {verdict:?}", lab.started.elapsed().as_secs_f64());
+    if verdict != Verdict::Passed {
+        println!("{:9.3} {verdict:?}", lab.started.elapsed().as_secs_f64());
+    }
     let record = Record {
         name: name.to_owned(),
         verdict,

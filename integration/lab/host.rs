@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) subject: Kind,
     /// So many guests side by side, each on its own CPU.
     pub(crate) guests: usize,
+    /// Told to the cases: [`Lab::words`](super::Lab::words).
+    pub(crate) words: Vec<String>,
 }
 
 impl Default for Options {
@@ -46,6 +48,7 @@ impl Default for Options {
             stream: false,
             subject: Kind::Vipd,
             guests: 1,
+            words: Vec::new(),
         }
     }
 }
@@ -342,6 +345,7 @@ impl Guest {
         let job = Job {
             cases: names,
             subject: options.subject.name().to_owned(),
+            words: options.words.clone(),
         };
         fs::write(dir.join("job.json"), serde_json::to_vec(&job)?)?;
         let console = File::create(dir.join("console.log"))?;
@@ -397,7 +401,13 @@ impl Guest {
                         running = Some(name);
                     }
                     Event::Ended(record) => {
-                        let log = read_lossy(&self.dir.join(format!("{}.log", record.name)));
+                        let file = self.dir.join(format!("{}.log", record.name));
+                        let mut log = read_lossy(&file);
+                        if options.stream {
+                            // Only what came since the last look; the rest is on the screen.
+                            show_more(&file, shown);
+                            log.clear();
+                        }
                         running = None;
                         done += 1;
                         ended(record, log);

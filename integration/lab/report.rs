@@ -15,6 +15,8 @@ pub(crate) struct Job {
     pub(crate) cases: Vec<String>,
     /// Name of the daemon under test.
     pub(crate) subject: String,
+    /// Options of the cases.
+    pub(crate) words: Vec<String>,
 }
 
 /// How a case ended.
