@@ -3,9 +3,25 @@
 //! No socket here: `kernel::ipvs` sends what [`Command`]s encode to. This module imports layer 0
 //! only and could be a crate of its own.
 
+mod attribute;
+mod decode;
+mod message;
+mod number;
+mod save;
 mod types;
 
+pub use attribute::{Attribute, Attributes};
+pub use decode::{
+    DecodeError, Info, decode_daemon, decode_destination, decode_info, decode_service,
+};
+pub use message::{EncodeError, FAMILY, Message, Query, VERSION, ask, encode};
+pub use number::{
+    CommandAttribute, DaemonAttribute, DestinationAttribute, InfoAttribute, Number,
+    ServiceAttribute, StatsAttribute,
+};
+pub use save::save;
 pub use types::{
-    Command, Destination, DestinationKey, DestinationSpec, DestinationStats, Persistence, Service,
-    ServiceFlags, ServiceKey, ServiceSpec, ServiceStats, SyncDaemon, SyncRole, Table, TunnelKind,
+    Command, Destination, DestinationKey, DestinationSpec, DestinationStats, ObservedService,
+    Persistence, Service, ServiceFlags, ServiceKey, ServiceSpec, ServiceStats, SyncDaemon,
+    SyncRole, Table, TunnelChecksum, TunnelKind,
 };

@@ -4,6 +4,9 @@
 
 pub mod arp_socket;
 pub mod clock;
+pub mod ipvs;
+pub mod netlink;
 pub mod poll;
+pub mod route;
 mod sys;
 pub mod vrrp_socket;

@@ -33,4 +33,5 @@ pub mod lvs;
 pub mod reconcile;
 
 pub mod engine;
+
 pub mod kernel;

@@ -118,13 +118,51 @@ pub enum TunnelKind {
     /// IP in IP; also what everything that is not a tunnel has.
     #[default]
     Ipip,
-    /// Generic UDP encapsulation to this port.
+    /// Generic UDP encapsulation.
     Gue {
-        /// UDP port.
+        /// UDP port of the server.
         port: u16,
+        /// Checksum of the outer packet.
+        checksum: TunnelChecksum,
     },
     /// GRE.
-    Gre,
+    Gre {
+        /// Checksum of the outer packet; `Remote` is for GUE alone.
+        checksum: TunnelChecksum,
+    },
+}
+
+/// IP_VS_TUNNEL_ENCAP_FLAG_*.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TunnelChecksum {
+    /// None.
+    #[default]
+    Off,
+    /// In the outer header.
+    On,
+    /// Remote checksum offload (GUE).
+    Remote,
+}
+
+impl TunnelChecksum {
+    /// The number in IPVS_DEST_ATTR_TUN_FLAGS.
+    pub const fn number(self) -> u16 {
+        match self {
+            TunnelChecksum::Off => 0,
+            TunnelChecksum::On => 1,
+            TunnelChecksum::Remote => 2,
+        }
+    }
+
+    /// `None` for a number that has no meaning yet.
+    pub const fn from_number(number: u16) -> Option<TunnelChecksum> {
+        match number {
+            0 => Some(TunnelChecksum::Off),
+            1 => Some(TunnelChecksum::On),
+            2 => Some(TunnelChecksum::Remote),
+            _ => None,
+        }
+    }
 }
 
 /// A service with its destinations, as desired or as observed.
@@ -165,6 +203,17 @@ pub struct DestinationStats {
     pub persistent_connections: u32,
     /// Traffic.
     pub traffic: ServiceStats,
+}
+
+/// A service as a dump shows it, without its destinations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedService {
+    /// Which.
+    pub key: ServiceKey,
+    /// What it is.
+    pub spec: ServiceSpec,
+    /// What went through it.
+    pub stats: ServiceStats,
 }
 
 /// A destination as a dump shows it.

@@ -7,5 +7,6 @@
     reason = "the one place where what the crates lack is called"
 )]
 
+pub(crate) mod netlink;
 pub(crate) mod packet;
 pub(crate) mod poll;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::ipvs::{
     Command, DestinationKey, DestinationSpec, Service, ServiceFlags, ServiceKey, ServiceSpec,
-    SyncDaemon, SyncRole, Table, TunnelKind,
+    SyncDaemon, SyncRole, Table, TunnelChecksum, TunnelKind,
 };
 use crate::lvs::Owned;
 use crate::lvs::fake::FakeKernel;
@@ -136,7 +136,9 @@ fn how_a_tunnel_wraps_matters_only_for_tunnels() {
     for forwarding in [ForwardingMethod::Masquerading, ForwardingMethod::Tunnel] {
         let there = table.get_mut(&key(1)).unwrap();
         let there = there.destinations.get_mut(&server(1)).unwrap();
-        there.tunnel = TunnelKind::Gre;
+        there.tunnel = TunnelKind::Gre {
+            checksum: TunnelChecksum::Off,
+        };
         there.forwarding = forwarding;
         kernel.now.table = table.clone();
         let mut want = desired.clone();

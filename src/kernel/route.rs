@@ -1,0 +1,81 @@
+//! Links and addresses of one network namespace: read them, change addresses, hear of changes
+//! (rtnetlink(7)).
+
+mod decode;
+mod encode;
+mod monitor;
+
+use std::io;
+
+use neli::consts::nl::NlmF;
+use neli::consts::rtnl::Rtm;
+use neli::consts::socket::NlFamily;
+
+use crate::net::{AddressCommand, Link, ObservedAddress};
+
+use super::netlink::{Error, Failure, Request, Socket};
+
+pub use monitor::{Event, Monitor};
+
+/// A route netlink socket of the network namespace that the thread was in when it was opened.
+pub struct Route {
+    socket: Socket,
+}
+
+impl Route {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// Those of socket(2) and bind(2).
+    pub fn open() -> io::Result<Route> {
+        let socket = Socket::open(NlFamily::Route)?;
+        Ok(Route { socket })
+    }
+
+    /// All links.
+    ///
+    /// # Errors
+    /// The kernel refuses, or does not answer.
+    pub fn links(&mut self) -> Result<Vec<Link>, Error> {
+        let request = Request {
+            kind: Rtm::Getlink.into(),
+            flags: NlmF::empty(),
+            payload: encode::link_question().map_err(|e| unwritten("list links", e))?,
+        };
+        self.socket.dump(&"list links", &request, |kind, payload| {
+            (Rtm::from(kind) == Rtm::Newlink).then(|| decode::link(payload))?
+        })
+    }
+
+    /// All addresses, IPv4 and IPv6, of all links.
+    ///
+    /// # Errors
+    /// The kernel refuses, or does not answer.
+    pub fn addresses(&mut self) -> Result<Vec<ObservedAddress>, Error> {
+        let request = Request {
+            kind: Rtm::Getaddr.into(),
+            flags: NlmF::empty(),
+            payload: encode::address_question().map_err(|e| unwritten("list addresses", e))?,
+        };
+        self.socket
+            .dump(&"list addresses", &request, |kind, payload| {
+                (Rtm::from(kind) == Rtm::Newaddr).then(|| decode::address(payload))?
+            })
+    }
+
+    /// Carries all commands out in their order, each whatever happens to the others; the result has
+    /// those that failed, in order.
+    ///
+    /// Adding an address that is there takes it over: it gets our tag and lasts for ever. Its
+    /// broadcast address, scope and label stay as they are, which is the kernel's rule.
+    pub fn apply(&mut self, commands: &[AddressCommand]) -> Vec<Failure> {
+        self.socket.batch(commands, encode::command)
+    }
+}
+
+fn unwritten(action: &str, error: encode::EncodeError) -> Error {
+    Error::Message {
+        action: action.to_owned(),
+        why: error.to_string(),
+    }
+}

@@ -1,0 +1,114 @@
+//! Messages of route netlink, read into types. Any bytes are fine; what cannot be read is `None`.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use neli::consts::rtnl::{Ifa, Ifla};
+
+use crate::ipvs::{Attribute, Attributes};
+use crate::net::{
+    AddressKey, AddressSpec, Cidr, Family, InterfaceIndex, InterfaceName, Link, MacAddr,
+    ObservedAddress,
+};
+
+use super::encode::IFA_PROTO;
+
+/// IFF_* (netdevice(7)).
+const UP: u32 = 0x1;
+const LOOPBACK: u32 = 0x8;
+const RUNNING: u32 = 0x40;
+const NOARP: u32 = 0x80;
+const MULTICAST: u32 = 0x1000;
+
+/// IFA_F_* (include/uapi/linux/if_addr.h).
+const SECONDARY: u32 = 0x1;
+const NODAD: u32 = 0x2;
+
+const AF_UNSPEC: u8 = 0;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// A link, from the payload of RTM_NEWLINK or RTM_DELLINK: `struct ifinfomsg` (16 bytes), attributes.
+/// `None` also for news of another family about a link: a bridge tells of its ports so, and the port
+/// that leaves a bridge (RTM_DELLINK, AF_BRIDGE) is still there.
+pub(super) fn link(payload: &[u8]) -> Option<Link> {
+    let (header, attributes) = payload.split_first_chunk::<16>()?;
+    let [family, _, _, _, i0, i1, i2, i3, f0, f1, f2, f3, ..] = *header;
+    if family != AF_UNSPEC {
+        return None;
+    }
+    let index = InterfaceIndex::new(u32::from_ne_bytes([i0, i1, i2, i3]))?;
+    let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
+    let (mut name, mut mac, mut mtu) = (None, MacAddr::default(), 0);
+    for attribute in Attributes::new(attributes) {
+        match Ifla::from(attribute.kind) {
+            Ifla::Ifname => name = attribute.text().and_then(|n| n.parse().ok()),
+            Ifla::Address => mac = attribute.bytes().map(MacAddr).unwrap_or_default(),
+            Ifla::Mtu => mtu = attribute.u32().unwrap_or(0),
+            _ => {}
+        }
+    }
+    let name: InterfaceName = name?;
+    let set = |bit: u32| flags & bit != 0;
+    Some(Link {
+        index,
+        name,
+        mac,
+        admin_up: set(UP),
+        running: set(RUNNING),
+        loopback: set(LOOPBACK),
+        no_arp: set(NOARP),
+        multicast: set(MULTICAST),
+        mtu,
+    })
+}
+
+/// An address, from the payload of RTM_NEWADDR or RTM_DELADDR: `struct ifaddrmsg` (8 bytes),
+/// attributes.
+pub(super) fn address(payload: &[u8]) -> Option<ObservedAddress> {
+    let (header, attributes) = payload.split_first_chunk::<8>()?;
+    let [family, prefix, flags, scope, i0, i1, i2, i3] = *header;
+    let family = match family {
+        AF_INET => Family::V4,
+        AF_INET6 => Family::V6,
+        _ => return None,
+    };
+    let interface = InterfaceIndex::new(u32::from_ne_bytes([i0, i1, i2, i3]))?;
+    let mut flags = u32::from(flags);
+    let (mut local, mut other, mut protocol) = (None, None, 0);
+    let mut spec = AddressSpec {
+        scope,
+        ..AddressSpec::default()
+    };
+    for attribute in Attributes::new(attributes) {
+        match Ifa::from(attribute.kind) {
+            Ifa::Local => local = ip(attribute, family),
+            // The other end where there is one; without IFA_LOCAL the address itself.
+            Ifa::Address => other = ip(attribute, family),
+            Ifa::Broadcast => spec.broadcast = attribute.bytes().map(<[u8; 4]>::into),
+            Ifa::Label => spec.label = attribute.text().map(str::to_owned),
+            Ifa::Flags => flags = attribute.u32().unwrap_or(flags),
+            Ifa::UnrecognizedConst(IFA_PROTO) => protocol = attribute.u8().unwrap_or(0),
+            _ => {}
+        }
+    }
+    spec.no_dad = flags & NODAD != 0;
+    Some(ObservedAddress {
+        key: AddressKey {
+            interface,
+            cidr: Cidr::new(local.or(other)?, prefix)?,
+        },
+        spec,
+        protocol,
+        secondary: family == Family::V4 && flags & SECONDARY != 0,
+    })
+}
+
+fn ip(attribute: Attribute<'_>, family: Family) -> Option<IpAddr> {
+    match family {
+        Family::V4 => attribute.bytes().map(|b: [u8; 4]| Ipv4Addr::from(b).into()),
+        Family::V6 => attribute.bytes().map(|b: [u8; 16]| IpAddr::from(b)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
