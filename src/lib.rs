@@ -26,12 +26,14 @@ pub mod config;
 pub mod ipvs;
 pub mod wire;
 
-pub mod vrrp;
-
 pub mod health;
 pub mod lvs;
 pub mod reconcile;
+pub mod track;
+pub mod vrrp;
 
 pub mod engine;
 
 pub mod kernel;
+
+pub mod daemon;

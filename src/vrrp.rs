@@ -3,7 +3,9 @@
 //! [`Action`]s go out, and [`Machine::next_deadline`] says when to come back.
 
 mod machine;
+mod receive;
 mod timers;
 
 pub use machine::{Action, Heard, Input, Machine, Note, Reason, Standing, Start, State};
+pub use receive::{Rejection, Rejections, check};
 pub use timers::{Timer, master_down_interval, skew_time};

@@ -71,9 +71,10 @@ pub struct ObservedAddress {
     pub secondary: bool,
 }
 
-/// IFA_PROTO of every address that vipd sets. The kernel leaves 4 to 255 to programs; this is the number
-/// that it gives keepalived among route protocols (RTPROT_KEEPALIVED), which tools print by that name.
-pub const ADDRESS_PROTOCOL: u8 = 18;
+/// IFA_PROTO of every address that vipd sets: the protocol number of VRRP. The kernel leaves 4 to 255 to
+/// programs. It is not keepalived's 18, so that an address of a keepalived beside us is never taken for
+/// ours.
+pub const ADDRESS_PROTOCOL: u8 = 112;
 
 /// One change to a namespace's addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]

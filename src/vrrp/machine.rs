@@ -333,7 +333,8 @@ impl Machine {
 
     fn on_heard(&mut self, heard: Heard, now: Time, out: &mut Vec<Action>) {
         match self.state {
-            State::Init | State::Fault => {}
+            State::Init => self.give_up_kept(heard, out),
+            State::Fault => {}
             State::Backup => self.on_heard_as_backup(heard, now, out),
             State::Master => self.on_heard_as_master(heard, now, out),
         }
@@ -347,11 +348,7 @@ impl Machine {
             self.timers.set(Timer::MasterDown, now + skew);
             return;
         }
-        if self.keeps_addresses {
-            self.keeps_addresses = false;
-            out.push(Action::Note(Note::KeptAddressesReleased(heard.source)));
-            out.push(Action::Release);
-        }
+        self.give_up_kept(heard, out);
         if !self.outranks(heard.priority) {
             self.preempt_at = None;
             self.preempt_noted = false;
@@ -375,6 +372,15 @@ impl Machine {
                     }));
                 }
             }
+        }
+    }
+
+    /// Somebody else is master: what a predecessor left is not ours any more.
+    fn give_up_kept(&mut self, heard: Heard, out: &mut Vec<Action>) {
+        if self.keeps_addresses && self.start == Start::Keep && heard.priority != 0 {
+            self.keeps_addresses = false;
+            out.push(Action::Note(Note::KeptAddressesReleased(heard.source)));
+            out.push(Action::Release);
         }
     }
 

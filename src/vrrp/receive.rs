@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use crate::config::model::{Auth, Instance, Transport};
 use crate::units::Version;
@@ -22,8 +23,8 @@ pub enum Rejection {
     AuthPassword,
     /// Its interval is another one (version 2 only).
     Interval {
-        /// Theirs, in seconds.
-        theirs_s: u8,
+        /// Theirs.
+        theirs: Duration,
     },
     /// It was sent to the multicast group, and we use unicast.
     MulticastUnexpected,
@@ -43,9 +44,11 @@ impl fmt::Display for Rejection {
             Rejection::AuthPassword => {
                 f.write_str("its auth_pass is another one: make authentication the same on both")
             }
-            Rejection::Interval { theirs_s } => {
-                write!(f, "its advert_int is {theirs_s} s: make advert_int the same on both")
-            }
+            Rejection::Interval { theirs } => write!(
+                f,
+                "its advert_int is {} s: make advert_int the same on both",
+                theirs.as_secs_f64()
+            ),
             Rejection::MulticastUnexpected => {
                 f.write_str("it was sent by multicast, and we have unicast_peer")
             }
@@ -111,8 +114,10 @@ pub fn check(
     }
     if config.version == Version::V2 {
         check_authentication(config, &advert.auth)?;
-        if config.advert_int.whole_seconds() != Some(advert.interval_s) {
-            return Err(Rejection::Interval { theirs_s: advert.interval_s });
+        if config.advert_int.get() != advert.interval() {
+            return Err(Rejection::Interval {
+                theirs: advert.interval(),
+            });
         }
     }
     match (multicast, destination.is_multicast()) {

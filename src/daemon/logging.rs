@@ -1,0 +1,231 @@
+//! Where log lines go: the console, syslog, a file. Never in the way of the protocol.
+//!
+//! A line is handed to a bounded queue; one thread of its own writes. A slow console or a full disk
+//! fills the queue, then lines are counted instead of kept, and the count is logged. Nothing waits.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Lines that wait to be written; more are counted and dropped.
+const QUEUE_LINES: usize = 4096;
+/// Where syslog daemons and journald listen.
+const SYSLOG_SOCKET: &str = "/dev/log";
+
+/// What to log, and where.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `-l`: to standard error.
+    pub console: bool,
+    /// Not `-G`: to syslog, if there is one.
+    pub syslog: bool,
+    /// `-S`: syslog facility, 0 to 23; 3 (daemon) as keepalived.
+    pub facility: u8,
+    /// `-g`: to this file.
+    pub file: Option<PathBuf>,
+    /// `-D`: details too.
+    pub detail: bool,
+}
+
+struct Line {
+    at: SystemTime,
+    level: Level,
+    text: String,
+}
+
+/// Ends the log: what was queued is written first.
+#[derive(Debug)]
+pub struct Guard {
+    writer: Option<JoinHandle<()>>,
+    stop: Arc<AtomicU64>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.stop.store(1, Ordering::Release);
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+struct QueueLayer {
+    queue: SyncSender<Line>,
+    dropped: Arc<AtomicU64>,
+    most: Level,
+}
+
+/// Starts the log for the whole process.
+///
+/// # Errors
+/// When the file cannot be opened, or the thread not started.
+pub fn start(options: &Options) -> std::io::Result<Guard> {
+    let file = match &options.file {
+        None => None,
+        Some(path) => Some(File::options().append(true).create(true).open(path)?),
+    };
+    let syslog = if options.syslog {
+        Syslog::connect(options.facility)
+    } else {
+        None
+    };
+    // Somebody has to say why it does not start: without any other place, standard error it is.
+    let console = options.console || (syslog.is_none() && file.is_none());
+    let (queue, lines) = sync_channel(QUEUE_LINES);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let stop = Arc::new(AtomicU64::new(0));
+    let outputs = Outputs {
+        console,
+        syslog,
+        file,
+    };
+    let writer = std::thread::Builder::new().name("log".into()).spawn({
+        let (dropped, stop) = (Arc::clone(&dropped), Arc::clone(&stop));
+        move || write_lines(&lines, outputs, &dropped, &stop)
+    })?;
+    let most = if options.detail {
+        Level::DEBUG
+    } else {
+        Level::INFO
+    };
+    let layer = QueueLayer {
+        queue,
+        dropped,
+        most,
+    };
+    // A second start in one process (only tests do that) keeps the first.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
+    Ok(Guard {
+        writer: Some(writer),
+        stop,
+    })
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for QueueLayer {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = *event.metadata().level();
+        if level > self.most {
+            return;
+        }
+        let mut text = Text::default();
+        event.record(&mut text);
+        #[expect(clippy::disallowed_methods, reason = "the wall clock of a log line")]
+        let line = Line {
+            at: SystemTime::now(),
+            level,
+            text: text.0,
+        };
+        if self.queue.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// `message key=value key=value`.
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = if field.name() == "message" {
+            let rest = std::mem::take(&mut self.0);
+            write!(self.0, "{value:?}{rest}")
+        } else {
+            write!(self.0, " {}={value:?}", field.name())
+        };
+    }
+}
+
+struct Outputs {
+    console: bool,
+    syslog: Option<Syslog>,
+    file: Option<File>,
+}
+
+fn write_lines(
+    lines: &Receiver<Line>,
+    mut outputs: Outputs,
+    dropped: &AtomicU64,
+    stop: &AtomicU64,
+) {
+    loop {
+        match lines.recv_timeout(Duration::from_millis(100)) {
+            Ok(line) => outputs.write(&line),
+            Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Acquire) == 0 => {}
+            Err(_) => return,
+        }
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            #[expect(clippy::disallowed_methods, reason = "the wall clock of a log line")]
+            outputs.write(&Line {
+                at: SystemTime::now(),
+                level: Level::WARN,
+                text: format!("{lost} log lines were dropped: the log's target is too slow"),
+            });
+        }
+    }
+}
+
+impl Outputs {
+    fn write(&mut self, line: &Line) {
+        if let Some(syslog) = &self.syslog {
+            syslog.send(line);
+        }
+        if !self.console && self.file.is_none() {
+            return;
+        }
+        let at = humantime::format_rfc3339_millis(line.at);
+        let text = format!("{at} {:>5} {}\n", line.level, line.text);
+        if self.console {
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+        if let Some(file) = &mut self.file {
+            let _ = file.write_all(text.as_bytes());
+        }
+    }
+}
+
+struct Syslog {
+    socket: UnixDatagram,
+    facility: u8,
+    pid: u32,
+}
+
+impl Syslog {
+    /// `None` where nobody listens, as in most containers.
+    fn connect(facility: u8) -> Option<Syslog> {
+        let socket = UnixDatagram::unbound().ok()?;
+        socket.connect(SYSLOG_SOCKET).ok()?;
+        socket.set_nonblocking(true).ok()?;
+        Some(Syslog {
+            socket,
+            facility,
+            pid: std::process::id(),
+        })
+    }
+
+    /// RFC 3164 without time and host, which the local daemon adds, as syslog(3) sends it.
+    fn send(&self, line: &Line) {
+        let severity: u8 = match line.level {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            _ => 7,
+        };
+        let priority = self.facility.saturating_mul(8).saturating_add(severity);
+        let text = format!("<{priority}>vipd[{}]: {}", self.pid, line.text);
+        let _ = self.socket.send(text.as_bytes());
+    }
+}

@@ -1,0 +1,315 @@
+//! What a successor needs to know after a crash: who was master when, and which IPVS objects are ours.
+//!
+//! `masters` holds one entry of fixed size for each virtual router, overwritten in place with every
+//! advert: one short write into a file on tmpfs, which survives us but not a reboot. Its head names the
+//! boot and the network namespace; under another of either it says nothing. `ipvs.json` is rewritten
+//! whole when what we name changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::failover::Beat;
+use crate::ipvs::ServiceKey;
+use crate::net::{Endpoint, Family, FwMark, MacAddr, Protocol};
+use crate::time::Time;
+
+use super::run_dir::write_whole;
+
+const MAGIC: &[u8; 8] = b"vipdbt01";
+const HEAD_LEN: usize = 8 + 36 + 8;
+const ENTRY_LEN: usize = 24;
+/// Entries that are read back; more than there are VRIDs on a few hundred links.
+const ENTRIES_MAX: usize = 65_536;
+
+/// This boot and this network namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// /proc/sys/kernel/random/boot_id.
+    pub boot_id: String,
+    /// Inode of /proc/self/ns/net.
+    pub namespace: u64,
+}
+
+impl Place {
+    /// Where we are.
+    ///
+    /// # Errors
+    /// When /proc is not mounted.
+    pub fn here() -> io::Result<Place> {
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+            .trim()
+            .to_owned();
+        let namespace = fs::metadata("/proc/self/ns/net")?.ino();
+        Ok(Place { boot_id, namespace })
+    }
+
+    fn head(&self) -> [u8; HEAD_LEN] {
+        let mut head = [0; HEAD_LEN];
+        head[..8].copy_from_slice(MAGIC);
+        for (to, from) in head[8..44].iter_mut().zip(self.boot_id.bytes()) {
+            *to = from;
+        }
+        head[44..].copy_from_slice(&self.namespace.to_le_bytes());
+        head
+    }
+}
+
+type MasterKey = (u32, MacAddr, u8);
+
+/// The file `masters`, open for writing.
+#[derive(Debug)]
+pub struct Masters {
+    file: File,
+    offsets: BTreeMap<MasterKey, u64>,
+    next: u64,
+}
+
+impl Masters {
+    /// Starts the file anew.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn create(path: &Path, place: &Place) -> io::Result<Masters> {
+        let _ = fs::remove_file(path);
+        let file = File::options().write(true).create_new(true).open(path)?;
+        file.write_all_at(&place.head(), 0)?;
+        Ok(Masters {
+            file,
+            offsets: BTreeMap::new(),
+            next: HEAD_LEN as u64,
+        })
+    }
+
+    /// Notes an advert sent at `now`; one that says goodbye, or the end of being master, erases.
+    ///
+    /// # Errors
+    /// What the file system says; the worst that follows is a slower start after a crash.
+    pub fn note(&mut self, beat: &Beat, now: Time) -> io::Result<()> {
+        let key = (beat.interface.get(), beat.mac, beat.vrid);
+        let offset = *self.offsets.entry(key).or_insert_with(|| {
+            let offset = self.next;
+            self.next += ENTRY_LEN as u64;
+            offset
+        });
+        let mut entry = [0; ENTRY_LEN];
+        entry[..4].copy_from_slice(&key.0.to_le_bytes());
+        entry[4..10].copy_from_slice(&key.1.0);
+        entry[10] = key.2;
+        let at = if beat.alive { now.as_nanos() } else { 0 };
+        entry[16..].copy_from_slice(&at.to_le_bytes());
+        self.file.write_all_at(&entry, offset)
+    }
+}
+
+/// When each virtual router sent its last advert as master, as a predecessor left it.
+#[derive(Clone, Debug, Default)]
+pub struct LeftBehind(BTreeMap<MasterKey, Time>);
+
+impl LeftBehind {
+    /// Reads the file; empty when it is missing, of another boot or namespace, or not ours.
+    pub fn read(path: &Path, place: &Place) -> LeftBehind {
+        let Ok(bytes) = fs::read(path) else {
+            return LeftBehind::default();
+        };
+        let Some(entries) = bytes.strip_prefix(place.head().as_slice()) else {
+            return LeftBehind::default();
+        };
+        let entries = entries.as_chunks::<ENTRY_LEN>().0.iter().take(ENTRIES_MAX);
+        LeftBehind(entries.filter_map(read_entry).collect())
+    }
+
+    /// When this router was last master, if it was when the predecessor ended.
+    pub fn last_advert(&self, beat: &Beat) -> Option<Time> {
+        self.0
+            .get(&(beat.interface.get(), beat.mac, beat.vrid))
+            .copied()
+    }
+}
+
+fn read_entry(entry: &[u8; ENTRY_LEN]) -> Option<(MasterKey, Time)> {
+    let interface = u32::from_le_bytes(entry.first_chunk().copied()?);
+    let mac = entry.get(4..10)?.first_chunk().copied()?;
+    let vrid = *entry.get(10)?;
+    let at = u64::from_le_bytes(entry.last_chunk().copied()?);
+    (at != 0).then_some(((interface, MacAddr(mac), vrid), Time::from_nanos(at)))
+}
+
+#[derive(Serialize, Deserialize)]
+struct IpvsFile {
+    place: Place,
+    services: Vec<ServiceLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ServiceLine {
+    Endpoint {
+        protocol: u8,
+        address: IpAddr,
+        port: u16,
+    },
+    Fwmark {
+        ipv6: bool,
+        mark: u32,
+    },
+}
+
+/// Writes which services are ours.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_ipvs(path: &Path, place: &Place, keys: &BTreeSet<ServiceKey>) -> io::Result<()> {
+    let services = keys
+        .iter()
+        .map(|key| match key {
+            ServiceKey::Endpoint { protocol, endpoint } => ServiceLine::Endpoint {
+                protocol: protocol.number(),
+                address: endpoint.addr,
+                port: endpoint.port,
+            },
+            ServiceKey::FwMark { family, mark } => ServiceLine::Fwmark {
+                ipv6: *family == Family::V6,
+                mark: mark.get(),
+            },
+        })
+        .collect();
+    let file = IpvsFile {
+        place: place.clone(),
+        services,
+    };
+    let text = serde_json::to_vec_pretty(&file).map_err(io::Error::other)?;
+    write_whole(path, &text)
+}
+
+/// Which services a predecessor on this boot and in this namespace called its own.
+pub fn read_ipvs(path: &Path, place: &Place) -> BTreeSet<ServiceKey> {
+    let Ok(text) = fs::read(path) else {
+        return BTreeSet::new();
+    };
+    let Ok(file) = serde_json::from_slice::<IpvsFile>(&text) else {
+        return BTreeSet::new();
+    };
+    if file.place != *place {
+        return BTreeSet::new();
+    }
+    let keys = file.services.into_iter().filter_map(|line| match line {
+        ServiceLine::Endpoint {
+            protocol,
+            address,
+            port,
+        } => Some(ServiceKey::Endpoint {
+            protocol: Protocol::from_number(protocol)?,
+            endpoint: Endpoint::new(address, port),
+        }),
+        ServiceLine::Fwmark { ipv6, mark } => Some(ServiceKey::FwMark {
+            family: if ipv6 { Family::V6 } else { Family::V4 },
+            mark: FwMark::new(mark)?,
+        }),
+    });
+    keys.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::InterfaceIndex;
+
+    fn place() -> Place {
+        Place {
+            boot_id: "2c3c4e0a-0f0f-4d4d-9c9c-0123456789ab".into(),
+            namespace: 4_026_531_840,
+        }
+    }
+
+    fn beat(vrid: u8) -> Beat {
+        Beat {
+            interface: InterfaceIndex::new(7).unwrap(),
+            mac: MacAddr([2, 0, 0, 0, 0, 9]),
+            vrid,
+            alive: true,
+        }
+    }
+
+    fn scratch(name: &str) -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("vipd-record-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn a_successor_reads_when_each_router_was_last_master() {
+        let path = scratch("masters");
+        let mut masters = Masters::create(&path, &place()).unwrap();
+        masters.note(&beat(51), Time::from_millis(1000)).unwrap();
+        masters.note(&beat(52), Time::from_millis(1100)).unwrap();
+        masters.note(&beat(51), Time::from_millis(2000)).unwrap();
+        masters
+            .note(&beat(52).ended(), Time::from_millis(2100))
+            .unwrap();
+        let left = LeftBehind::read(&path, &place());
+        assert_eq!(left.last_advert(&beat(51)), Some(Time::from_millis(2000)));
+        assert_eq!(left.last_advert(&beat(52)), None, "it had said goodbye");
+        let replaced = Beat {
+            mac: MacAddr([2, 0, 0, 0, 0, 1]),
+            ..beat(51)
+        };
+        assert_eq!(
+            left.last_advert(&replaced),
+            None,
+            "another link under the same number"
+        );
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn records_of_another_boot_or_namespace_or_of_nobody_say_nothing() {
+        let path = scratch("elsewhere");
+        let mut masters = Masters::create(&path, &place()).unwrap();
+        masters.note(&beat(51), Time::from_millis(1000)).unwrap();
+        let elsewhere = Place {
+            namespace: 1,
+            ..place()
+        };
+        assert_eq!(
+            LeftBehind::read(&path, &elsewhere).last_advert(&beat(51)),
+            None
+        );
+        fs::write(&path, b"\xff\xfe rubbish").unwrap();
+        assert_eq!(
+            LeftBehind::read(&path, &place()).last_advert(&beat(51)),
+            None
+        );
+        fs::remove_file(&path).unwrap();
+        assert_eq!(
+            LeftBehind::read(&path, &place()).last_advert(&beat(51)),
+            None
+        );
+    }
+
+    #[test]
+    fn ipvs_keys_read_back_as_they_were_written() {
+        let path = scratch("ipvs");
+        let keys = BTreeSet::from([
+            ServiceKey::Endpoint {
+                protocol: Protocol::Udp,
+                endpoint: Endpoint::new("2001:db8::1".parse().unwrap(), 53),
+            },
+            ServiceKey::FwMark {
+                family: Family::V6,
+                mark: FwMark::new(3).unwrap(),
+            },
+        ]);
+        write_ipvs(&path, &place(), &keys).unwrap();
+        assert_eq!(read_ipvs(&path, &place()), keys);
+        let elsewhere = Place {
+            boot_id: "other".into(),
+            ..place()
+        };
+        assert_eq!(read_ipvs(&path, &elsewhere), BTreeSet::new());
+        fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,208 @@
+//! The run directory: everything that one vipd keeps while it runs, and nothing of any other.
+
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+/// The run directory, locked for as long as this value lives.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why there is no run directory.
+#[derive(Debug)]
+pub enum RunDirError {
+    /// It cannot be made or written to.
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        error: io::Error,
+    },
+    /// Another vipd uses it.
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// Its process id, if it says.
+        pid: Option<u32>,
+    },
+}
+
+impl fmt::Display for RunDirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunDirError::Io { doing, path, error } => {
+                write!(f, "{doing} {}: {error}", path.display())
+            }
+            RunDirError::InUse { path, pid } => {
+                write!(f, "another vipd ")?;
+                if let Some(pid) = pid {
+                    write!(f, "(process {pid}) ")?;
+                }
+                write!(
+                    f,
+                    "uses {}: stop it first, or give this one a directory of its own with --run-dir",
+                    path.display()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for RunDirError {}
+
+impl RunDir {
+    /// Makes the directory (mode 0755) if need be and locks it. The lock ends with the process, however
+    /// it ends, so a killed vipd leaves nothing that keeps the next from starting.
+    ///
+    /// # Errors
+    /// See [`RunDirError`].
+    pub fn lock(path: &Path) -> Result<RunDir, RunDirError> {
+        let failed = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |error| RunDirError::Io { doing, path, error }
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(path)
+            .map_err(failed("make run directory", path))?;
+        let lock_path = path.join("lock");
+        let mut lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock_path)
+            .map_err(failed("open lock file", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let pid = fs::read_to_string(&lock_path)
+                    .ok()
+                    .and_then(|s| s.trim().parse().ok());
+                return Err(RunDirError::InUse {
+                    path: path.to_owned(),
+                    pid,
+                });
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(failed("lock", &lock_path)(error));
+            }
+        }
+        lock.set_len(0)
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .map_err(failed("write lock file", &lock_path))?;
+        Ok(RunDir {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// Pid files that were asked for; removed when this value goes.
+#[derive(Debug, Default)]
+pub struct PidFiles(Vec<PathBuf>);
+
+impl PidFiles {
+    /// Writes our process id into each. A file that is there already says nothing: what keeps two
+    /// daemons apart is the lock.
+    ///
+    /// # Errors
+    /// The file that could not be written; those before it stay until the value is dropped.
+    pub fn write(&mut self, path: PathBuf) -> Result<(), RunDirError> {
+        write_whole(&path, format!("{}\n", std::process::id()).as_bytes()).map_err(|error| {
+            RunDirError::Io {
+                doing: "write pid file",
+                path: path.clone(),
+                error,
+            }
+        })?;
+        self.0.push(path);
+        Ok(())
+    }
+}
+
+impl Drop for PidFiles {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Writes a file so that nobody ever reads half of it: beside it, then renamed into place. A link in
+/// its place is replaced, not followed.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let written = File::options()
+        .write(true)
+        .create_new(true)
+        .open(&beside)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("vipd-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        dir
+    }
+
+    #[test]
+    fn a_run_directory_has_one_owner_at_a_time() {
+        let dir = scratch("run-dir");
+        let first = RunDir::lock(&dir).unwrap();
+        match RunDir::lock(&dir) {
+            Err(RunDirError::InUse { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
+            other => panic!("{other:?}"),
+        }
+        drop(first);
+        RunDir::lock(&dir).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn pid_files_go_with_their_owner_and_do_not_follow_links() {
+        let dir = scratch("pid");
+        fs::create_dir_all(&dir).unwrap();
+        let victim = dir.join("victim");
+        fs::write(&victim, "precious").unwrap();
+        let pid = dir.join("pid");
+        std::os::unix::fs::symlink(&victim, &pid).unwrap();
+        let mut files = PidFiles::default();
+        files.write(pid.clone()).unwrap();
+        assert_eq!(
+            fs::read_to_string(&pid).unwrap(),
+            format!("{}\n", std::process::id())
+        );
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        drop(files);
+        assert!(!pid.exists());
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,565 @@
+//! Everything of the failover thread that decides: instances, what they track, and the addresses they
+//! hold. Pure: events and the time in, [`Action`]s out; the simulator drives it as the thread does.
+//!
+//! The kernel's links and addresses are kept here as last seen. An operation that was ordered is
+//! counted as done until the kernel says otherwise, so that nothing is ordered twice.
+
+mod addresses;
+mod event;
+mod kernel_view;
+mod slot;
+mod standing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::config::model::ScriptUser;
+use crate::net::{
+    AddressCommand, AddressKey, InterfaceIndex, InterfaceName, Link, MacAddr, ObservedAddress,
+};
+use crate::time::Time;
+use crate::track::{ScriptAction, ScriptEnd, ScriptTracker};
+use crate::vrrp;
+
+use super::shared::Roles;
+pub use event::Event;
+use kernel_view::KernelView;
+use slot::Slot;
+
+/// How long a node that starts waits for IPVS before it claims VIPs without it.
+pub const IPVS_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How often the kernel's links and addresses are read again, whatever was heard of them.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How soon they are read again after an operation failed.
+pub const RETRY: Duration = Duration::from_millis(200);
+
+/// How the daemon stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopKind {
+    /// Say goodbye and remove the VIPs.
+    Release,
+    /// Leave them where they are (`-V`): a successor will take them over.
+    Keep,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A link appeared or changed.
+    Link(Link),
+    /// A link is gone.
+    LinkGone(InterfaceIndex),
+    /// An address appeared or changed.
+    AddressSeen(ObservedAddress),
+    /// An address is gone.
+    AddressGone(AddressKey),
+    /// The whole picture, read after [`Action::LookAgain`].
+    Kernel {
+        /// Every link.
+        links: Vec<Link>,
+        /// Every address.
+        addresses: Vec<ObservedAddress>,
+    },
+    /// A packet of protocol 112.
+    Packet {
+        /// Where it came in.
+        interface: InterfaceIndex,
+        /// Who sent it.
+        source: Ipv4Addr,
+        /// Whom it was sent to.
+        destination: Ipv4Addr,
+        /// As it came in.
+        ttl: u8,
+        /// Behind the IP header.
+        payload: &'a [u8],
+    },
+    /// A script ended.
+    ScriptEnded {
+        /// Its name.
+        name: String,
+        /// How.
+        end: ScriptEnd,
+    },
+    /// IPVS is programmed: VIPs may be claimed.
+    IpvsReady,
+    /// These operations failed.
+    AddressesFailed(Vec<AddressFailure>),
+    /// No socket could be had there.
+    SocketFailed {
+        /// The interface.
+        interface: InterfaceIndex,
+        /// Why, in words.
+        error: String,
+    },
+    /// A new configuration is in force.
+    Reload(Box<Config>),
+    /// Leave in order.
+    Stop(StopKind),
+    /// A deadline may have come.
+    Timer,
+}
+
+/// An address operation that the kernel refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressFailure {
+    /// Which.
+    pub command: AddressCommand,
+    /// The kernel's view differs from ours (EEXIST, ENOENT, EADDRNOTAVAIL...): not an error.
+    pub disagreement: bool,
+    /// In words.
+    pub error: String,
+}
+
+/// What to do, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Listen on this interface.
+    OpenSocket {
+        /// Its name.
+        name: InterfaceName,
+        /// Its number.
+        interface: InterfaceIndex,
+        /// Multicast groups to join.
+        groups: BTreeSet<Ipv4Addr>,
+    },
+    /// Stop listening there.
+    CloseSocket(InterfaceIndex),
+    /// Send this behind an IP header of protocol 112 and TTL 255.
+    Send {
+        /// Which instance, by [`Beat`].
+        beat: Beat,
+        /// Where.
+        interface: InterfaceIndex,
+        /// From.
+        source: Ipv4Addr,
+        /// To: the group or one peer.
+        destination: Ipv4Addr,
+        /// The advert.
+        payload: Arc<[u8]>,
+    },
+    /// Tell the neighbours where an address is now.
+    Announce {
+        /// Where.
+        interface: InterfaceIndex,
+        /// The hardware address it is at.
+        mac: MacAddr,
+        /// The address.
+        address: IpAddr,
+        /// How many times.
+        repeat: u32,
+    },
+    /// Set and remove addresses.
+    Addresses(Vec<AddressCommand>),
+    /// Read links and addresses from the kernel and hand them in as [`Input::Kernel`].
+    LookAgain,
+    /// Start a script.
+    RunScript {
+        /// Its name.
+        name: String,
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// Who runs it; the default user when absent.
+        user: Option<ScriptUser>,
+        /// When to kill it.
+        timeout: Duration,
+    },
+    /// The roles changed.
+    Roles(Roles),
+    /// This instance is no longer master: a successor must not resume it.
+    Ended(Beat),
+    /// After [`Input::Stop`]: everything is let go.
+    Released,
+    /// For the log.
+    Event(Event),
+}
+
+/// What identifies an instance across restarts: link, VRID, and the hardware address of the link, which
+/// tells a replaced link from the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Beat {
+    /// Number of the interface.
+    pub interface: InterfaceIndex,
+    /// Its hardware address.
+    pub mac: MacAddr,
+    /// VRID.
+    pub vrid: u8,
+    /// Whether it still holds the addresses after this (an advert of priority 0 does not).
+    pub alive: bool,
+}
+
+/// Why the engine wants to be called at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// A timer of an instance.
+    Vrrp(vrrp::Timer),
+    /// A script's next run.
+    Script,
+    /// IPVS is not ready and will not be waited for any longer.
+    IpvsWait,
+    /// The kernel is read again.
+    LookAgain,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum TimerOf {
+    Slot(usize),
+    Script(usize),
+}
+
+/// The engine of the failover thread.
+#[derive(Debug)]
+pub struct Failover {
+    config: Config,
+    slots: Vec<Slot>,
+    scripts: Vec<ScriptTracker>,
+    script_index: BTreeMap<String, usize>,
+    /// Which instance an advert belongs to.
+    by_wire: BTreeMap<(InterfaceIndex, u8), usize>,
+    /// Addresses that more than one instance names.
+    shared: BTreeSet<AddressKey>,
+    kernel: KernelView,
+    sockets: BTreeMap<InterfaceIndex, BTreeSet<Ipv4Addr>>,
+    socket_errors: BTreeMap<InterfaceIndex, String>,
+    /// Deadlines of slots and scripts.
+    timers: BTreeSet<(Time, TimerOf)>,
+    ipvs_ready: bool,
+    ipvs_wait_until: Time,
+    look_again_at: Time,
+    roles: Roles,
+    roles_changed: bool,
+    stopping: bool,
+}
+
+impl Failover {
+    /// The engine for `config`, with the kernel's picture as it is now. `left_behind` says for which
+    /// instances a predecessor was master; `ipvs_needed` whether claiming waits for
+    /// [`Input::IpvsReady`]. Nothing is done before [`Failover::start`].
+    pub fn new(
+        config: Config,
+        links: Vec<Link>,
+        addresses: Vec<ObservedAddress>,
+        left_behind: impl Fn(&Beat) -> vrrp::Start,
+        ipvs_needed: bool,
+        now: Time,
+    ) -> Failover {
+        let mut engine = Failover {
+            slots: Vec::new(),
+            scripts: Vec::new(),
+            script_index: BTreeMap::new(),
+            by_wire: BTreeMap::new(),
+            shared: BTreeSet::new(),
+            kernel: KernelView::default(),
+            sockets: BTreeMap::new(),
+            socket_errors: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            ipvs_ready: !ipvs_needed,
+            ipvs_wait_until: now + IPVS_WAIT_MAX,
+            look_again_at: now + LOOK_AGAIN,
+            roles: Roles::new(),
+            roles_changed: true,
+            stopping: false,
+            config,
+        };
+        engine.kernel.replace(links, addresses);
+        engine.slots = engine
+            .config
+            .instances
+            .iter()
+            .map(|instance| {
+                let mut slot = Slot::new(Arc::new(instance.clone()), vrrp::Start::Fresh);
+                let start = engine
+                    .kernel
+                    .beat(instance)
+                    .map_or(vrrp::Start::Fresh, |beat| left_behind(&beat));
+                // Something to keep is needed for keeping.
+                let held = slot
+                    .keys(&engine.kernel)
+                    .any(|(key, _)| engine.kernel.has(&key));
+                if start != vrrp::Start::Fresh && held {
+                    slot = Slot::new(Arc::new(instance.clone()), start);
+                }
+                slot
+            })
+            .collect();
+        engine
+    }
+
+    /// Sets it going.
+    pub fn start(&mut self, now: Time) -> Vec<Action> {
+        let mut out = Vec::new();
+        self.adopt_scripts(BTreeMap::new(), now);
+        self.index_slots();
+        self.refresh_sockets(&mut out);
+        // What a predecessor left and nobody holds now goes first, before anybody may claim it.
+        self.sync_addresses(&mut out);
+        for slot in 0..self.slots.len() {
+            if self.ipvs_ready {
+                self.drive(slot, vrrp::Input::MayClaim, now, &mut out);
+            }
+            self.refresh_standing(slot, now, &mut out);
+        }
+        self.run_due_scripts(now, &mut out);
+        self.publish_roles(&mut out);
+        out
+    }
+
+    /// When to call with [`Input::Timer`], and why.
+    pub fn next_deadline(&self) -> Option<(Time, Why)> {
+        let timers = self.timers.first().and_then(|(at, of)| match of {
+            TimerOf::Slot(slot) => {
+                let (_, timer) = self.slots.get(*slot)?.machine.next_deadline()?;
+                Some((*at, Why::Vrrp(timer)))
+            }
+            TimerOf::Script(_) => Some((*at, Why::Script)),
+        });
+        let ipvs = (!self.ipvs_ready).then_some((self.ipvs_wait_until, Why::IpvsWait));
+        let look = (!self.stopping).then_some((self.look_again_at, Why::LookAgain));
+        [timers, ipvs, look].into_iter().flatten().min()
+    }
+
+    /// The state of every instance.
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// Handles one event.
+    pub fn handle(&mut self, input: Input<'_>, now: Time) -> Vec<Action> {
+        let mut out = Vec::new();
+        match input {
+            Input::Packet {
+                interface,
+                source,
+                destination,
+                ttl,
+                payload,
+            } => {
+                self.on_packet(interface, source, destination, ttl, payload, now, &mut out);
+            }
+            Input::Timer => self.on_timer(now, &mut out),
+            Input::ScriptEnded { name, end } => self.on_script_end(&name, end, now, &mut out),
+            Input::Link(link) => self.on_link(link, now, &mut out),
+            Input::LinkGone(index) => self.on_link_gone(index, now, &mut out),
+            Input::AddressSeen(address) => self.on_address_seen(address, now, &mut out),
+            Input::AddressGone(key) => self.on_address_gone(key, now, &mut out),
+            Input::Kernel { links, addresses } => {
+                self.on_kernel_read(links, addresses, now, &mut out);
+            }
+            Input::IpvsReady => self.on_ipvs_ready(now, &mut out),
+            Input::AddressesFailed(failures) => self.on_addresses_failed(failures, now, &mut out),
+            Input::SocketFailed { interface, error } => {
+                self.socket_errors.insert(interface, error);
+                self.refresh_all_standings(now, &mut out);
+            }
+            Input::Reload(config) => self.on_reload(*config, now, &mut out),
+            Input::Stop(kind) => self.on_stop(kind, now, &mut out),
+        }
+        self.publish_roles(&mut out);
+        out
+    }
+
+    fn on_timer(&mut self, now: Time, out: &mut Vec<Action>) {
+        // Each due entry once: what it sets anew is later than now.
+        let due: Vec<TimerOf> = self
+            .timers
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .map(|(_, of)| *of)
+            .collect();
+        for of in due {
+            if let TimerOf::Slot(slot) = of {
+                self.drive(slot, vrrp::Input::Timer, now, out);
+            }
+        }
+        self.run_due_scripts(now, out);
+        if !self.ipvs_ready && now >= self.ipvs_wait_until {
+            out.push(Action::Event(Event::IpvsNotReady));
+            self.on_ipvs_ready(now, out);
+        }
+        if !self.stopping && now >= self.look_again_at {
+            self.look_again_at = now + LOOK_AGAIN;
+            out.push(Action::LookAgain);
+        }
+    }
+
+    fn on_ipvs_ready(&mut self, now: Time, out: &mut Vec<Action>) {
+        if self.ipvs_ready {
+            return;
+        }
+        self.ipvs_ready = true;
+        for slot in 0..self.slots.len() {
+            self.drive(slot, vrrp::Input::MayClaim, now, out);
+        }
+    }
+
+    fn on_script_end(&mut self, name: &str, end: ScriptEnd, now: Time, out: &mut Vec<Action>) {
+        let Some(tracker) = self
+            .script_index
+            .get(name)
+            .and_then(|index| self.scripts.get_mut(*index))
+        else {
+            return; // reloaded away while it ran
+        };
+        if let Some(ScriptAction::Changed { to, by }) = tracker.on_end(end) {
+            out.push(Action::Event(Event::Script {
+                name: name.to_owned(),
+                to,
+                by,
+            }));
+            for slot in 0..self.slots.len() {
+                if self
+                    .slots
+                    .get(slot)
+                    .is_some_and(|slot| slot.tracks_script(name))
+                {
+                    self.refresh_standing(slot, now, out);
+                }
+            }
+        }
+    }
+
+    fn run_due_scripts(&mut self, now: Time, out: &mut Vec<Action>) {
+        for (index, tracker) in self.scripts.iter_mut().enumerate() {
+            let before = tracker.next_deadline();
+            if before > now {
+                continue;
+            }
+            if tracker.on_timer(now) == Some(ScriptAction::Run) {
+                let script = tracker.script();
+                out.push(Action::RunScript {
+                    name: script.name.clone(),
+                    argv: script.argv.clone(),
+                    user: script.user.clone(),
+                    timeout: script.timeout,
+                });
+            }
+            self.timers.remove(&(before, TimerOf::Script(index)));
+            self.timers
+                .insert((tracker.next_deadline(), TimerOf::Script(index)));
+        }
+    }
+
+    /// A new configuration: instances of the same name on the same link with the same VRID go on, the
+    /// others leave in order and new ones begin.
+    fn on_reload(&mut self, config: Config, now: Time, out: &mut Vec<Action>) {
+        let mut old: BTreeMap<String, Slot> = std::mem::take(&mut self.slots)
+            .into_iter()
+            .map(|slot| (slot.config().name.clone(), slot))
+            .collect();
+        let mut kept = Vec::new();
+        for instance in &config.instances {
+            let same = old
+                .get(&instance.name)
+                .is_some_and(|slot| slot.is_same_router(instance));
+            kept.push(if same {
+                old.remove(&instance.name)
+            } else {
+                None
+            });
+        }
+        // Those that leave do so first: a VIP may move from one instance to another.
+        // Their addresses are removed below, unless somebody else has them now.
+        for slot in old.values_mut() {
+            self.say_goodbye(slot, now, out);
+        }
+        self.timers.clear();
+        self.roles_changed = true;
+        self.slots = kept
+            .into_iter()
+            .zip(&config.instances)
+            .map(|(slot, instance)| {
+                let instance = Arc::new(instance.clone());
+                match slot {
+                    Some(mut slot) => {
+                        slot.reconfigure(instance, now);
+                        slot
+                    }
+                    None => Slot::new(instance, vrrp::Start::Fresh),
+                }
+            })
+            .collect();
+        let old_config = std::mem::replace(&mut self.config, config);
+        let old_scripts = std::mem::take(&mut self.scripts)
+            .into_iter()
+            .map(|tracker| (tracker.script().name.clone(), tracker))
+            .collect();
+        self.adopt_scripts(old_scripts, now);
+        self.index_slots();
+        self.refresh_sockets(out);
+        self.sync_addresses_after_reload(&old_config, out);
+        for slot in 0..self.slots.len() {
+            if self.ipvs_ready {
+                self.drive(slot, vrrp::Input::MayClaim, now, out);
+            }
+            self.refresh_standing(slot, now, out);
+        }
+        self.run_due_scripts(now, out);
+    }
+
+    fn on_stop(&mut self, kind: StopKind, now: Time, out: &mut Vec<Action>) {
+        self.stopping = true;
+        if kind == StopKind::Release {
+            for slot in 0..self.slots.len() {
+                self.drive(slot, vrrp::Input::Stop, now, out);
+            }
+        }
+        self.timers.clear();
+        self.scripts.clear();
+        self.script_index.clear();
+        self.ipvs_ready = true;
+        out.push(Action::Released);
+    }
+
+    /// Trackers for every script that an instance tracks; those that were there go on.
+    fn adopt_scripts(&mut self, mut old: BTreeMap<String, ScriptTracker>, now: Time) {
+        self.scripts.clear();
+        self.script_index.clear();
+        let used: BTreeSet<&str> = self
+            .config
+            .instances
+            .iter()
+            .flat_map(|instance| &instance.track_scripts)
+            .map(|tracked| tracked.script.as_str())
+            .collect();
+        for script in self
+            .config
+            .scripts
+            .values()
+            .filter(|s| used.contains(s.name.as_str()))
+        {
+            let script = Arc::new(script.clone());
+            let tracker = match old.remove(&script.name) {
+                Some(mut tracker) if tracker.script().argv == script.argv => {
+                    tracker.reconfigure(script, now);
+                    tracker
+                }
+                _ => ScriptTracker::new(script, now),
+            };
+            self.script_index
+                .insert(tracker.script().name.clone(), self.scripts.len());
+            self.timers
+                .insert((tracker.next_deadline(), TimerOf::Script(self.scripts.len())));
+            self.scripts.push(tracker);
+        }
+    }
+
+    fn publish_roles(&mut self, out: &mut Vec<Action>) {
+        if !std::mem::take(&mut self.roles_changed) {
+            return;
+        }
+        let roles: Roles = self
+            .slots
+            .iter()
+            .map(|slot| (slot.config().name.clone(), slot.role()))
+            .collect();
+        if roles != self.roles {
+            self.roles = roles;
+            out.push(Action::Roles(self.roles.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,285 @@
+//! Which addresses are where, which should be, and what is to be done about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::config::Config;
+use crate::net::{
+    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, InterfaceName, Link, ObservedAddress,
+};
+use crate::reconcile::{self, Change};
+use crate::time::Time;
+use crate::vrrp::{self, State};
+
+use super::slot::{address_spec, device};
+use super::{Action, AddressFailure, Event, Failover, RETRY};
+
+impl Failover {
+    /// A machine became master: what it lacks is set.
+    pub(super) fn hold(&mut self, index: usize, out: &mut Vec<Action>) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        let missing = slot
+            .keys(&self.kernel)
+            .filter(|(key, _)| !self.kernel.has(key))
+            .map(|(key, vip)| AddressCommand::Add(key, address_spec(vip)))
+            .collect();
+        self.order(missing, out);
+    }
+
+    /// A machine lets its addresses go, all but those that another instance holds.
+    pub(super) fn release(&mut self, index: usize, out: &mut Vec<Action>) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        let held_by_another = |key: &AddressKey| {
+            self.shared.contains(key)
+                && self.slots.iter().enumerate().any(|(other, slot)| {
+                    other != index
+                        && slot.machine.holds_addresses()
+                        && slot.keys(&self.kernel).any(|(k, _)| k == *key)
+                })
+        };
+        let there = slot
+            .keys(&self.kernel)
+            .filter(|(key, _)| self.kernel.has(key) && !held_by_another(key))
+            .map(|(key, _)| AddressCommand::Delete(key))
+            .collect();
+        self.order(there, out);
+    }
+
+    pub(super) fn announce(&mut self, index: usize, repeat: u32, out: &mut Vec<Action>) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        for (key, _) in slot.keys(&self.kernel) {
+            out.extend(self.announcement(key, repeat));
+        }
+    }
+
+    fn announcement(&self, key: AddressKey, repeat: u32) -> Option<Action> {
+        let link = self.kernel.link_of(key.interface)?;
+        let heard = link.is_up() && !link.no_arp && !link.loopback;
+        heard.then(|| Action::Announce {
+            interface: link.index,
+            mac: link.mac,
+            address: key.cidr.addr(),
+            repeat: repeat.max(1),
+        })
+    }
+
+    /// Orders operations and counts them as done.
+    fn order(&mut self, commands: Vec<AddressCommand>, out: &mut Vec<Action>) {
+        if commands.is_empty() {
+            return;
+        }
+        for command in &commands {
+            match command {
+                AddressCommand::Add(key, spec) => drop(self.kernel.add(ObservedAddress {
+                    key: *key,
+                    spec: spec.clone(),
+                    protocol: ADDRESS_PROTOCOL,
+                    secondary: false,
+                })),
+                AddressCommand::Delete(key) => drop(self.kernel.remove(key)),
+            }
+        }
+        out.push(Action::Addresses(commands));
+    }
+
+    pub(super) fn on_addresses_failed(
+        &mut self,
+        failures: Vec<AddressFailure>,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        for failure in failures {
+            if !failure.disagreement {
+                out.push(Action::Event(Event::AddressFailed {
+                    error: failure.error,
+                }));
+            }
+        }
+        // Whatever was refused, the kernel knows better: look, and do what is then missing.
+        self.look_again_at = self.look_again_at.min(now + RETRY);
+    }
+
+    pub(super) fn on_address_seen(
+        &mut self,
+        address: ObservedAddress,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        let interface = address.key.interface;
+        if self.kernel.add(address) {
+            self.refresh_standings_on(interface, now, out);
+        }
+    }
+
+    pub(super) fn on_address_gone(&mut self, key: AddressKey, now: Time, out: &mut Vec<Action>) {
+        if !self.kernel.remove(&key) {
+            return; // our own order, heard back
+        }
+        let holder = self.slots.iter().position(|slot| {
+            slot.machine.state() == State::Master && slot.keys(&self.kernel).any(|(k, _)| k == key)
+        });
+        match holder {
+            Some(index) => self.defend(index, key, now, out),
+            None => self.refresh_standings_on(key.interface, now, out),
+        }
+    }
+
+    /// Somebody took away an address that an instance holds: it is put back and announced, but nobody
+    /// fights for ever.
+    fn defend(&mut self, index: usize, key: AddressKey, now: Time, out: &mut Vec<Action>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let instance = slot.config().name.clone();
+        let too_often = slot.note_removal(now);
+        out.push(Action::Event(Event::AddressTaken {
+            instance,
+            cidr: key.cidr,
+            too_often,
+        }));
+        if too_often {
+            self.drive(
+                index,
+                vrrp::Input::Yield(vrrp::Reason::AddressesTaken),
+                now,
+                out,
+            );
+        } else {
+            self.hold(index, out);
+            let repeat = self
+                .slots
+                .get(index)
+                .map_or(1, |slot| slot.config().garp.master_repeat);
+            out.extend(self.announcement(key, repeat));
+        }
+    }
+
+    fn refresh_standings_on(
+        &mut self,
+        interface: crate::net::InterfaceIndex,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(name) = self.kernel.link_of(interface).map(|link| link.name.clone()) else {
+            return;
+        };
+        for index in 0..self.slots.len() {
+            if self
+                .slots
+                .get(index)
+                .is_some_and(|slot| slot.config().interface == name)
+            {
+                self.refresh_standing(index, now, out);
+            }
+        }
+    }
+
+    pub(super) fn on_kernel_read(
+        &mut self,
+        links: Vec<Link>,
+        addresses: Vec<ObservedAddress>,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        self.kernel.replace(links, addresses);
+        if self.stopping {
+            return;
+        }
+        self.on_links_renumbered(out);
+        self.sync_addresses(out);
+        self.refresh_all_standings(now, out);
+    }
+
+    /// The whole picture: what should be there against what is, for everything that is ours.
+    pub(super) fn sync_addresses(&mut self, out: &mut Vec<Action>) {
+        self.sync_owned(&BTreeSet::new(), out);
+    }
+
+    /// As [`Failover::sync_addresses`], with what the configuration of before named.
+    pub(super) fn sync_addresses_after_reload(&mut self, before: &Config, out: &mut Vec<Action>) {
+        let named = named_keys(before, |name| self.kernel.index_of(name));
+        self.sync_owned(&named, out);
+    }
+
+    fn sync_owned(&mut self, also_ours: &BTreeSet<AddressKey>, out: &mut Vec<Action>) {
+        let vips = self.config.instances.iter().flat_map(|i| i.all_vips());
+        let vips: BTreeSet<IpAddr> = vips.map(|vip| vip.cidr.addr()).collect();
+        self.kernel.set_vips(vips);
+        let (observed, tagged) = self.kernel.observed(ADDRESS_PROTOCOL);
+        let mut desired: BTreeMap<AddressKey, AddressSpec> = BTreeMap::new();
+        let mut masters: BTreeMap<AddressKey, u32> = BTreeMap::new();
+        for slot in self
+            .slots
+            .iter()
+            .filter(|slot| slot.machine.holds_addresses())
+        {
+            let master = slot.machine.state() == State::Master;
+            for (key, vip) in slot.keys(&self.kernel) {
+                // A predecessor's addresses are kept, not made.
+                if master || observed.contains_key(&key) {
+                    desired.insert(key, address_spec(vip));
+                }
+                if master {
+                    masters.insert(key, slot.config().garp.master_repeat);
+                }
+            }
+        }
+        let named = named_keys(&self.config, |name| self.kernel.index_of(name));
+        let is_ours = |key: &AddressKey| {
+            named.contains(key) || also_ours.contains(key) || tagged.contains(key)
+        };
+        let mut commands = Vec::new();
+        let mut added = Vec::new();
+        for change in reconcile::diff(&desired, &observed, is_ours, same_address) {
+            match change {
+                Change::Add(key, spec) => {
+                    added.push(key);
+                    commands.push(AddressCommand::Add(key, spec));
+                }
+                Change::Change(key, spec) => {
+                    // The kernel cannot change label, scope or broadcast of an address in place.
+                    commands.push(AddressCommand::Delete(key));
+                    commands.push(AddressCommand::Add(key, spec));
+                }
+                Change::Remove(key) => commands.push(AddressCommand::Delete(key)),
+            }
+        }
+        self.order(commands, out);
+        for key in added {
+            if let Some(repeat) = masters.get(&key) {
+                out.extend(self.announcement(key, *repeat));
+            }
+        }
+    }
+}
+
+/// Whether an address is as it should be; what was not asked for is the kernel's to choose.
+fn same_address(desired: &AddressSpec, observed: &AddressSpec) -> bool {
+    desired.scope == observed.scope
+        && (desired.label.is_none() || desired.label == observed.label)
+        && (desired.broadcast.is_none() || desired.broadcast == observed.broadcast)
+}
+
+fn named_keys(
+    config: &Config,
+    index_of: impl Fn(&InterfaceName) -> Option<crate::net::InterfaceIndex>,
+) -> BTreeSet<AddressKey> {
+    let vips = config
+        .instances
+        .iter()
+        .flat_map(|i| i.all_vips().map(move |vip| (i, vip)));
+    vips.filter_map(|(instance, vip)| {
+        let interface = index_of(device(instance, vip))?;
+        Some(AddressKey {
+            interface,
+            cidr: vip.cidr,
+        })
+    })
+    .collect()
+}

@@ -1,0 +1,192 @@
+//! What the failover engine tells the log. Phrases that monitors look for are keepalived's.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use crate::fact::FactValue;
+use crate::net::{Cidr, InterfaceIndex, InterfaceName};
+use crate::track::ScriptEnd;
+use crate::vrrp::{Note, Reason, Rejection, State};
+use crate::wire::vrrp::AdvertError;
+
+/// One line for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An instance changed its state.
+    State {
+        /// Its name.
+        instance: String,
+        /// The state left.
+        from: State,
+        /// The state entered.
+        to: State,
+        /// Why.
+        reason: Reason,
+    },
+    /// Something about an instance.
+    Note {
+        /// Its name.
+        instance: String,
+        /// What.
+        note: Note,
+    },
+    /// An advert was dropped, for the first time in this state.
+    Rejected {
+        /// Whose.
+        instance: String,
+        /// Who sent it.
+        source: Ipv4Addr,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// A packet of protocol 112 is malformed; told once for each interface.
+    BadPacket {
+        /// Where it came in.
+        interface: InterfaceIndex,
+        /// Who sent it.
+        source: Ipv4Addr,
+        /// What is wrong with it.
+        error: AdvertError,
+    },
+    /// A script's fact changed.
+    Script {
+        /// Its name.
+        name: String,
+        /// What holds now.
+        to: FactValue,
+        /// The run that decided it.
+        by: ScriptEnd,
+    },
+    /// A link went up or down.
+    Link {
+        /// Its name.
+        name: InterfaceName,
+        /// Which.
+        up: bool,
+    },
+    /// A link disappeared.
+    LinkGone {
+        /// Its name.
+        name: InterfaceName,
+    },
+    /// An address could not be set or removed.
+    AddressFailed {
+        /// The operation and why it failed.
+        error: String,
+    },
+    /// Somebody else removed an address that we hold.
+    AddressTaken {
+        /// Whose.
+        instance: String,
+        /// Which.
+        cidr: Cidr,
+        /// It is not put back any more.
+        too_often: bool,
+    },
+    /// An instance left with a reload.
+    InstanceGone {
+        /// Its name.
+        instance: String,
+    },
+    /// VIPs are claimed although IPVS is not programmed.
+    IpvsNotReady,
+}
+
+impl Event {
+    /// Whether a person should look at it.
+    pub fn is_warning(&self) -> bool {
+        match self {
+            Event::Rejected { .. }
+            | Event::BadPacket { .. }
+            | Event::LinkGone { .. }
+            | Event::AddressFailed { .. }
+            | Event::AddressTaken { .. }
+            | Event::IpvsNotReady => true,
+            Event::State { to, .. } => *to == State::Fault,
+            Event::Script { to, .. } => *to == FactValue::Down,
+            Event::Link { up, .. } => !up,
+            Event::Note { .. } | Event::InstanceGone { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::State {
+                instance,
+                from: State::Init,
+                to: State::Backup,
+                reason,
+            } => {
+                write!(f, "({instance}) Entering BACKUP STATE (init): {reason}")
+            }
+            Event::State {
+                instance,
+                to,
+                reason,
+                ..
+            } => {
+                write!(f, "({instance}) Entering {to} STATE: {reason}")
+            }
+            Event::Note { instance, note } => write!(f, "({instance}) {note}"),
+            Event::Rejected {
+                instance,
+                source,
+                rejection,
+            } => {
+                write!(
+                    f,
+                    "({instance}) advert from {source} is ignored: {rejection}"
+                )
+            }
+            Event::BadPacket {
+                interface,
+                source,
+                error,
+            } => {
+                write!(
+                    f,
+                    "packet from {source} on interface {interface} is ignored: {error}"
+                )
+            }
+            Event::Script {
+                name,
+                to: FactValue::Up,
+                ..
+            } => {
+                write!(f, "VRRP_Script({name}) succeeded")
+            }
+            Event::Script { name, by, .. } => write!(f, "VRRP_Script({name}) failed ({by})"),
+            Event::Link { name, up: true } => write!(f, "interface {name} is up"),
+            Event::Link { name, up: false } => write!(f, "interface {name} is down"),
+            Event::LinkGone { name } => write!(f, "interface {name} is gone"),
+            Event::AddressFailed { error } => f.write_str(error),
+            Event::AddressTaken {
+                instance,
+                cidr,
+                too_often: false,
+            } => {
+                write!(
+                    f,
+                    "({instance}) address {cidr} was removed by somebody else: it is put back"
+                )
+            }
+            Event::AddressTaken {
+                instance,
+                cidr,
+                too_often: true,
+            } => write!(
+                f,
+                "({instance}) address {cidr} was removed by somebody else again and again: \
+                 find out who manages addresses on this host beside vipd"
+            ),
+            Event::InstanceGone { instance } => write!(f, "({instance}) left the configuration"),
+            Event::IpvsNotReady => write!(
+                f,
+                "IPVS is not programmed after {} s: VIPs are claimed without it",
+                super::IPVS_WAIT_MAX.as_secs()
+            ),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The kernel's links and addresses as last seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::config::model::Instance;
+use crate::net::{AddressKey, AddressSpec, InterfaceIndex, InterfaceName, Link, ObservedAddress};
+
+use super::Beat;
+
+#[derive(Debug, Default)]
+pub(super) struct KernelView {
+    links: BTreeMap<InterfaceIndex, Link>,
+    by_name: BTreeMap<InterfaceName, InterfaceIndex>,
+    addresses: BTreeMap<AddressKey, ObservedAddress>,
+    /// IPv4 addresses of each interface in the order in which they came, which is the kernel's: the first
+    /// that is not a VIP is where adverts come from.
+    in_order: BTreeMap<InterfaceIndex, Vec<Ipv4Addr>>,
+    /// Addresses of any instance: never a source of adverts.
+    vips: BTreeSet<IpAddr>,
+    /// Interfaces on which a malformed packet was told of.
+    bad_packets: BTreeSet<InterfaceIndex>,
+}
+
+impl KernelView {
+    pub(super) fn replace(&mut self, links: Vec<Link>, addresses: Vec<ObservedAddress>) {
+        self.by_name = links
+            .iter()
+            .map(|link| (link.name.clone(), link.index))
+            .collect();
+        self.links = links.into_iter().map(|link| (link.index, link)).collect();
+        self.addresses.clear();
+        self.in_order.clear();
+        for address in addresses {
+            self.add(address);
+        }
+    }
+
+    pub(super) fn set_vips(&mut self, vips: BTreeSet<IpAddr>) {
+        self.vips = vips;
+    }
+
+    /// Takes in a link; the one of before, if there was one.
+    pub(super) fn set_link(&mut self, link: Link) -> Option<Link> {
+        let before = self.links.get(&link.index).cloned();
+        if let Some(before) = &before
+            && before.name != link.name
+            && self.by_name.get(&before.name) == Some(&link.index)
+        {
+            self.by_name.remove(&before.name);
+        }
+        self.by_name.insert(link.name.clone(), link.index);
+        self.links.insert(link.index, link);
+        before
+    }
+
+    pub(super) fn remove_link(&mut self, index: InterfaceIndex) -> bool {
+        let Some(link) = self.links.remove(&index) else {
+            return false;
+        };
+        if self.by_name.get(&link.name) == Some(&index) {
+            self.by_name.remove(&link.name);
+        }
+        self.addresses.retain(|key, _| key.interface != index);
+        self.in_order.remove(&index);
+        self.bad_packets.remove(&index);
+        true
+    }
+
+    pub(super) fn link(&self, name: &InterfaceName) -> Option<&Link> {
+        self.links.get(self.by_name.get(name)?)
+    }
+
+    pub(super) fn link_of(&self, index: InterfaceIndex) -> Option<&Link> {
+        self.links.get(&index)
+    }
+
+    pub(super) fn index_of(&self, name: &InterfaceName) -> Option<InterfaceIndex> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Takes in an address; true when it was not there.
+    pub(super) fn add(&mut self, address: ObservedAddress) -> bool {
+        let key = address.key;
+        let new = self.addresses.insert(key, address).is_none();
+        if new && let IpAddr::V4(addr) = key.cidr.addr() {
+            self.in_order.entry(key.interface).or_default().push(addr);
+        }
+        new
+    }
+
+    /// Forgets an address; true when it was there.
+    pub(super) fn remove(&mut self, key: &AddressKey) -> bool {
+        let known = self.addresses.remove(key).is_some();
+        if known
+            && let IpAddr::V4(addr) = key.cidr.addr()
+            && let Some(list) = self.in_order.get_mut(&key.interface)
+            && let Some(at) = list.iter().position(|a| *a == addr)
+        {
+            list.remove(at);
+        }
+        known
+    }
+
+    pub(super) fn has(&self, key: &AddressKey) -> bool {
+        self.addresses.contains_key(key)
+    }
+
+    /// What is there, as the diff wants it, and which of it carries the tag `protocol`.
+    pub(super) fn observed(
+        &self,
+        protocol: u8,
+    ) -> (BTreeMap<AddressKey, AddressSpec>, BTreeSet<AddressKey>) {
+        let specs = self
+            .addresses
+            .iter()
+            .map(|(key, a)| (*key, a.spec.clone()))
+            .collect();
+        let tagged = self
+            .addresses
+            .iter()
+            .filter(|(_, address)| address.protocol == protocol)
+            .map(|(key, _)| *key)
+            .collect();
+        (specs, tagged)
+    }
+
+    /// Where an instance's adverts come from: what was configured, else the first address of its
+    /// interface that is no VIP.
+    pub(super) fn source_of(&self, instance: &Instance) -> Option<Ipv4Addr> {
+        if let Some(IpAddr::V4(source)) = instance.src_ip {
+            return Some(source);
+        }
+        let index = self.index_of(&instance.interface)?;
+        let is_vip = |addr: &Ipv4Addr| self.vips.contains(&IpAddr::V4(*addr));
+        self.in_order
+            .get(&index)?
+            .iter()
+            .find(|addr| !is_vip(addr))
+            .copied()
+    }
+
+    pub(super) fn beat(&self, instance: &Instance) -> Option<Beat> {
+        let link = self.link(&instance.interface)?;
+        Some(Beat {
+            interface: link.index,
+            mac: link.mac,
+            vrid: instance.vrid.get(),
+            alive: true,
+        })
+    }
+
+    /// Whether a malformed packet on this interface is news.
+    pub(super) fn note_bad_packet(&mut self, interface: InterfaceIndex) -> bool {
+        self.bad_packets.insert(interface)
+    }
+}

@@ -1,0 +1,366 @@
+//! One instance in the engine: its machine, and how its decisions become packets and addresses.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::model::{Auth, Broadcast, Instance, Transport, VirtualAddress};
+use crate::engine::shared::Role;
+use crate::net::{AddressKey, AddressSpec, Cidr, InterfaceName};
+use crate::time::Time;
+use crate::vrrp::{self, Machine, Rejections, State};
+use crate::wire::vrrp::{self as wire, Advert, AuthField};
+
+use super::kernel_view::KernelView;
+use super::{Action, Beat, Event, Failover, TimerOf};
+
+/// Removals by somebody else that are answered by putting the address back...
+const REMOVALS_MAX: usize = 3;
+/// ...if they came within this time; one more, and the addresses are yielded.
+const REMOVALS_WITHIN: Duration = Duration::from_secs(60);
+
+/// One instance.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) machine: Machine,
+    pub(super) rejections: Rejections,
+    /// The deadline under which it stands in the engine's timers.
+    pub(super) timer: Option<Time>,
+    /// The adverts sent last, ready made: priority and bytes.
+    advert: Option<(u8, Arc<[u8]>)>,
+    /// When somebody else removed an address of ours.
+    removals: Vec<Time>,
+}
+
+impl Slot {
+    pub(super) fn new(config: Arc<Instance>, start: vrrp::Start) -> Slot {
+        Slot {
+            machine: Machine::new(config, start),
+            rejections: Rejections::default(),
+            timer: None,
+            advert: None,
+            removals: Vec::new(),
+        }
+    }
+
+    pub(super) fn config(&self) -> &Arc<Instance> {
+        self.machine.config()
+    }
+
+    pub(super) fn reconfigure(&mut self, config: Arc<Instance>, now: Time) {
+        if **self.config() != *config {
+            self.advert = None;
+            self.machine.reconfigure(config, now);
+        }
+        self.timer = None;
+    }
+
+    /// Whether `other` is the same virtual router: link, VRID and family.
+    pub(super) fn is_same_router(&self, other: &Instance) -> bool {
+        let ours = self.config();
+        (&ours.interface, ours.vrid, ours.family) == (&other.interface, other.vrid, other.family)
+            && ours.version == other.version
+    }
+
+    pub(super) fn role(&self) -> Role {
+        match self.machine.state() {
+            State::Init => Role::Init,
+            State::Backup => Role::Backup,
+            State::Master => Role::Master,
+            State::Fault => Role::Fault,
+        }
+    }
+
+    pub(super) fn tracks_script(&self, name: &str) -> bool {
+        self.config()
+            .track_scripts
+            .iter()
+            .any(|tracked| tracked.script == name)
+    }
+
+    /// Its addresses on the interfaces that exist now.
+    pub(super) fn keys<'a>(
+        &'a self,
+        kernel: &'a KernelView,
+    ) -> impl Iterator<Item = (AddressKey, &'a VirtualAddress)> {
+        let config = self.config();
+        config.all_vips().filter_map(|vip| {
+            let interface = kernel.index_of(device(config, vip))?;
+            Some((
+                AddressKey {
+                    interface,
+                    cidr: vip.cidr,
+                },
+                vip,
+            ))
+        })
+    }
+
+    /// Notes that somebody else removed an address; true when it happened too often.
+    pub(super) fn note_removal(&mut self, now: Time) -> bool {
+        self.removals.retain(|at| now.since(*at) < REMOVALS_WITHIN);
+        self.removals.push(now);
+        self.removals.len() > REMOVALS_MAX
+    }
+
+    /// The advert of a priority, built once and kept while the priority stays. `None` for one that
+    /// cannot be said on the wire, which the configuration has refused before.
+    fn advert(&mut self, priority: u8) -> Option<Arc<[u8]>> {
+        if let Some((of, bytes)) = &self.advert
+            && *of == priority
+        {
+            return Some(Arc::clone(bytes));
+        }
+        let config = self.machine.config();
+        let advert = Advert {
+            version: config.version,
+            vrid: config.vrid,
+            priority,
+            interval_s: config.advert_int.whole_seconds()?,
+            addresses: config.vips.iter().map(|vip| vip.cidr.addr()).collect(),
+            auth: match config.auth {
+                None => AuthField::None,
+                Some(Auth::Pass(password)) => AuthField::Pass(password),
+            },
+        };
+        let mut bytes = Vec::new();
+        wire::encode(&advert, &mut bytes).ok()?;
+        let bytes: Arc<[u8]> = bytes.into();
+        if priority != 0 {
+            self.advert = Some((priority, Arc::clone(&bytes)));
+        }
+        Some(bytes)
+    }
+}
+
+/// Where a VIP is set.
+pub(super) fn device<'a>(config: &'a Instance, vip: &'a VirtualAddress) -> &'a InterfaceName {
+    vip.dev.as_ref().unwrap_or(&config.interface)
+}
+
+/// What the kernel is asked for.
+pub(super) fn address_spec(vip: &VirtualAddress) -> AddressSpec {
+    AddressSpec {
+        broadcast: vip
+            .broadcast
+            .and_then(|broadcast| broadcast_address(vip.cidr, broadcast)),
+        scope: vip.scope,
+        label: vip.label.clone(),
+        no_dad: matches!(vip.cidr.addr(), IpAddr::V6(_)),
+    }
+}
+
+fn broadcast_address(cidr: Cidr, broadcast: Broadcast) -> Option<Ipv4Addr> {
+    let IpAddr::V4(addr) = cidr.addr() else {
+        return None;
+    };
+    let host_bits = u32::MAX.checked_shr(u32::from(cidr.prefix())).unwrap_or(0);
+    match broadcast {
+        Broadcast::Address(addr) => Some(addr),
+        Broadcast::AllOnes => Some(Ipv4Addr::from_bits(addr.to_bits() | host_bits)),
+        Broadcast::AllZeros => Some(Ipv4Addr::from_bits(addr.to_bits() & !host_bits)),
+    }
+}
+
+impl Failover {
+    /// Feeds one event to one machine and turns what it wants into actions.
+    pub(super) fn drive(
+        &mut self,
+        index: usize,
+        input: vrrp::Input,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let mut wanted = Vec::new();
+        slot.machine.handle(input, now, &mut wanted);
+        for action in wanted {
+            self.carry_out(index, action, out);
+        }
+        self.retime(index);
+    }
+
+    /// Puts the slot's deadline where the engine looks for it.
+    pub(super) fn retime(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let next = slot.machine.next_deadline().map(|(at, _)| at);
+        if slot.timer == next {
+            return;
+        }
+        if let Some(old) = slot.timer {
+            self.timers.remove(&(old, TimerOf::Slot(index)));
+        }
+        if let Some(next) = next {
+            self.timers.insert((next, TimerOf::Slot(index)));
+        }
+        slot.timer = next;
+    }
+
+    fn carry_out(&mut self, index: usize, action: vrrp::Action, out: &mut Vec<Action>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let instance = slot.config().name.clone();
+        match action {
+            vrrp::Action::SendAdvert { priority } => send_advert(slot, &self.kernel, priority, out),
+            vrrp::Action::Hold => self.hold(index, out),
+            vrrp::Action::Release => self.release(index, out),
+            vrrp::Action::Announce { repeat } => self.announce(index, repeat, out),
+            vrrp::Action::Entered { from, to, reason } => {
+                slot.rejections.forget();
+                self.roles_changed = true;
+                let ended = (from == State::Master).then(|| self.kernel.beat(slot.config()));
+                if let Some(Some(beat)) = ended {
+                    out.push(Action::Ended(beat));
+                }
+                out.push(Action::Event(Event::State {
+                    instance,
+                    from,
+                    to,
+                    reason,
+                }));
+            }
+            vrrp::Action::Note(note) => {
+                out.push(Action::Event(Event::Note { instance, note }));
+            }
+        }
+    }
+
+    /// An instance goes with a reload: goodbye to the others, the addresses are the caller's.
+    pub(super) fn say_goodbye(&mut self, slot: &mut Slot, now: Time, out: &mut Vec<Action>) {
+        let mut wanted = Vec::new();
+        slot.machine.handle(vrrp::Input::Stop, now, &mut wanted);
+        for action in wanted {
+            if let vrrp::Action::SendAdvert { priority } = action {
+                send_advert(slot, &self.kernel, priority, out);
+            }
+        }
+        out.push(Action::Event(Event::InstanceGone {
+            instance: slot.config().name.clone(),
+        }));
+    }
+
+    /// (Re)builds what finds a slot: by packet and by deadline.
+    pub(super) fn index_slots(&mut self) {
+        self.by_wire = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| {
+                let config = slot.config();
+                let interface = self.kernel.index_of(&config.interface)?;
+                Some(((interface, config.vrid.get()), index))
+            })
+            .collect();
+        let mut seen = BTreeSet::new();
+        let keys = self
+            .slots
+            .iter()
+            .flat_map(|slot| slot.keys(&self.kernel).map(|(key, _)| key));
+        self.shared = keys.filter(|key| !seen.insert(*key)).collect();
+        for index in 0..self.slots.len() {
+            self.retime(index);
+        }
+    }
+
+    /// A packet of protocol 112.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one packet, field by field, without a copy"
+    )]
+    pub(super) fn on_packet(
+        &mut self,
+        interface: crate::net::InterfaceIndex,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        ttl: u8,
+        payload: &[u8],
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        let advert = match wire::parse(payload) {
+            Ok(advert) => advert,
+            Err(error) => {
+                if self.kernel.note_bad_packet(interface) {
+                    out.push(Action::Event(Event::BadPacket {
+                        interface,
+                        source,
+                        error,
+                    }));
+                }
+                return;
+            }
+        };
+        let Some(index) = self.by_wire.get(&(interface, advert.vrid.get())).copied() else {
+            return; // another group's VRID: not ours to judge
+        };
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        // Our own, looped back by a bridge or a switch.
+        if self.kernel.source_of(slot.config()) == Some(source) {
+            return;
+        }
+        match vrrp::check(slot.config(), &advert, source, destination, ttl) {
+            Ok(heard) => self.drive(index, vrrp::Input::Heard(heard), now, out),
+            Err(rejection) => {
+                if slot.rejections.count(rejection) {
+                    let instance = slot.config().name.clone();
+                    out.push(Action::Event(Event::Rejected {
+                        instance,
+                        source,
+                        rejection,
+                    }));
+                }
+            }
+        }
+    }
+}
+
+fn send_advert(slot: &mut Slot, kernel: &KernelView, priority: u8, out: &mut Vec<Action>) {
+    let config = Arc::clone(slot.config());
+    let Some(mut beat) = kernel.beat(&config) else {
+        return;
+    };
+    let Some(source) = kernel.source_of(&config) else {
+        return;
+    };
+    beat.alive = priority != 0;
+    let Some(payload) = slot.advert(priority) else {
+        return;
+    };
+    let mut send = |destination: Ipv4Addr| {
+        out.push(Action::Send {
+            beat,
+            interface: beat.interface,
+            source,
+            destination,
+            payload: Arc::clone(&payload),
+        });
+    };
+    match &config.transport {
+        Transport::Multicast(group) => send(*group),
+        Transport::Unicast(peers) => {
+            for peer in peers {
+                if let IpAddr::V4(peer) = peer {
+                    send(*peer);
+                }
+            }
+        }
+    }
+}
+
+impl Beat {
+    /// The same, no longer holding.
+    pub fn ended(self) -> Beat {
+        Beat {
+            alive: false,
+            ..self
+        }
+    }
+}

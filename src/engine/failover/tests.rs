@@ -1,0 +1,587 @@
+use super::*;
+use crate::config::model::{
+    Auth, Garp, InitialState, Instance, Preempt, Script, TrackedScript, Transport, VirtualAddress,
+    Weight,
+};
+use crate::engine::shared::Role;
+use crate::net::{AddressSpec, Cidr, Family};
+use crate::units::{AdvertInterval, Priority, Version, Vrid};
+use crate::wire;
+
+fn instance(name: &str, vrid: u8, vip: &str) -> Instance {
+    Instance {
+        name: name.into(),
+        version: Version::V2,
+        family: Family::V4,
+        state: InitialState::Backup,
+        interface: "eth0".parse().unwrap(),
+        vrid: Vrid::new(vrid).unwrap(),
+        priority: Priority::DEFAULT,
+        advert_int: AdvertInterval::DEFAULT,
+        down_timer_adverts: 3,
+        preempt: Preempt::After(Duration::ZERO),
+        transport: Transport::Multicast(Ipv4Addr::new(224, 0, 0, 18)),
+        src_ip: None,
+        auth: Some(Auth::Pass(*b"123456\0\0")),
+        vips: vec![VirtualAddress {
+            cidr: vip.parse().unwrap(),
+            dev: None,
+            broadcast: None,
+            scope: 0,
+            label: None,
+            no_track: false,
+        }],
+        vips_excluded: Vec::new(),
+        garp: Garp::default(),
+        lower_prio_no_advert: false,
+        higher_prio_send_advert: false,
+        track_scripts: Vec::new(),
+        track_interfaces: Vec::new(),
+        dont_track_primary: false,
+        lvs_sync_daemon_interface: None,
+    }
+}
+
+fn config(instances: Vec<Instance>) -> Config {
+    Config {
+        instances,
+        ..Config::default()
+    }
+}
+
+fn eth0() -> InterfaceIndex {
+    InterfaceIndex::new(2).unwrap()
+}
+
+fn link(up: bool) -> Link {
+    Link {
+        index: eth0(),
+        name: "eth0".parse().unwrap(),
+        mac: MacAddr([2, 0, 0, 0, 0, 5]),
+        admin_up: up,
+        running: up,
+        loopback: false,
+        no_arp: false,
+        multicast: true,
+        mtu: 1500,
+    }
+}
+
+fn address(cidr: &str, protocol: u8) -> ObservedAddress {
+    let cidr: Cidr = cidr.parse().unwrap();
+    ObservedAddress {
+        key: AddressKey {
+            interface: eth0(),
+            cidr,
+        },
+        spec: AddressSpec::default(),
+        protocol,
+        secondary: false,
+    }
+}
+
+/// The engine with a kernel beside it that does what it is told.
+struct Bench {
+    engine: Failover,
+    now: Time,
+    kernel: BTreeMap<AddressKey, ObservedAddress>,
+    sent: Vec<u8>,
+    events: Vec<String>,
+    announced: Vec<(IpAddr, u32)>,
+    commands: usize,
+    scripts_run: Vec<String>,
+    released: bool,
+}
+
+impl Bench {
+    fn with(config: Config, there: &[ObservedAddress], start: vrrp::Start, ipvs: bool) -> Bench {
+        let mut addresses = vec![address("10.0.0.5/24", 0)];
+        addresses.extend_from_slice(there);
+        let kernel = addresses.iter().map(|a| (a.key, a.clone())).collect();
+        let engine = Failover::new(
+            config,
+            vec![link(true)],
+            addresses,
+            |_| start,
+            ipvs,
+            Time::ZERO,
+        );
+        let mut bench = Bench {
+            engine,
+            now: Time::ZERO,
+            kernel,
+            sent: Vec::new(),
+            events: Vec::new(),
+            announced: Vec::new(),
+            commands: 0,
+            scripts_run: Vec::new(),
+            released: false,
+        };
+        let actions = bench.engine.start(bench.now);
+        bench.carry_out(actions);
+        bench
+    }
+
+    fn new(config: Config) -> Bench {
+        Bench::with(config, &[], vrrp::Start::Fresh, false)
+    }
+
+    fn master(config: Config) -> Bench {
+        let mut bench = Bench::new(config);
+        bench.run(4);
+        assert!(
+            bench
+                .engine
+                .roles()
+                .values()
+                .all(|role| *role == Role::Master)
+        );
+        bench.sent.clear();
+        bench.announced.clear();
+        bench.commands = 0;
+        bench
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        let actions = self.engine.handle(input, self.now);
+        self.carry_out(actions);
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Send { payload, .. } => {
+                    self.sent
+                        .push(wire::vrrp::parse(&payload).unwrap().priority);
+                }
+                Action::Announce {
+                    address, repeat, ..
+                } => self.announced.push((address, repeat)),
+                Action::Addresses(commands) => {
+                    self.commands += commands.len();
+                    for command in commands {
+                        match command {
+                            AddressCommand::Add(key, spec) => {
+                                let protocol = crate::net::ADDRESS_PROTOCOL;
+                                let seen = ObservedAddress {
+                                    key,
+                                    spec,
+                                    protocol,
+                                    secondary: false,
+                                };
+                                self.kernel.insert(key, seen);
+                            }
+                            AddressCommand::Delete(key) => drop(self.kernel.remove(&key)),
+                        }
+                    }
+                }
+                Action::RunScript { name, .. } => self.scripts_run.push(name),
+                Action::Event(event) => self.events.push(event.to_string()),
+                Action::LookAgain => {
+                    let addresses = self.kernel.values().cloned().collect();
+                    self.input(Input::Kernel {
+                        links: vec![link(true)],
+                        addresses,
+                    });
+                }
+                Action::Released => self.released = true,
+                Action::OpenSocket { .. }
+                | Action::CloseSocket(_)
+                | Action::Roles(_)
+                | Action::Ended(_) => {}
+            }
+        }
+    }
+
+    /// Lets so many seconds pass, deadline by deadline.
+    fn run(&mut self, seconds: u64) {
+        self.run_for(Duration::from_secs(seconds));
+    }
+
+    fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some((at, _)) = self.engine.next_deadline().filter(|(at, _)| *at <= end) {
+            self.now = at.max(self.now);
+            self.input(Input::Timer);
+        }
+        self.now = end;
+    }
+
+    fn hear(&mut self, priority: u8, vrid: u8, password: &[u8; 8]) {
+        let advert = wire::vrrp::Advert {
+            version: Version::V2,
+            vrid: Vrid::new(vrid).unwrap(),
+            priority,
+            interval_s: 1,
+            addresses: vec!["10.0.0.100".parse().unwrap()],
+            auth: wire::vrrp::AuthField::Pass(*password),
+        };
+        let mut payload = Vec::new();
+        wire::vrrp::encode(&advert, &mut payload).unwrap();
+        self.input(Input::Packet {
+            interface: eth0(),
+            source: Ipv4Addr::new(10, 0, 0, 9),
+            destination: Ipv4Addr::new(224, 0, 0, 18),
+            ttl: 255,
+            payload: &payload,
+        });
+    }
+
+    fn has(&self, cidr: &str) -> bool {
+        self.kernel.contains_key(&address(cidr, 0).key)
+    }
+
+    fn role(&self, name: &str) -> Role {
+        self.engine.roles()[name]
+    }
+}
+
+const PASSWORD: &[u8; 8] = b"123456\0\0";
+
+#[test]
+fn silence_puts_the_vip_on_the_interface_and_announces_it() {
+    let mut bench = Bench::new(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    assert!(!bench.has("10.0.0.100"));
+    bench.run(4);
+    assert!(bench.has("10.0.0.100"));
+    assert_eq!(bench.role("VI_1"), Role::Master);
+    assert_eq!(bench.sent, [100]);
+    assert_eq!(bench.announced, [("10.0.0.100".parse().unwrap(), 5)]);
+    assert!(
+        bench
+            .events
+            .iter()
+            .any(|e| e.starts_with("(VI_1) Entering MASTER STATE"))
+    );
+}
+
+#[test]
+fn stop_says_goodbye_and_removes_the_vip() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    bench.input(Input::Stop(StopKind::Release));
+    assert_eq!(bench.sent, [0]);
+    assert!(!bench.has("10.0.0.100") && bench.has("10.0.0.5/24"));
+    assert!(bench.released);
+}
+
+#[test]
+fn stop_that_keeps_says_nothing_and_removes_nothing() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    bench.input(Input::Stop(StopKind::Keep));
+    assert_eq!((bench.sent.as_slice(), bench.commands), ([].as_slice(), 0));
+    assert!(bench.released && bench.has("10.0.0.100"));
+}
+
+#[test]
+fn a_higher_priority_takes_the_vip_away() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    bench.hear(200, 51, PASSWORD);
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+    assert!(!bench.has("10.0.0.100"));
+}
+
+#[test]
+fn another_password_is_told_once_and_not_believed() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    for _ in 0..5 {
+        bench.hear(200, 51, b"wrong\0\0\0");
+    }
+    assert_eq!(bench.role("VI_1"), Role::Master);
+    assert_eq!(
+        bench
+            .events
+            .iter()
+            .filter(|e| e.contains("auth_pass"))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn adverts_of_other_virtual_routers_are_nobodys_business() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    bench.hear(200, 52, PASSWORD);
+    assert_eq!(bench.role("VI_1"), Role::Master);
+}
+
+#[test]
+fn a_vip_found_while_not_master_is_removed() {
+    let left = [address("10.0.0.100", 0)];
+    let config = config(vec![instance("VI_1", 51, "10.0.0.100")]);
+    let bench = Bench::with(config, &left, vrrp::Start::Fresh, false);
+    assert!(!bench.has("10.0.0.100") && bench.has("10.0.0.5/24"));
+}
+
+#[test]
+fn what_carries_our_tag_and_is_not_configured_any_more_is_removed() {
+    let left = [
+        address("10.0.0.101", crate::net::ADDRESS_PROTOCOL),
+        address("10.0.0.102", 0),
+    ];
+    let config = config(vec![instance("VI_1", 51, "10.0.0.100")]);
+    let bench = Bench::with(config, &left, vrrp::Start::Fresh, false);
+    assert!(!bench.has("10.0.0.101"), "ours");
+    assert!(bench.has("10.0.0.102"), "somebody else's");
+}
+
+#[test]
+fn a_crashed_master_is_resumed_without_touching_the_vip() {
+    let left = [address("10.0.0.100", crate::net::ADDRESS_PROTOCOL)];
+    let config = config(vec![instance("VI_1", 51, "10.0.0.100")]);
+    let bench = Bench::with(config, &left, vrrp::Start::Resume, true);
+    assert_eq!(bench.role("VI_1"), Role::Master);
+    assert_eq!(
+        (bench.sent.as_slice(), bench.commands),
+        ([100].as_slice(), 0)
+    );
+}
+
+#[test]
+fn a_vip_kept_after_a_long_absence_goes_at_the_first_advert_of_another() {
+    let left = [address("10.0.0.100", crate::net::ADDRESS_PROTOCOL)];
+    let config = config(vec![instance("VI_1", 51, "10.0.0.100")]);
+    let mut bench = Bench::with(config, &left, vrrp::Start::Keep, false);
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+    assert!(bench.has("10.0.0.100"));
+    bench.hear(50, 51, PASSWORD);
+    assert!(!bench.has("10.0.0.100"));
+}
+
+#[test]
+fn nothing_is_resumed_when_the_vip_is_not_there() {
+    let config = config(vec![instance("VI_1", 51, "10.0.0.100")]);
+    let bench = Bench::with(config, &[], vrrp::Start::Resume, false);
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+}
+
+#[test]
+fn claiming_waits_for_ipvs_but_not_for_ever() {
+    let config = config(vec![instance("VI_1", 51, "10.0.0.100")]);
+    let mut bench = Bench::with(config.clone(), &[], vrrp::Start::Fresh, true);
+    bench.run(5);
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+    bench.input(Input::IpvsReady);
+    assert_eq!(bench.role("VI_1"), Role::Master);
+    let mut bench = Bench::with(config, &[], vrrp::Start::Fresh, true);
+    bench.run(11);
+    assert_eq!(bench.role("VI_1"), Role::Master);
+    assert!(
+        bench
+            .events
+            .iter()
+            .any(|e| e.contains("IPVS is not programmed"))
+    );
+}
+
+#[test]
+fn a_link_that_goes_down_is_a_fault_until_it_is_back() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    bench.input(Input::Link(link(false)));
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    assert!(!bench.has("10.0.0.100"));
+    assert!(
+        bench
+            .events
+            .iter()
+            .any(|e| e.contains("FAULT STATE: interface eth0 is down"))
+    );
+    bench.input(Input::Link(link(true)));
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+    bench.run(4);
+    assert!(bench.has("10.0.0.100"));
+}
+
+#[test]
+fn a_link_that_is_deleted_and_made_again_serves_again() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    bench.kernel.clear();
+    bench.input(Input::LinkGone(eth0()));
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    let index = InterfaceIndex::new(9).unwrap();
+    bench.input(Input::Link(Link {
+        index,
+        ..link(true)
+    }));
+    let key = AddressKey {
+        interface: index,
+        cidr: "10.0.0.5/24".parse().unwrap(),
+    };
+    bench.input(Input::AddressSeen(ObservedAddress {
+        key,
+        ..address("10.0.0.5/24", 0)
+    }));
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+}
+
+#[test]
+fn a_vip_that_somebody_removes_is_put_back_three_times() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    let key = address("10.0.0.100", 0).key;
+    for _ in 0..3 {
+        bench.kernel.remove(&key);
+        bench.input(Input::AddressGone(key));
+        assert!(bench.has("10.0.0.100"));
+    }
+    assert_eq!(bench.announced.len(), 3);
+    bench.kernel.remove(&key);
+    bench.input(Input::AddressGone(key));
+    assert_eq!(
+        (bench.role("VI_1"), bench.has("10.0.0.100")),
+        (Role::Backup, false)
+    );
+}
+
+#[test]
+fn a_script_with_weight_moves_the_priority_and_one_without_is_a_fault() {
+    let script = |name: &str| Script {
+        name: name.into(),
+        argv: vec!["true".into()],
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        rise: 1,
+        fall: 1,
+        user: None,
+        init_fail: false,
+    };
+    let mut vi = instance("VI_1", 51, "10.0.0.100");
+    let weight = Weight::Priority {
+        delta: -20,
+        when_up: false,
+    };
+    vi.track_scripts = vec![
+        TrackedScript {
+            script: "soft".into(),
+            weight,
+        },
+        TrackedScript {
+            script: "hard".into(),
+            weight: Weight::Fault,
+        },
+    ];
+    let mut config = config(vec![vi]);
+    config.scripts = [("soft", script("soft")), ("hard", script("hard"))]
+        .map(|(name, script)| (name.to_owned(), script))
+        .into();
+    let mut bench = Bench::new(config);
+    bench.run(30);
+    assert_eq!(
+        bench.role("VI_1"),
+        Role::Init,
+        "nothing is known of the scripts"
+    );
+    assert_eq!(bench.scripts_run[..2], ["hard", "soft"]);
+    let end = |name: &str, code| Input::ScriptEnded {
+        name: name.into(),
+        end: ScriptEnd::Exited(code),
+    };
+    bench.input(end("soft", 0));
+    bench.input(end("hard", 0));
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+    bench.run(4);
+    bench.input(end("soft", 1));
+    bench.sent.clear();
+    bench.run(1);
+    assert_eq!(bench.sent, [80]);
+    bench.input(end("hard", 1));
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    assert!(
+        bench
+            .events
+            .iter()
+            .any(|e| e.contains("script hard fails (exit 1)"))
+    );
+}
+
+#[test]
+fn the_same_configuration_again_changes_and_sends_nothing() {
+    let config = config(vec![instance("VI_1", 51, "10.0.0.100")]);
+    let mut bench = Bench::master(config.clone());
+    let deadline = bench.engine.next_deadline();
+    bench.input(Input::Reload(Box::new(config)));
+    assert_eq!(
+        (bench.sent.len(), bench.commands, bench.announced.len()),
+        (0, 0, 0)
+    );
+    assert_eq!(bench.engine.next_deadline(), deadline);
+}
+
+#[test]
+fn a_reload_adds_and_removes_vips_of_a_master() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    bench.input(Input::Reload(Box::new(config(vec![instance(
+        "VI_1",
+        51,
+        "10.0.0.101",
+    )]))));
+    assert_eq!(bench.role("VI_1"), Role::Master);
+    assert!(bench.has("10.0.0.101") && !bench.has("10.0.0.100"));
+    assert_eq!(bench.announced, [("10.0.0.101".parse().unwrap(), 5)]);
+    assert!(bench.sent.is_empty());
+}
+
+#[test]
+fn an_instance_that_leaves_with_a_reload_says_goodbye() {
+    let both = config(vec![
+        instance("VI_1", 51, "10.0.0.100"),
+        instance("VI_2", 52, "10.0.0.101"),
+    ]);
+    let mut bench = Bench::master(both);
+    bench.input(Input::Reload(Box::new(config(vec![instance(
+        "VI_1",
+        51,
+        "10.0.0.100",
+    )]))));
+    assert_eq!(bench.sent, [0]);
+    assert!(bench.has("10.0.0.100") && !bench.has("10.0.0.101"));
+    assert_eq!(bench.engine.roles().len(), 1);
+}
+
+#[test]
+fn a_vip_that_moves_between_instances_in_a_reload_is_not_removed_in_between() {
+    let one = config(vec![
+        instance("VI_1", 51, "10.0.0.100"),
+        instance("VI_2", 52, "10.0.0.101"),
+    ]);
+    let mut bench = Bench::master(one);
+    let mut vi_1 = instance("VI_1", 51, "10.0.0.100");
+    vi_1.vips.extend(instance("VI_2", 52, "10.0.0.101").vips);
+    bench.input(Input::Reload(Box::new(config(vec![vi_1]))));
+    assert_eq!(bench.commands, 0);
+    assert!(bench.has("10.0.0.101"));
+}
+
+#[test]
+fn two_engines_on_one_segment_agree_on_one_master_and_hand_over() {
+    let mut low = Bench::new(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    let mut high = {
+        let mut vi = instance("VI_1", 51, "10.0.0.100");
+        vi.priority = Priority::new(150).unwrap();
+        Bench::new(config(vec![vi]))
+    };
+    for step in 0..400 {
+        low.run_for(Duration::from_millis(100));
+        high.run_for(Duration::from_millis(100));
+        for priority in std::mem::take(&mut high.sent) {
+            low.hear(priority, 51, PASSWORD);
+        }
+        if step == 200 {
+            high.input(Input::Stop(StopKind::Release));
+        }
+    }
+    assert_eq!(low.role("VI_1"), Role::Master);
+    let low_master = low
+        .events
+        .iter()
+        .filter(|e| e.contains("Entering MASTER"))
+        .count();
+    assert_eq!(
+        low_master, 1,
+        "only after the other had left: {:?}",
+        low.events
+    );
+    assert!(
+        low.events
+            .iter()
+            .any(|e| e.contains("left with priority 0"))
+    );
+}
