@@ -3,9 +3,11 @@
 mod election;
 mod front_door;
 mod ipvs;
+mod order;
 mod pair;
 mod scene;
 mod self_test;
+mod tcp_check;
 
 use crate::lab::Case;
 
@@ -16,4 +18,6 @@ pub(crate) const ALL: &[&[Case]] = &[
     pair::CASES,
     election::CASES,
     ipvs::CASES,
+    tcp_check::CASES,
+    order::CASES,
 ];

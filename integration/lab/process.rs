@@ -202,9 +202,13 @@ impl Process {
 
     /// KILL to the whole tree at once, and its end.
     pub(crate) fn kill(&mut self) -> Outcome {
-        // Stopped first, no parent sees its child die and acts on it.
+        // Stopped, no parent can act on the death of its child; and children go first, because the
+        // kernel sends them TERM (PR_SET_PDEATHSIG), HUP and CONT when the parent dies.
         self.signal_tree(libc::SIGSTOP)?;
-        self.signal_tree(libc::SIGKILL)?;
+        for pid in tree(self.pid()).into_iter().rev() {
+            // Already gone is what is wanted.
+            let _ = sys::kill(pid, libc::SIGKILL);
+        }
         let status = self.wait(Duration::from_secs(20))?;
         if status.signal() == Some(libc::SIGKILL) {
             return Ok(());
