@@ -1,5 +1,6 @@
 //! All cases, in the order in which they run.
 
+mod bad_input;
 mod election;
 mod front_door;
 mod ipvs;
@@ -13,6 +14,7 @@ use crate::lab::Case;
 
 /// Every case of the run, group by group.
 pub(crate) const ALL: &[&[Case]] = &[
+    bad_input::WITHOUT_IPVS,
     self_test::CASES,
     front_door::CASES,
     pair::CASES,
@@ -20,4 +22,5 @@ pub(crate) const ALL: &[&[Case]] = &[
     ipvs::CASES,
     tcp_check::CASES,
     order::CASES,
+    bad_input::CASES,
 ];
