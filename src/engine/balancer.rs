@@ -1,0 +1,463 @@
+//! The balancer: what checks find and what the configuration says, brought to IPVS and kept there.
+//!
+//! Everything goes one way: the table is observed, what should be there is compared with it, and only the
+//! difference is written. After single events only the pool concerned is compared; the whole table at a
+//! start, after a reload, every 30 s, and at once after any error of the kernel's. What a command that
+//! succeeded did is noted in the picture, so no reading is needed in between. At most one observation or
+//! one batch of commands is under way; what happens meanwhile waits in `dirty`.
+
+mod backoff;
+mod event;
+mod pools;
+mod work;
+
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::config::model::{CheckerKind, Instance};
+use crate::health::{CheckOutcome, Monitor, Output, ProbeId, Status, Verdict};
+use crate::ipvs::{Command, SyncRole};
+use crate::lvs::{self, Observation, Owned};
+use crate::time::Time;
+
+use super::shared::{Role, Roles};
+
+use backoff::{Backoff, Object};
+use pools::Pools;
+use work::{Cause, Dirty, Doing};
+
+pub use event::{BalancerEvent, KernelEvent, PoolChange, Programmed, ServerKey, Severity};
+
+/// How often the whole table is read again.
+const OBSERVE_EVERY: Duration = Duration::from_secs(30);
+/// How long VIPs wait for a table that the kernel does not take.
+const READY_LIMIT: Duration = Duration::from_secs(5);
+/// How long a stop waits for a table that the kernel does not let go.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+/// Failures of one batch that get a line each.
+const FAILURES_TOLD: usize = 10;
+
+/// Something the runtime tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Once, before anything else but a reload.
+    Started,
+    /// A check that was asked for has ended.
+    CheckFinished {
+        /// The id it was asked under.
+        probe: ProbeId,
+        /// How.
+        outcome: CheckOutcome,
+    },
+    /// The answer to [`Action::Observe`]; the error is a whole sentence.
+    Observed(Result<Observation, String>),
+    /// The answer to [`Action::Apply`]: every command that failed; the others succeeded.
+    Applied(Vec<Failure>),
+    /// What part every VRRP instance plays now.
+    Roles(Roles),
+    /// The configuration from now on.
+    Reload(Box<Config>),
+    /// The end; answered with [`Action::Stopped`].
+    Stop(StopKind),
+    /// A deadline has passed, or may have.
+    Timer,
+}
+
+/// One command of a batch failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Its place in the batch.
+    pub index: usize,
+    /// What that means.
+    pub kind: FailureKind,
+    /// A whole sentence: operation, object, error.
+    pub error: String,
+}
+
+/// What an error of the kernel's means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The table is not what it was thought to be (EEXIST, ENOENT, ESRCH, or the answer was lost).
+    Stale,
+    /// The kernel will not, or not now.
+    Refused,
+}
+
+/// What a stop leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopKind {
+    /// Nothing of ours. To be asked for after the VIPs were released.
+    Remove,
+    /// Everything as it is, for the next start to adopt.
+    Keep,
+}
+
+/// Something for the runtime to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Run this check and answer with [`Input::CheckFinished`].
+    StartCheck {
+        /// Names the answer.
+        probe: ProbeId,
+        /// What to ask.
+        kind: CheckerKind,
+    },
+    /// The answer of this check is not wanted any more.
+    CancelCheck {
+        /// Which.
+        probe: ProbeId,
+    },
+    /// Read the table and the sync daemons; answer with [`Input::Observed`].
+    Observe,
+    /// Carry these out in order, each whatever becomes of the others; answer with [`Input::Applied`].
+    Apply(Vec<Command>),
+    /// The keys that are ours from now on, for the record.
+    Owned(Owned),
+    /// The table is in place: VIPs may be claimed. Once.
+    Ready,
+    /// Nothing more will come. After [`StopKind::Remove`] nothing of ours is left.
+    Stopped,
+    /// For the log.
+    Event(BalancerEvent),
+}
+
+/// What the next deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// A check starts.
+    Check,
+    /// The table is read again.
+    Observe,
+    /// What failed is tried again.
+    Retry,
+    /// VIPs have waited long enough.
+    ReadyLimit,
+    /// The stop has waited long enough.
+    StopLimit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    New,
+    /// Running; until when VIPs wait, if they still do.
+    Running {
+        ready_by: Option<Time>,
+    },
+    Stopping {
+        until: Time,
+    },
+    Stopped,
+}
+
+/// The balancer's state.
+#[derive(Debug)]
+pub struct Balancer {
+    config: Box<Config>,
+    phase: Phase,
+    monitor: Monitor<ServerKey>,
+    pools: Pools,
+    roles: Roles,
+    /// What an earlier run left to us, until the first observation.
+    record: Owned,
+    /// What the configuration names, and what has still to be removed.
+    owned: Owned,
+    seen: Option<Observation>,
+    doing: Doing,
+    dirty: Dirty,
+    look_again: bool,
+    next_observe: Time,
+    backoff: Backoff,
+}
+
+impl Balancer {
+    /// `record`: the keys that an earlier run in this boot and namespace wrote down; empty when there is
+    /// none. `seed`: random, differs from node to node.
+    pub fn new(config: Box<Config>, record: Owned, seed: u64) -> Balancer {
+        let mut owned = Owned::named_by(&config);
+        owned.extend(&record);
+        Balancer {
+            config,
+            phase: Phase::New,
+            monitor: Monitor::new(seed),
+            pools: Pools::default(),
+            roles: Roles::new(),
+            record,
+            owned,
+            seen: None,
+            doing: Doing::Idle,
+            dirty: Dirty::default(),
+            look_again: false,
+            next_observe: Time::ZERO,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Whether there is anything for IPVS to do: something is configured, or left to remove. Without it
+    /// neither [`Action::Observe`] nor [`Action::Apply`] is ever given.
+    pub fn needs_ipvs(&self) -> bool {
+        !self.owned.is_empty()
+    }
+
+    /// Whether a server is up; one that is not checked is.
+    pub fn status(&self, server: &ServerKey) -> Status {
+        self.monitor.status(server)
+    }
+
+    /// Takes one input in and says what to do.
+    pub fn handle(&mut self, input: Input, now: Time) -> Vec<Action> {
+        let mut out = Vec::new();
+        match input {
+            Input::Started => self.on_started(now, &mut out),
+            Input::CheckFinished { probe, outcome } if self.is_running() => {
+                let outputs = self.monitor.finished(probe, outcome, now);
+                self.on_checks(outputs, &mut out);
+            }
+            // Nothing is checked before the start and after the stop.
+            Input::CheckFinished { .. } => {}
+            Input::Observed(result) => self.on_observed(result, now, &mut out),
+            Input::Applied(failures) => self.on_applied(&failures, now, &mut out),
+            Input::Roles(roles) => {
+                self.roles = roles;
+                self.dirty.daemons = true;
+            }
+            Input::Reload(config) => self.on_reload(config, now, &mut out),
+            Input::Stop(kind) => self.on_stop(kind, now, &mut out),
+            Input::Timer => self.on_timer(now, &mut out),
+        }
+        self.advance(now, &mut out);
+        out
+    }
+
+    /// When [`Input::Timer`] is wanted next, and what for.
+    pub fn next_deadline(&self) -> Option<(Time, Why)> {
+        let retry = self.backoff.next_deadline().map(|t| (t, Why::Retry));
+        match self.phase {
+            Phase::New | Phase::Stopped => None,
+            Phase::Stopping { until } => retry.into_iter().chain([(until, Why::StopLimit)]).min(),
+            Phase::Running { ready_by } => {
+                let check = self.monitor.next_deadline().map(|t| (t, Why::Check));
+                let observe = (self.needs_ipvs() && self.doing == Doing::Idle)
+                    .then_some((self.next_observe, Why::Observe));
+                let ready = ready_by.map(|t| (t, Why::ReadyLimit));
+                [check, observe, retry, ready].into_iter().flatten().min()
+            }
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+    }
+
+    fn on_started(&mut self, now: Time, out: &mut Vec<Action>) {
+        if self.phase != Phase::New {
+            return;
+        }
+        self.phase = Phase::Running {
+            ready_by: Some(now + READY_LIMIT),
+        };
+        self.next_observe = now + OBSERVE_EVERY;
+        self.configure(now, out);
+        if self.needs_ipvs() {
+            out.push(Action::Owned(self.owned.clone()));
+        }
+        self.dirty.everything(Cause::Start);
+        if self.config.virtual_servers.is_empty() {
+            // What is left to remove is nothing that a VIP should wait for.
+            self.on_ready(out);
+        }
+    }
+
+    fn on_reload(&mut self, config: Box<Config>, now: Time, out: &mut Vec<Action>) {
+        self.config = config;
+        if self.phase == Phase::New {
+            self.owned = self.record.clone();
+        }
+        let before = self.owned.clone();
+        self.owned.extend(&Owned::named_by(&self.config));
+        if !self.is_running() {
+            return;
+        }
+        if self.owned != before {
+            out.push(Action::Owned(self.owned.clone()));
+        }
+        self.backoff.clear();
+        self.configure(now, out);
+        self.dirty.everything(Cause::Reload);
+        self.look_again = true;
+    }
+
+    fn on_stop(&mut self, kind: StopKind, now: Time, out: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Stopping { .. } | Phase::Stopped) {
+            return;
+        }
+        self.on_checks_end(out);
+        match kind {
+            StopKind::Keep => {
+                self.phase = Phase::Stopped;
+                out.push(Action::Stopped);
+            }
+            StopKind::Remove => {
+                self.phase = Phase::Stopping {
+                    until: now + STOP_LIMIT,
+                };
+                self.pools.clear();
+                self.backoff.clear();
+                self.dirty.everything(Cause::Stop);
+            }
+        }
+    }
+
+    fn on_timer(&mut self, now: Time, out: &mut Vec<Action>) {
+        for object in self.backoff.take_due(now) {
+            self.dirty.retry(object);
+        }
+        match self.phase {
+            Phase::New | Phase::Stopped => {}
+            Phase::Stopping { until } if until <= now => self.give_up_stopping(out),
+            Phase::Stopping { .. } => {}
+            Phase::Running { ready_by } => {
+                let outputs = self.monitor.timer(now);
+                self.on_checks(outputs, out);
+                if self.next_observe <= now {
+                    self.next_observe = now + OBSERVE_EVERY;
+                    self.look_again = true;
+                }
+                if ready_by.is_some_and(|t| t <= now) {
+                    event(out, KernelEvent::NotReadyInTime);
+                    self.on_ready(out);
+                }
+            }
+        }
+    }
+
+    /// Checks and pools for the configuration as it is now.
+    fn configure(&mut self, now: Time, out: &mut Vec<Action>) {
+        let servers = self.config.virtual_servers.iter().flat_map(|vs| {
+            let service = lvs::service_key(&vs.address);
+            vs.real_servers.iter().map(move |rs| {
+                let endpoint = rs.endpoint;
+                (ServerKey { service, endpoint }, rs.checkers.as_slice())
+            })
+        });
+        let outputs = self.monitor.configure(servers, now);
+        self.on_checks(outputs, out);
+        let monitor = &self.monitor;
+        self.pools.rebuild(&self.config, |s| monitor.status(s));
+    }
+
+    fn on_checks_end(&mut self, out: &mut Vec<Action>) {
+        let outputs = self.monitor.configure([], Time::ZERO);
+        self.on_checks(outputs, out);
+    }
+
+    fn on_checks(&mut self, outputs: Vec<Output<ServerKey>>, out: &mut Vec<Action>) {
+        for output in outputs {
+            match output {
+                Output::Start(probe, kind) => out.push(Action::StartCheck { probe, kind }),
+                Output::Cancel(probe) => out.push(Action::CancelCheck { probe }),
+                Output::Answered {
+                    server,
+                    checker,
+                    verdict,
+                    reason,
+                } => {
+                    let reason = reason.unwrap_or_default();
+                    let event = match verdict {
+                        Verdict::StillUp => continue,
+                        Verdict::Retrying { .. } | Verdict::StillDown
+                            if !checker.log_all_failures =>
+                        {
+                            continue;
+                        }
+                        Verdict::Confirmed | Verdict::CameUp => {
+                            BalancerEvent::CheckPassed { server, checker }
+                        }
+                        Verdict::Retrying { .. } | Verdict::StillDown => BalancerEvent::TryFailed {
+                            server,
+                            checker,
+                            reason,
+                        },
+                        Verdict::WentDown { retries } => BalancerEvent::CheckFailed {
+                            server,
+                            checker,
+                            retries,
+                            reason,
+                        },
+                    };
+                    out.push(Action::Event(event));
+                }
+                Output::Changed { server, status } => self.on_server(server, status, out),
+            }
+        }
+    }
+
+    fn on_server(&mut self, server: ServerKey, status: Status, out: &mut Vec<Action>) {
+        let change = match (status, self.inhibits(&server)) {
+            (Status::Up, false) => PoolChange::Adding,
+            (Status::Up, true) => PoolChange::Enabling,
+            (Status::Down, false) => PoolChange::Removing,
+            (Status::Down, true) => PoolChange::Disabling,
+        };
+        out.push(Action::Event(BalancerEvent::Pool { server, change }));
+        self.refresh_pool(server);
+    }
+
+    fn refresh_pool(&mut self, server: ServerKey) {
+        let monitor = &self.monitor;
+        let service = server.service;
+        let changed = self
+            .pools
+            .refresh(service, &self.config, |s| monitor.status(s));
+        for destination in changed {
+            self.backoff
+                .reset(Object::Destination(service, destination));
+        }
+        self.dirty.services.insert(service);
+    }
+
+    fn inhibits(&self, server: &ServerKey) -> bool {
+        self.pools
+            .virtual_server(&server.service, &self.config)
+            .and_then(|vs| {
+                vs.real_servers
+                    .iter()
+                    .find(|rs| rs.endpoint == server.endpoint)
+            })
+            .is_some_and(|rs| rs.inhibit_on_failure)
+    }
+
+    fn on_ready(&mut self, out: &mut Vec<Action>) {
+        if let Phase::Running { ready_by } = &mut self.phase
+            && ready_by.take().is_some()
+        {
+            out.push(Action::Ready);
+        }
+    }
+
+    fn give_up_stopping(&mut self, out: &mut Vec<Action>) {
+        let owned = self.owned.services.keys();
+        let services = match &self.seen {
+            Some(seen) => owned.filter(|k| seen.table.contains_key(k)).count(),
+            None => owned.count(),
+        };
+        event(out, KernelEvent::LeftBehind { services });
+        self.phase = Phase::Stopped;
+        out.push(Action::Stopped);
+    }
+}
+
+/// Which sync daemon an instance wants; keepalived too takes connections in while in FAULT.
+fn side(roles: &Roles, instance: &Instance) -> Option<SyncRole> {
+    match roles.get(&instance.name)? {
+        Role::Init => None,
+        Role::Master => Some(SyncRole::Master),
+        Role::Backup | Role::Fault => Some(SyncRole::Backup),
+    }
+}
+
+fn event(out: &mut Vec<Action>, event: KernelEvent) {
+    out.push(Action::Event(BalancerEvent::Kernel(event)));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! What each service should be now: the configuration, the state of its servers, and weights that
+//! somebody set by hand and that stay for the time being.
+
+use std::collections::BTreeMap;
+
+use crate::config::Config;
+use crate::config::model::{RealServer, VirtualServer};
+use crate::health::Status;
+use crate::ipvs::{DestinationKey, Service, ServiceKey, Table};
+use crate::lvs::{self, ServerState};
+
+use super::{KernelEvent, ServerKey};
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pools(BTreeMap<ServiceKey, Pool>);
+
+#[derive(Clone, Debug)]
+struct Pool {
+    /// In `Config::virtual_servers`.
+    index: usize,
+    /// With the weights set by hand.
+    desired: Service,
+    /// Our own weight of each destination whose weight was set by hand.
+    by_hand: BTreeMap<DestinationKey, u32>,
+}
+
+impl Pools {
+    /// Every pool anew; weights set by hand stay where our own weight is the same as before.
+    pub(super) fn rebuild(&mut self, config: &Config, status: impl Fn(&ServerKey) -> Status) {
+        let mut old = std::mem::take(&mut self.0);
+        for (index, virtual_server) in config.virtual_servers.iter().enumerate() {
+            let key = lvs::service_key(&virtual_server.address);
+            let fresh = desired(key, virtual_server, &status);
+            let pool = match old.remove(&key) {
+                None => Pool {
+                    index,
+                    desired: fresh,
+                    by_hand: BTreeMap::new(),
+                },
+                Some(mut pool) => {
+                    pool.index = index;
+                    pool.replace(fresh);
+                    pool
+                }
+            };
+            self.0.insert(key, pool);
+        }
+    }
+
+    /// One pool anew. Gives the destinations whose desired state changed.
+    pub(super) fn refresh(
+        &mut self,
+        key: ServiceKey,
+        config: &Config,
+        status: impl Fn(&ServerKey) -> Status,
+    ) -> Vec<DestinationKey> {
+        let Some(pool) = self.0.get_mut(&key) else {
+            return Vec::new();
+        };
+        match config.virtual_servers.get(pool.index) {
+            Some(virtual_server) => pool.replace(desired(key, virtual_server, &status)),
+            None => Vec::new(),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn all(&self) -> BTreeMap<ServiceKey, &Service> {
+        let pools = self.0.iter();
+        pools.map(|(key, pool)| (*key, &pool.desired)).collect()
+    }
+
+    pub(super) fn virtual_server<'a>(
+        &self,
+        key: &ServiceKey,
+        config: &'a Config,
+    ) -> Option<&'a VirtualServer> {
+        self.0
+            .get(key)
+            .and_then(|p| config.virtual_servers.get(p.index))
+    }
+
+    pub(super) fn get(&self, key: &ServiceKey) -> Option<&Service> {
+        self.0.get(key).map(|pool| &pool.desired)
+    }
+
+    /// Looks for what somebody else did to destinations of ours between two observations, and keeps it:
+    /// a weight that had been as desired and no longer is, a server that is not ours and was not there.
+    pub(super) fn keep_what_was_set_by_hand(
+        &mut self,
+        before: &Table,
+        now: &Table,
+        ours: impl Fn(&ServiceKey, &DestinationKey) -> bool,
+    ) -> Vec<KernelEvent> {
+        let mut events = Vec::new();
+        for (&service, pool) in &mut self.0 {
+            let Some(found) = now.get(&service) else {
+                continue;
+            };
+            let known = before.get(&service);
+            for (&destination, have) in &found.destinations {
+                let had = known.and_then(|s| s.destinations.get(&destination));
+                let Some(want) = pool.desired.destinations.get_mut(&destination) else {
+                    if had.is_none() && !ours(&service, &destination) {
+                        events.push(KernelEvent::AddedByHand {
+                            service,
+                            destination,
+                        });
+                    }
+                    continue;
+                };
+                let was_as_desired = had.is_some_and(|had| had.weight == want.weight);
+                if !was_as_desired || have.weight == want.weight {
+                    continue;
+                }
+                let ours = *pool.by_hand.entry(destination).or_insert(want.weight);
+                want.weight = have.weight;
+                if have.weight == ours {
+                    pool.by_hand.remove(&destination);
+                    continue;
+                }
+                events.push(KernelEvent::SetByHand {
+                    service,
+                    destination,
+                    weight: have.weight,
+                    ours,
+                });
+            }
+        }
+        events
+    }
+}
+
+impl Pool {
+    fn replace(&mut self, mut fresh: Service) -> Vec<DestinationKey> {
+        self.by_hand.retain(|destination, ours| {
+            let old = self.desired.destinations.get(destination);
+            match (fresh.destinations.get_mut(destination), old) {
+                (Some(new), Some(old)) if new.weight == *ours => {
+                    new.weight = old.weight;
+                    true
+                }
+                // A reason of our own to write it.
+                _ => false,
+            }
+        });
+        let old = std::mem::replace(&mut self.desired, fresh).destinations;
+        let new = &self.desired.destinations;
+        let left = old.keys().filter(|d| !new.contains_key(d));
+        let other = new.iter().filter(|(d, spec)| old.get(d) != Some(*spec));
+        left.chain(other.map(|(d, _)| d)).copied().collect()
+    }
+}
+
+fn desired(
+    service: ServiceKey,
+    virtual_server: &VirtualServer,
+    status: &impl Fn(&ServerKey) -> Status,
+) -> Service {
+    lvs::service(virtual_server, |server: &RealServer| {
+        let key = ServerKey {
+            service,
+            endpoint: server.endpoint,
+        };
+        match status(&key) {
+            Status::Up => ServerState::Up {
+                weight: server.weight,
+            },
+            Status::Down => ServerState::Down,
+        }
+    })
+}
