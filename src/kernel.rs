@@ -8,5 +8,6 @@ pub mod ipvs;
 pub mod netlink;
 pub mod poll;
 pub mod route;
+pub mod spawner;
 mod sys;
 pub mod vrrp_socket;

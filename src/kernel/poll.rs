@@ -26,7 +26,9 @@ pub struct Slot(usize);
 pub enum Interest {
     /// Something can be read, or the other end is gone.
     Read,
-    /// The same, or something can be written.
+    /// Something can be written, or the other end is gone.
+    Write,
+    /// Either.
     ReadWrite,
 }
 
@@ -55,6 +57,7 @@ impl Poller {
     pub fn watch(&mut self, fd: BorrowedFd<'_>, interest: Interest) -> Slot {
         let events = match interest {
             Interest::Read => libc::POLLIN,
+            Interest::Write => libc::POLLOUT,
             Interest::ReadWrite => libc::POLLIN | libc::POLLOUT,
         };
         self.fds.push(libc::pollfd {

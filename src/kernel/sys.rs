@@ -10,3 +10,4 @@
 pub(crate) mod netlink;
 pub(crate) mod packet;
 pub(crate) mod poll;
+pub(crate) mod process;
