@@ -21,12 +21,13 @@ use std::fs;
 use std::io::{IsTerminal, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use crate::lab::check::{Doing, Outcome, wait_until};
+use crate::lab::check::{Doing, Outcome, ensure};
 use crate::lab::daemon::{Daemon, Kind};
 use crate::lab::net::{Host, Net};
-use crate::lab::process::Process;
+use crate::lab::process::{Process, read_lossy};
 use crate::lab::{Case, Lab, guest, host};
 use cluster::{Node, Place};
 use container::{Bridge, Container};
@@ -104,25 +105,30 @@ struct Stage {
 
 fn run(lab: &Lab) -> Outcome {
     let timeline = Timeline::new(lab.words().iter().any(|word| word == COLOUR));
-    let daemon = lab.subject().name();
-    timeline.show(picture(daemon));
+    timeline.show(picture(lab.subject().name()));
+    let result = perform(lab, timeline);
+    let logs = keep_logs(lab)?;
+    timeline.show(format!("  the log of every program: {logs}"));
+    result
+}
+
+fn perform(lab: &Lab, timeline: Timeline) -> Outcome {
     let mut stage = Stage::build(lab, timeline)?;
     timeline.say(Who::Stage, "the IPVS table of host (ipvsadm -Ln):");
     for line in stage.machine.run(&["ipvsadm", "-Ln"])?.lines() {
         timeline.show(format!("          {line}"));
     }
-    acts::play(&mut stage, timeline)?;
-    let logs = keep_logs(lab)?;
-    timeline.show(format!("  the log of every program: {logs}"));
-    Ok(())
+    acts::play(&mut stage, timeline)
 }
 
-/// Copies the logs to where they can be read when the guest is gone; the path there.
+/// Copies the logs to where they can be read when the guest is gone, and leaves the end of each for
+/// the report of a failure; the path of the copies.
 fn keep_logs(lab: &Lab) -> Outcome<String> {
     let to = guest::host_dir().join("log");
     fs::create_dir_all(&to)?;
     for entry in fs::read_dir(lab.dir().join("log"))?.flatten() {
         fs::copy(entry.path(), to.join(entry.file_name()))?;
+        fs::write(entry.path(), tail(&read_lossy(&entry.path()), 12))?;
     }
     let outside = std::env::var(guest::DIR_WORD).doing("the host's directory")?;
     Ok(format!("{outside}/log"))
@@ -217,23 +223,20 @@ impl Stage {
     /// Waits until both virtual addresses are held by one machine each, and both services answer.
     fn wait_until_open(&mut self, timeline: Timeline) -> Outcome {
         let limit = Duration::from_secs(60);
-        wait_until("each virtual address is held by one machine", limit, || {
-            self.check()?;
-            let calm = Duration::from_secs(2);
-            let settled = |address| self.watch.settled_holder(address, calm).is_some();
-            Ok(settled(FRONT_DOOR) && settled(INNER))
-        })?;
-        wait_until(
-            "the statistics page answers through the front door",
+        self.wait(
+            "each virtual address is held by one machine",
             limit,
-            || {
-                let page = self
-                    .client
-                    .within(statistics_page)?
-                    .doing("ask for the page")?;
-                Ok(page.starts_with("HTTP/1.1 200") || page.starts_with("HTTP/1.0 200"))
+            |stage| {
+                let calm = Duration::from_secs(2);
+                let settled = |address| stage.watch.settled_holder(address, calm).is_some();
+                settled(FRONT_DOOR) && settled(INNER)
             },
         )?;
+        let what = "the statistics page answers through the front door";
+        self.wait(what, limit, |stage| {
+            let page = stage.client.within(statistics_page);
+            page.is_ok_and(|page| page.is_ok_and(|text| text.starts_with("HTTP/1.1 200")))
+        })?;
         let page = format!("http://{FRONT_DOOR}:8888/dbs");
         timeline.say(
             Who::Client,
@@ -242,17 +245,48 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits for `level`; ends early, with its log, when a program has ended that should run.
+    fn wait(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut level: impl FnMut(&Self) -> bool,
+    ) -> Outcome {
+        let started = Instant::now();
+        while !level(self) {
+            self.check()?;
+            let secs = limit.as_secs();
+            ensure!(started.elapsed() < limit, "not within {secs} s: {what}");
+            sleep(Duration::from_millis(20));
+        }
+        self.check()
+    }
+
     /// An error if a program has ended that should run.
     fn check(&mut self) -> Outcome {
         for container in &mut self.containers {
             container.check()?;
         }
-        if let Some(status) = self.front.ended()? {
-            let log = self.front.log();
-            return Err(format!("the daemon on host ended with {status}\n{log}").into());
+        for node in &mut self.nodes {
+            node.check()?;
         }
-        Ok(())
+        must_run("the daemon on host", &mut self.front)
     }
+}
+
+/// An error, with the end of its log, if `process` has ended.
+fn must_run(name: &str, process: &mut Process) -> Outcome {
+    let Some(status) = process.ended()? else {
+        return Ok(());
+    };
+    let log = tail(&process.log(), 25);
+    Err(format!("{name} ended with {status}; the last of its log:\n{log}").into())
+}
+
+/// The last `lines` lines of `text`.
+fn tail(text: &str, lines: usize) -> String {
+    let from = text.lines().count().saturating_sub(lines);
+    text.lines().skip(from).collect::<Vec<_>>().join("\n")
 }
 
 /// One HAProxy container, not started.

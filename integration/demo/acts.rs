@@ -8,7 +8,7 @@ use super::client::{Client, Ledger};
 use super::strip;
 use super::timeline::{Timeline, Who, seconds};
 use super::{INNER, Stage};
-use crate::lab::check::{Doing, Failure, Outcome, ensure, wait_until};
+use crate::lab::check::{Doing, Failure, Outcome, ensure};
 
 /// So long the client works undisturbed, first and after each event.
 const CALM: Duration = Duration::from_secs(4);
@@ -88,10 +88,11 @@ impl Play<'_> {
     /// The client must get rows acknowledged for a while, and no program may end.
     fn watch_the_client(&mut self) -> Outcome {
         let from = Instant::now();
-        wait_until("the client gets rows acknowledged", LIMIT, || {
-            self.stage.check()?;
-            Ok(self.client.ledger().since(from) > 0)
-        })?;
+        let client = &self.client;
+        self.stage
+            .wait("the client gets rows acknowledged", LIMIT, |_| {
+                client.ledger().since(from) > 0
+            })?;
         sleep(CALM);
         self.stage.check()?;
         let Some(act) = self.acts.last() else {
@@ -130,17 +131,11 @@ impl Play<'_> {
         );
         self.stage.containers[at].pause()?;
         self.stage.watch.frozen(&name);
-        wait_until(
-            format!("another container works in the place of {name}"),
-            LIMIT,
-            || {
-                Ok(self
-                    .stage
-                    .watch
-                    .working_holder(INNER)
-                    .is_some_and(|holder| holder != name))
-            },
-        )?;
+        let what = format!("another container works in the place of {name}");
+        self.stage.wait(&what, LIMIT, |stage| {
+            let working = stage.watch.working_holder(INNER);
+            working.is_some_and(|holder| holder != name)
+        })?;
         self.watch_the_client()?;
 
         self.begin(
@@ -171,21 +166,18 @@ impl Play<'_> {
         );
         let stage = &mut *self.stage;
         stage.containers[at].start(&stage.bridge)?;
-        wait_until(
-            format!("{name} takes {INNER} back by its priority"),
-            LIMIT,
-            || Ok(self.stage.watch.working_holder(INNER).as_ref() == Some(&name)),
-        )?;
+        let what = format!("{name} takes {INNER} back by its priority");
+        self.stage.wait(&what, LIMIT, |stage| {
+            stage.watch.working_holder(INNER).as_ref() == Some(&name)
+        })?;
         self.wait_for_one()?;
         self.watch_the_client()
     }
 
-    fn wait_for_one(&self) -> Outcome {
+    fn wait_for_one(&mut self) -> Outcome {
         let what = format!("{INNER} is held by one container, for good");
-        wait_until(what, LIMIT, || {
-            Ok(self.stage.watch.settled_holder(INNER, SETTLED).is_some())
-        })?;
-        Ok(())
+        let settled = |stage: &Stage| stage.watch.settled_holder(INNER, SETTLED).is_some();
+        self.stage.wait(&what, LIMIT, settled)
     }
 }
 

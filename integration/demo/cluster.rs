@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::timeline::{Timeline, Who};
-use super::{DB_PASSWORD, DB_USER};
+use super::{DB_PASSWORD, DB_USER, must_run};
 use crate::lab::Lab;
 use crate::lab::check::{Doing, Failure, Outcome, wait_until};
 use crate::lab::net::Host;
@@ -138,10 +138,7 @@ fn wait_for_all(nodes: &mut [Node], begun: Instant, timeline: Timeline) -> Outco
     while joined < all {
         let mut now = 0;
         for node in &mut *nodes {
-            if let Some(status) = node.process.ended()? {
-                let (name, log) = (&node.name, node.process.log());
-                return Err(format!("the server {name} ended with {status}\n{log}").into());
-            }
+            node.check()?;
             let synced = node
                 .status("wsrep_local_state_comment")
                 .is_ok_and(|s| s == "Synced");
@@ -199,6 +196,11 @@ impl Node {
             data,
             process,
         })
+    }
+
+    /// An error if the server has ended.
+    pub(super) fn check(&mut self) -> Outcome {
+        must_run(&format!("MariaDB on {}", self.name), &mut self.process)
     }
 
     /// One status variable.

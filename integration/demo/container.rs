@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::must_run;
 use crate::lab::check::{Doing, Outcome, wait_until};
 use crate::lab::net::Host;
 use crate::lab::process::Process;
@@ -94,10 +95,7 @@ impl Container {
     /// An error if one of its programs has ended.
     pub(super) fn check(&mut self) -> Outcome {
         for ((name, _), process) in self.programs.iter().zip(&mut self.running) {
-            if let Some(status) = process.ended()? {
-                let (host, log) = (self.host.name(), process.log());
-                return Err(format!("{name} on {host} ended with {status}\n{log}").into());
-            }
+            must_run(&format!("{name} on {}", self.host.name()), process)?;
         }
         Ok(())
     }
