@@ -116,7 +116,7 @@ fn perform(lab: &Lab, timeline: Timeline) -> Outcome {
     let mut stage = Stage::build(lab, timeline)?;
     timeline.say(Who::Stage, "the IPVS table of host (ipvsadm -Ln):");
     for line in stage.machine.run(&["ipvsadm", "-Ln"])?.lines() {
-        timeline.show(format!("          {line}"));
+        timeline.show(format!("          {}", line.trim_end()));
     }
     acts::play(&mut stage, timeline)
 }
