@@ -1,6 +1,130 @@
-//! The configuration language: text in, a typed [`Config`] and diagnostics out. No IO of its own:
-//! whoever calls hands it the text of every file.
+//! The configuration language: text in, a typed [`Config`] and diagnostics out.
+//!
+//! [`load`] reads a file and what it includes through [`Files`], so that nothing in here does IO.
+//! `lexer` makes words with places, `tree` makes blocks of them and loses nothing, `keywords` is the
+//! one table of what may stand where, `lower` makes the [`Config`]. All problems come out of one run;
+//! a configuration with an error is not used, no part of it.
 
+pub mod command;
+pub mod diagnostic;
+pub mod glob;
+mod include;
+pub mod keywords;
+pub mod lexer;
+mod lower;
 pub mod model;
+pub mod render;
+pub mod source;
+mod suggest;
+pub mod tree;
 
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 pub use model::Config;
+pub use render::Style;
+pub use source::{Place, SourceMap, Span};
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::net::InterfaceName;
+use model::VirtualServerAddress;
+
+/// Files, as far as a configuration needs them.
+pub trait Files {
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Whether `include` may take this file: it is a regular file and not executable, as keepalived
+    /// wants it.
+    fn exists(&self, path: &Path) -> bool;
+
+    /// The files that [`Files::exists`] and whose path matches a pattern with wildcards
+    /// ([`glob::matches`] for each component), sorted.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn glob(&self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
+}
+
+/// Whose reading counts where the two differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compat {
+    /// Slips whose meaning is plain are understood, each with a warning.
+    #[default]
+    Vipd,
+    /// `--compat keepalived`: they are not.
+    Keepalived,
+}
+
+/// How to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whose reading counts.
+    pub compat: Compat,
+    /// `-i`, else the host name up to its first dot: lines `@id ...` count if it is `id`.
+    pub config_id: String,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration; `None` when there was an error.
+    pub config: Option<Config>,
+    /// Everything that is wrong, in the order of the text.
+    pub diagnostics: Diagnostics,
+    /// The files that were read.
+    pub sources: SourceMap,
+    /// Where in them things stood.
+    pub origins: Origins,
+}
+
+impl Loaded {
+    /// All diagnostics as text.
+    pub fn render(&self, style: Style) -> String {
+        render::render(&self.diagnostics, &self.sources, style)
+    }
+
+    /// Whether the configuration must not be used.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.has_errors()
+    }
+}
+
+/// Where things were written, for errors that only show against the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// The name of each `vrrp_instance`.
+    pub instances: BTreeMap<String, Span>,
+    /// Each interface, where it is first named (`interface`, `dev`, `track_interface` ...).
+    pub interfaces: BTreeMap<InterfaceName, Span>,
+    /// The name of each `vrrp_script`.
+    pub scripts: BTreeMap<String, Span>,
+    /// The head of each `virtual_server`.
+    pub virtual_servers: BTreeMap<VirtualServerAddress, Span>,
+}
+
+/// Reads a configuration.
+pub fn load(root: &Path, files: &dyn Files, options: &Options) -> Loaded {
+    let mut reader = include::Reader::new(files, options);
+    let tree = reader.root(root);
+    let sources = reader.sources;
+    let mut diagnostics = reader.diagnostics;
+    let mut config = None;
+    let mut origins = Origins::default();
+    if let Some(tree) = tree {
+        let lowered = lower::lower(&tree, &sources, options, &mut diagnostics);
+        config = Some(lowered.config);
+        origins = lowered.origins;
+    }
+    diagnostics.finish();
+    Loaded {
+        config: config.filter(|_| !diagnostics.has_errors()),
+        diagnostics,
+        sources,
+        origins,
+    }
+}

@@ -36,4 +36,5 @@ pub mod engine;
 
 pub mod kernel;
 
+pub mod cli;
 pub mod daemon;

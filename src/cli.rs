@@ -1,0 +1,3 @@
+//! The command line and the files it names.
+
+pub mod files;

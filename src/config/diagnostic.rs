@@ -1,0 +1,275 @@
+//! What is wrong with a configuration, as data: code, severity, place, message, what to do.
+//!
+//! Every problem of a file comes out of one run. How it looks is [`super::render`]'s business.
+
+use std::fmt;
+
+use super::source::Span;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The configuration is used; somebody should look.
+    Warning,
+    /// The configuration is not used, no part of it.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        })
+    }
+}
+
+/// Which kind of problem, with a name that stays the same from release to release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    /// A file cannot be read.
+    CannotRead,
+    /// Two things that cannot both be, such as one VRID twice on a link.
+    Conflict,
+    /// A keyword means nothing beside another one and is cleared.
+    Contradiction,
+    /// A name or address that was already taken.
+    Duplicate,
+    /// Nothing would run.
+    EmptyConfig,
+    /// A block that holds nothing.
+    EmptyBlock,
+    /// More words than the keyword takes.
+    ExtraWords,
+    /// A `}` that closes nothing.
+    ExtraBrace,
+    /// Bytes that are not text.
+    InvalidText,
+    /// A word that is not what its place wants.
+    InvalidValue,
+    /// A line that keepalived would not read for its length.
+    LongLine,
+    /// A `{` is missing or never closed.
+    MissingBrace,
+    /// A keyword without which the block means nothing.
+    MissingKeyword,
+    /// A keyword without its value.
+    MissingValue,
+    /// A keyword that has no effect.
+    NoEffect,
+    /// A keyword that this version does not act on.
+    NotYet,
+    /// A number outside its range.
+    OutOfRange,
+    /// A slip that vipd understands and keepalived does not.
+    Slip,
+    /// Blocks or includes nested too deep.
+    TooDeep,
+    /// More problems than are shown.
+    TooMany,
+    /// A value that was cut.
+    Truncated,
+    /// A block where none belongs.
+    UnexpectedBlock,
+    /// A keyword nobody knows.
+    UnknownKeyword,
+    /// A name that is defined nowhere.
+    UnknownName,
+    /// What this version cannot do and must not pretend to.
+    Unsupported,
+    /// A quote that is never closed.
+    UnterminatedQuote,
+    /// A definition that nobody uses.
+    Unused,
+}
+
+impl Code {
+    /// The name that stands in brackets.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Code::CannotRead => "cannot-read",
+            Code::Conflict => "conflict",
+            Code::Contradiction => "contradiction",
+            Code::Duplicate => "duplicate",
+            Code::EmptyConfig => "empty-config",
+            Code::EmptyBlock => "empty-block",
+            Code::ExtraWords => "extra-words",
+            Code::ExtraBrace => "extra-brace",
+            Code::InvalidText => "invalid-text",
+            Code::InvalidValue => "invalid-value",
+            Code::LongLine => "long-line",
+            Code::MissingBrace => "missing-brace",
+            Code::MissingKeyword => "missing-keyword",
+            Code::MissingValue => "missing-value",
+            Code::NoEffect => "no-effect",
+            Code::NotYet => "not-yet",
+            Code::OutOfRange => "out-of-range",
+            Code::Slip => "slip",
+            Code::TooDeep => "too-deep",
+            Code::TooMany => "too-many",
+            Code::Truncated => "truncated",
+            Code::UnexpectedBlock => "unexpected-block",
+            Code::UnknownKeyword => "unknown-keyword",
+            Code::UnknownName => "unknown-name",
+            Code::Unsupported => "unsupported",
+            Code::UnterminatedQuote => "unterminated-quote",
+            Code::Unused => "unused",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Which kind.
+    pub code: Code,
+    /// How bad.
+    pub severity: Severity,
+    /// One line, lower case, no full stop.
+    pub message: String,
+    /// Where; `None` when it is nowhere in a file.
+    pub span: Option<Span>,
+    /// What to say below the marked text; may be empty.
+    pub label: String,
+    /// Other places that belong to it, each with what to say there.
+    pub related: Vec<(Span, String)>,
+    /// What else is worth knowing, for instance what keepalived would do.
+    pub notes: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error.
+    pub fn error(code: Code, span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
+        Diagnostic::new(Severity::Error, code, span.into(), message.into())
+    }
+
+    /// A warning.
+    pub fn warning(code: Code, span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
+        Diagnostic::new(Severity::Warning, code, span.into(), message.into())
+    }
+
+    fn new(severity: Severity, code: Code, span: Option<Span>, message: String) -> Self {
+        Diagnostic {
+            code,
+            severity,
+            message,
+            span,
+            label: String::new(),
+            related: Vec::new(),
+            notes: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// Says something below the marked text.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Adds another place.
+    #[must_use]
+    pub fn related(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.related.push((span, label.into()));
+        self
+    }
+
+    /// Adds a note.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+}
+
+/// How many problems are kept: a file of garbage must not cost memory without bound.
+pub const DIAGNOSTICS_MAX: usize = 1000;
+
+/// All problems of one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    errors: usize,
+    dropped: usize,
+}
+
+impl Diagnostics {
+    /// Takes one in; beyond [`DIAGNOSTICS_MAX`] it is only counted.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.errors += usize::from(diagnostic.severity == Severity::Error);
+        if self.is_full() {
+            self.dropped += 1;
+        } else {
+            self.list.push(diagnostic);
+        }
+    }
+
+    /// Whether more of them will only be counted.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= DIAGNOSTICS_MAX
+    }
+
+    /// Whether the configuration must not be used.
+    pub fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// Number of errors.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// Those that are kept.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.list.iter()
+    }
+
+    /// Number of those that are kept.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Diagnostic> {
+        self.list.get_mut(index)
+    }
+
+    /// Puts them in the order of the text and says how many were dropped.
+    pub(super) fn finish(&mut self) {
+        self.list.sort_by_key(|d| d.span);
+        if self.dropped > 0 {
+            let message = format!("{} more problems are not shown", self.dropped);
+            self.list
+                .push(Diagnostic::warning(Code::TooMany, None, message));
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

@@ -1,0 +1,298 @@
+//! The one table of the language: for each keyword its block, arguments, range, default, what vipd does
+//! with it, and a line of documentation. The parser, its suggestions and its messages come from it.
+//!
+//! Ranges and defaults are keepalived's, as its parser has them (where its manual differs, the parser
+//! counts).
+
+mod check;
+mod globals;
+mod lvs;
+mod vrrp;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// Where a keyword may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BlockKind {
+    /// Outside all blocks.
+    Root,
+    /// `global_defs`.
+    GlobalDefs,
+    /// `vrrp_script NAME`.
+    VrrpScript,
+    /// `vrrp_instance NAME`.
+    VrrpInstance,
+    /// `authentication` of an instance.
+    Authentication,
+    /// `virtual_server ...`.
+    VirtualServer,
+    /// `real_server ...`.
+    RealServer,
+    /// `TCP_CHECK`.
+    TcpCheck,
+}
+
+impl BlockKind {
+    /// Every kind.
+    pub const ALL: [BlockKind; 8] = [
+        BlockKind::Root,
+        BlockKind::GlobalDefs,
+        BlockKind::VrrpScript,
+        BlockKind::VrrpInstance,
+        BlockKind::Authentication,
+        BlockKind::VirtualServer,
+        BlockKind::RealServer,
+        BlockKind::TcpCheck,
+    ];
+
+    /// The keyword that begins such a block; `None` for what stands outside all blocks.
+    pub const fn keyword(self) -> Option<&'static str> {
+        Some(match self {
+            BlockKind::Root => return None,
+            BlockKind::GlobalDefs => "global_defs",
+            BlockKind::VrrpScript => "vrrp_script",
+            BlockKind::VrrpInstance => "vrrp_instance",
+            BlockKind::Authentication => "authentication",
+            BlockKind::VirtualServer => "virtual_server",
+            BlockKind::RealServer => "real_server",
+            BlockKind::TcpCheck => "TCP_CHECK",
+        })
+    }
+}
+
+/// What a word must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// A whole number within a range, ends included.
+    Integer(i64, i64),
+    /// Decimal seconds within a range of microseconds, ends included.
+    Seconds(u64, u64),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// An IPv4 or IPv6 address.
+    Address,
+    /// The name of an interface.
+    Interface,
+    /// Anything.
+    Text,
+}
+
+/// What stands behind a keyword on its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arguments {
+    /// Nothing.
+    None,
+    /// Nothing, which means true, or a word that means true or false.
+    Bool,
+    /// One word.
+    One(Type),
+    /// One word or nothing.
+    Optional(Type),
+    /// A command line, then perhaps user and group.
+    Command,
+    /// So many words that are read by hand.
+    Words(usize, usize),
+}
+
+/// What stands in braces behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing.
+    None,
+    /// Keywords.
+    Block(BlockKind),
+    /// Lines of values.
+    Lines,
+    /// Something that this version does not look into.
+    Unread,
+}
+
+/// What vipd does with a keyword.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// What keepalived does.
+    Acts,
+    /// Nothing, for good; why.
+    NoEffect(&'static str),
+    /// Nothing yet: a warning says so.
+    NotYet,
+    /// It cannot do it and would do harm by leaving it out, so it is an error; why.
+    Refused(&'static str),
+    /// A keyword of vipd's own, on a line that begins with `@vipd`.
+    VipdOwn,
+}
+
+/// What a value outside its range or choice means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// The line is left out and the default holds, as in keepalived.
+    KeepDefault,
+    /// Nothing is applied.
+    Error,
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub struct Keyword {
+    /// Its name.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// What stands behind it.
+    pub arguments: Arguments,
+    /// What stands in braces behind that.
+    pub body: Body,
+    /// What holds without it, for people; empty when there is no such thing.
+    pub default: &'static str,
+    /// What a value outside its range means.
+    pub invalid: Invalid,
+    /// What vipd does with it.
+    pub support: Support,
+    /// One line about it.
+    pub doc: &'static str,
+}
+
+impl Keyword {
+    const fn also(mut self, aliases: &'static [&'static str]) -> Keyword {
+        self.aliases = aliases;
+        self
+    }
+
+    const fn block(mut self, kind: BlockKind) -> Keyword {
+        self.body = Body::Block(kind);
+        self
+    }
+
+    const fn lines(mut self) -> Keyword {
+        self.body = Body::Lines;
+        self
+    }
+
+    const fn unread(mut self) -> Keyword {
+        self.body = Body::Unread;
+        self
+    }
+
+    const fn default(mut self, default: &'static str) -> Keyword {
+        self.default = default;
+        self
+    }
+
+    const fn strict(mut self) -> Keyword {
+        self.invalid = Invalid::Error;
+        self
+    }
+
+    const fn not_yet(mut self) -> Keyword {
+        self.support = Support::NotYet;
+        self
+    }
+
+    const fn no_effect(mut self, why: &'static str) -> Keyword {
+        self.support = Support::NoEffect(why);
+        self
+    }
+
+    const fn refused(mut self, why: &'static str) -> Keyword {
+        self.support = Support::Refused(why);
+        self
+    }
+
+    /// Its name and its other names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
+/// A row that acts, with nothing in braces.
+const fn row(name: &'static str, arguments: Arguments, doc: &'static str) -> Keyword {
+    Keyword {
+        name,
+        aliases: &[],
+        arguments,
+        body: Body::None,
+        default: "",
+        invalid: Invalid::KeepDefault,
+        support: Support::Acts,
+        doc,
+    }
+}
+
+/// Whole seconds. keepalived reads these as integers.
+const fn whole_seconds(min: u64, max: u64) -> Arguments {
+    Arguments::One(Type::Seconds(min * 1_000_000, max * 1_000_000))
+}
+
+const fn integer(min: i64, max: i64) -> Arguments {
+    Arguments::One(Type::Integer(min, max))
+}
+
+const TEXT: Arguments = Arguments::One(Type::Text);
+const FLAG: Arguments = Arguments::None;
+const BOOL: Arguments = Arguments::Bool;
+/// The longest time that keepalived's timers take, in microseconds (its TIMER_MAXIMUM: 2^31-1 s).
+const TIMER_MAX: u64 = 2_147_483_647_000_000;
+
+/// The rows of a block, in the order in which they are documented.
+pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
+    let parts: &[&[Keyword]] = match kind {
+        BlockKind::Root => &[globals::ROOT, vrrp::ROOT, lvs::ROOT],
+        BlockKind::GlobalDefs => &[
+            globals::IDENTITY,
+            globals::PROCESSES,
+            globals::SCRIPTS,
+            globals::VRRP,
+            globals::FILTERS,
+            globals::LVS,
+            globals::FILES,
+        ],
+        BlockKind::VrrpScript => &[vrrp::SCRIPT],
+        BlockKind::VrrpInstance => &[
+            vrrp::INSTANCE,
+            vrrp::INSTANCE_ADDRESSES,
+            vrrp::INSTANCE_ELECTION,
+            vrrp::INSTANCE_REST,
+        ],
+        BlockKind::Authentication => &[vrrp::AUTHENTICATION],
+        BlockKind::VirtualServer => &[lvs::VIRTUAL_SERVER, check::DEFAULTS],
+        BlockKind::RealServer => &[lvs::REAL_SERVER, check::DEFAULTS, check::CHECKERS],
+        BlockKind::TcpCheck => &[check::COMMON, check::DEFAULTS],
+    };
+    parts.iter().copied().flatten()
+}
+
+static INDEX: LazyLock<BTreeMap<(BlockKind, &'static str), &'static Keyword>> =
+    LazyLock::new(|| {
+        let mut index = BTreeMap::new();
+        for kind in BlockKind::ALL {
+            for row in rows(kind) {
+                index.extend(row.names().map(|name| ((kind, name), row)));
+            }
+        }
+        index
+    });
+
+/// The row of a word in a block.
+pub fn find(kind: BlockKind, word: &str) -> Option<&'static Keyword> {
+    // The key's lifetime is only that of the map's type: comparing needs no static text.
+    INDEX.get(&(kind, word) as &(BlockKind, &str)).copied()
+}
+
+/// The blocks where a word would be known.
+pub fn blocks_of(word: &str) -> impl Iterator<Item = BlockKind> {
+    BlockKind::ALL
+        .into_iter()
+        .filter(move |&kind| find(kind, word).is_some())
+}
+
+/// Whether a word begins a block outside all others, and only there.
+pub fn is_root_block(word: &str) -> bool {
+    find(BlockKind::Root, word).is_some_and(|row| row.body != Body::None)
+        && !BlockKind::ALL
+            .into_iter()
+            .any(|kind| kind != BlockKind::Root && find(kind, word).is_some())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,582 @@
+//! Rows of `global_defs` and of what stands beside it.
+
+use super::{
+    Arguments, BOOL, BlockKind, FLAG, Keyword, TEXT, TIMER_MAX, Type, integer, row, whole_seconds,
+};
+
+const ADDRESS: Arguments = Arguments::One(Type::Address);
+const ANY: Arguments = Arguments::Words(0, usize::MAX);
+const SOME: Arguments = Arguments::Words(1, usize::MAX);
+const U32: Arguments = integer(0, 4_294_967_295);
+
+pub(super) const ROOT: &[Keyword] = &[
+    row("global_defs", FLAG, "What holds for everything.").block(BlockKind::GlobalDefs),
+    row(
+        "net_namespace",
+        TEXT,
+        "Network namespace of VRRP and checks.",
+    )
+    .refused("vipd would change the addresses of the namespace it was started in"),
+    row(
+        "net_namespace_ipvs",
+        Arguments::Optional(Type::Text),
+        "Network namespace of IPVS.",
+    )
+    .refused("vipd would change the IPVS table of the namespace it was started in"),
+    row("namespace_with_ipsets", FLAG, "Use ipsets in a namespace.").not_yet(),
+    row("instance", TEXT, "Name of this keepalived among several.").not_yet(),
+    row(
+        "use_pid_dir",
+        FLAG,
+        "Pid files in a directory of their own.",
+    )
+    .no_effect("`--run-dir` says where files go"),
+    row("linkbeat_use_polling", FLAG, "Ask links for their state.")
+        .no_effect("the kernel says when a link changes"),
+    row(
+        "child_wait_time",
+        whole_seconds(0, 4_294_967),
+        "How long child processes may take to stop.",
+    )
+    .no_effect("vipd has no child processes that hold state"),
+    row(
+        "linkbeat_interfaces",
+        FLAG,
+        "Interfaces whose link is asked for.",
+    )
+    .unread()
+    .not_yet(),
+    row(
+        "interface_up_down_delays",
+        FLAG,
+        "How long a change of link must last.",
+    )
+    .unread()
+    .not_yet(),
+    row(
+        "track_group",
+        TEXT,
+        "Instances that fail with a static address.",
+    )
+    .unread()
+    .not_yet(),
+    row("static_ipaddress", FLAG, "Addresses that are always set.")
+        .unread()
+        .not_yet(),
+    row("static_routes", FLAG, "Routes that are always set.")
+        .unread()
+        .not_yet(),
+    row("static_rules", FLAG, "Rules that are always set.")
+        .unread()
+        .not_yet(),
+    row(
+        "garp_group",
+        FLAG,
+        "How fast announcements may leave an interface.",
+    )
+    .unread()
+    .not_yet(),
+    row(
+        "track_file",
+        TEXT,
+        "A number in a file that is added to priorities.",
+    )
+    .also(&["vrrp_track_file"])
+    .unread()
+    .not_yet(),
+    row("track_process", TEXT, "Processes that must run.")
+        .also(&["vrrp_track_process"])
+        .unread()
+        .not_yet(),
+    row("bfd_instance", TEXT, "A BFD session.")
+        .unread()
+        .not_yet(),
+    row("SSL", FLAG, "Keys of SSL_GET.").unread().not_yet(),
+];
+
+pub(super) const IDENTITY: &[Keyword] = &[
+    row("router_id", TEXT, "How this node calls itself.").default("the host name"),
+    row("notification_email", FLAG, "Who is told by mail.")
+        .lines()
+        .not_yet(),
+    row("notification_email_from", TEXT, "Sender of mails.").not_yet(),
+    row(
+        "smtp_server",
+        Arguments::Words(1, 2),
+        "Mail server: address or name, and port.",
+    )
+    .default("port 25")
+    .not_yet(),
+    row("smtp_helo_name", TEXT, "Name given to the mail server.")
+        .default("the host name")
+        .not_yet(),
+    row(
+        "smtp_connect_timeout",
+        whole_seconds(1, 4_294_967),
+        "How long the mail server may take.",
+    )
+    .default("30")
+    .not_yet(),
+    row("smtp_alert", BOOL, "Mails about everything.").not_yet(),
+    row("smtp_alert_vrrp", BOOL, "Mails about instances.").not_yet(),
+    row("smtp_alert_checker", BOOL, "Mails about real servers.").not_yet(),
+    row("no_email_faults", FLAG, "No mails about faults.").not_yet(),
+    row("no_checker_emails", FLAG, "No mails about real servers.").not_yet(),
+    row("checker_log_all_failures", BOOL, "Log each failed check.").default("false"),
+];
+
+const ONE_PROCESS: &str = "vipd is one process";
+
+pub(super) const PROCESSES: &[Keyword] = &[
+    row("process_names", FLAG, "Name the processes.").no_effect(ONE_PROCESS),
+    row("process_name", TEXT, "Name of the process.").no_effect(ONE_PROCESS),
+    row("vrrp_process_name", TEXT, "Name of the VRRP process.").no_effect(ONE_PROCESS),
+    row("checker_process_name", TEXT, "Name of the checker process.")
+        .also(&["lvs_process_name"])
+        .no_effect(ONE_PROCESS),
+    row("bfd_process_name", TEXT, "Name of the BFD process.").no_effect(ONE_PROCESS),
+    row("vrrp_priority", integer(-20, 19), "Nice value of VRRP.").not_yet(),
+    row(
+        "checker_priority",
+        integer(-20, 19),
+        "Nice value of checks.",
+    )
+    .not_yet(),
+    row("bfd_priority", integer(-20, 19), "Nice value of BFD.").not_yet(),
+    row(
+        "vrrp_rt_priority",
+        integer(1, 99),
+        "Real-time priority of VRRP.",
+    )
+    .not_yet(),
+    row(
+        "checker_rt_priority",
+        integer(1, 99),
+        "Real-time priority of checks.",
+    )
+    .not_yet(),
+    row(
+        "bfd_rt_priority",
+        integer(1, 99),
+        "Real-time priority of BFD.",
+    )
+    .not_yet(),
+    row(
+        "vrrp_rlimit_rttime",
+        U32,
+        "Microseconds between two blocking calls.",
+    )
+    .also(&["vrrp_rlimit_rtime"])
+    .not_yet(),
+    row(
+        "checker_rlimit_rttime",
+        U32,
+        "Microseconds between two blocking calls.",
+    )
+    .also(&["checker_rlimit_rtime"])
+    .not_yet(),
+    row(
+        "bfd_rlimit_rttime",
+        U32,
+        "Microseconds between two blocking calls.",
+    )
+    .also(&["bfd_rlimit_rtime"])
+    .not_yet(),
+    row("vrrp_no_swap", FLAG, "Keep VRRP in memory.").not_yet(),
+    row("checker_no_swap", FLAG, "Keep checks in memory.").not_yet(),
+    row("bfd_no_swap", FLAG, "Keep BFD in memory.").not_yet(),
+    row("vrrp_cpu_affinity", SOME, "Processors of VRRP.").not_yet(),
+    row("checker_cpu_affinity", SOME, "Processors of checks.").not_yet(),
+    row("bfd_cpu_affinity", SOME, "Processors of BFD.").not_yet(),
+    row(
+        "max_auto_priority",
+        Arguments::Optional(Type::Integer(-1, 99)),
+        "Raise priority when late.",
+    )
+    .default("0")
+    .not_yet(),
+    row(
+        "min_auto_priority_delay",
+        integer(1, 10_000_000),
+        "How late, in microseconds.",
+    )
+    .default("1000000")
+    .not_yet(),
+];
+
+pub(super) const SCRIPTS: &[Keyword] = &[
+    row(
+        "script_user",
+        Arguments::Words(1, 2),
+        "Who runs scripts: user and group.",
+    )
+    .default("keepalived_script if there is such a user, else root"),
+    row(
+        "enable_script_security",
+        FLAG,
+        "Run no script that others than root could change.",
+    ),
+    row(
+        "set_supplementary_groups",
+        FLAG,
+        "Scripts have all groups of their user.",
+    )
+    .not_yet(),
+    row(
+        "use_symlink_paths",
+        FLAG,
+        "Call scripts by the links that name them.",
+    )
+    .not_yet(),
+    row(
+        "startup_script",
+        Arguments::Command,
+        "Run before everything.",
+    )
+    .not_yet(),
+    row(
+        "startup_script_timeout",
+        whole_seconds(1, 1000),
+        "How long it may take.",
+    )
+    .not_yet(),
+    row(
+        "shutdown_script",
+        Arguments::Command,
+        "Run after everything.",
+    )
+    .not_yet(),
+    row(
+        "shutdown_script_timeout",
+        whole_seconds(1, 1000),
+        "How long it may take.",
+    )
+    .not_yet(),
+    row("notify_fifo", SOME, "FIFO that is told of every change.").not_yet(),
+    row("notify_fifo_script", Arguments::Command, "Reads that FIFO.").not_yet(),
+    row("vrrp_notify_fifo", SOME, "FIFO that is told of instances.").not_yet(),
+    row(
+        "vrrp_notify_fifo_script",
+        Arguments::Command,
+        "Reads that FIFO.",
+    )
+    .not_yet(),
+    row("lvs_notify_fifo", SOME, "FIFO that is told of servers.").not_yet(),
+    row(
+        "lvs_notify_fifo_script",
+        Arguments::Command,
+        "Reads that FIFO.",
+    )
+    .not_yet(),
+    row(
+        "vrrp_notify_priority_changes",
+        BOOL,
+        "FIFOs are told of priorities.",
+    )
+    .not_yet(),
+    row(
+        "fifo_write_vrrp_states_on_reload",
+        FLAG,
+        "FIFOs are told again on reload.",
+    )
+    .not_yet(),
+    row(
+        "rs_init_notifies",
+        FLAG,
+        "Notifications about servers at start.",
+    )
+    .not_yet(),
+];
+
+const DELAY: Arguments = whole_seconds(0, 4_294_967);
+const REPEAT: Arguments = U32;
+
+pub(super) const VRRP: &[Keyword] = &[
+    row("vrrp_version", integer(2, 3), "Version of the protocol.").default("2"),
+    row("vrrp_mcast_group4", ADDRESS, "Group of VRRP over IPv4.")
+        .default("224.0.0.18")
+        .strict(),
+    row("vrrp_mcast_group6", ADDRESS, "Group of VRRP over IPv6.")
+        .default("ff02::12")
+        .not_yet(),
+    row(
+        "default_interface",
+        Arguments::One(Type::Interface),
+        "Interface of static addresses.",
+    )
+    .default("eth0")
+    .not_yet(),
+    row(
+        "vrrp_garp_master_delay",
+        DELAY,
+        "Seconds until the second round of announcements.",
+    )
+    .default("5"),
+    row(
+        "vrrp_garp_master_repeat",
+        REPEAT,
+        "Announcements in each round.",
+    )
+    .default("5"),
+    row(
+        "vrrp_garp_master_refresh",
+        DELAY,
+        "Seconds between rounds while master; 0: none.",
+    )
+    .default("0"),
+    row(
+        "vrrp_garp_master_refresh_repeat",
+        REPEAT,
+        "Announcements in each of those.",
+    )
+    .default("1"),
+    row(
+        "vrrp_garp_lower_prio_delay",
+        DELAY,
+        "Seconds until the second round after a lower priority.",
+    )
+    .default("as vrrp_garp_master_delay"),
+    row(
+        "vrrp_garp_lower_prio_repeat",
+        REPEAT,
+        "Announcements after a lower priority was heard.",
+    )
+    .default("as vrrp_garp_master_repeat"),
+    row(
+        "vrrp_garp_interval",
+        Arguments::One(Type::Seconds(1, TIMER_MAX)),
+        "Seconds between two ARPs.",
+    )
+    .default("0")
+    .not_yet(),
+    row(
+        "vrrp_gna_interval",
+        Arguments::One(Type::Seconds(1, TIMER_MAX)),
+        "Seconds between two NAs.",
+    )
+    .default("0")
+    .not_yet(),
+    row("vrrp_min_garp", BOOL, "One announcement, once.").default("false"),
+    row(
+        "vrrp_garp_extra_if",
+        Arguments::Words(1, 2),
+        "Announce on VMAC parents too.",
+    )
+    .also(&["vrrp_vmac_garp_intvl"])
+    .not_yet(),
+    row(
+        "vrrp_down_timer_adverts",
+        integer(1, 100),
+        "Missed adverts until a master is dead.",
+    )
+    .default("3"),
+    row(
+        "vrrp_lower_prio_no_advert",
+        BOOL,
+        "A master does not answer lower priorities.",
+    )
+    .default("false"),
+    row(
+        "vrrp_higher_prio_send_advert",
+        BOOL,
+        "A master that yields sends a last advert.",
+    )
+    .default("false"),
+    row("vrrp_owner_ignore_adverts", BOOL, "Owners do not listen.").not_yet(),
+    row(
+        "v3_checksum_as_v2",
+        BOOL,
+        "Checksum of version 3 without the pseudo header.",
+    )
+    .not_yet(),
+    row(
+        "vrrp_check_unicast_src",
+        FLAG,
+        "Take adverts only from peers.",
+    )
+    .not_yet(),
+    row(
+        "vrrp_skip_check_adv_addr",
+        BOOL,
+        "Do not compare addresses in later adverts.",
+    )
+    .no_effect("vipd compares them at no cost"),
+    row("vrrp_strict", FLAG, "Hold to the RFC.").not_yet(),
+    row(
+        "vrrp_startup_delay",
+        Arguments::One(Type::Seconds(1_000, TIMER_MAX)),
+        "Wait at start.",
+    )
+    .not_yet(),
+    row(
+        "vrrp_delay_after_boot",
+        Arguments::One(Type::Seconds(1_000, TIMER_MAX)),
+        "Wait after boot.",
+    )
+    .not_yet(),
+    row("log_unknown_vrids", FLAG, "Log adverts of others.").not_yet(),
+    row("vmac_prefix", TEXT, "Names of VMAC interfaces.")
+        .default("vrrp")
+        .not_yet(),
+    row(
+        "vmac_addr_prefix",
+        TEXT,
+        "Names of VMAC address interfaces.",
+    )
+    .default("vrrp")
+    .not_yet(),
+    row(
+        "dynamic_interfaces",
+        Arguments::Optional(Type::Choice(&["allow_if_changes"])),
+        "Interfaces may come later.",
+    )
+    .not_yet(),
+    row("disable_local_igmp", FLAG, "Do not join groups on VMACs.").not_yet(),
+    row("vrrp_rx_bufs_policy", SOME, "Size of receive buffers.").not_yet(),
+    row("vrrp_rx_bufs_multiplier", U32, "Size of receive buffers.").not_yet(),
+];
+
+pub(super) const FILTERS: &[Keyword] = &[
+    row(
+        "nftables",
+        Arguments::Optional(Type::Text),
+        "Table of nftables.",
+    )
+    .not_yet(),
+    row(
+        "nftables_priority",
+        integer(-2_147_483_648, 2_147_483_647),
+        "Priority of its chains.",
+    )
+    .not_yet(),
+    row("nftables_counters", FLAG, "Count packets.").not_yet(),
+    row("nftables_ifindex", FLAG, "Match interfaces by number.").not_yet(),
+    row(
+        "nftables_ipvs",
+        Arguments::Optional(Type::Text),
+        "Table for IPVS marks.",
+    )
+    .not_yet(),
+    row(
+        "nftables_ipvs_priority",
+        integer(-2_147_483_648, 2_147_483_647),
+        "Priority of its chains.",
+    )
+    .not_yet(),
+    row("nftables_ipvs_start_fwmark", U32, "First mark.")
+        .default("1000")
+        .not_yet(),
+    row(
+        "vrrp_iptables",
+        Arguments::Words(0, 2),
+        "Chains of iptables.",
+    )
+    .not_yet(),
+    row("vrrp_ipsets", ANY, "Names of ipsets.").not_yet(),
+];
+
+pub(super) const LVS: &[Keyword] = &[
+    row(
+        "lvs_sync_daemon",
+        SOME,
+        "Connections are sent to another director.",
+    )
+    .not_yet(),
+    row("lvs_timeouts", SOME, "Timeouts of connections.").not_yet(),
+    row("lvs_flush", FLAG, "Empty the IPVS table at start.").not_yet(),
+    row(
+        "lvs_flush_on_stop",
+        Arguments::Optional(Type::Choice(&["VS"])),
+        "Empty it at stop.",
+    )
+    .also(&["lvs_flush_onstop"])
+    .not_yet(),
+];
+
+const SIZED: &str = "vipd sizes its buffers itself";
+
+pub(super) const FILES: &[Keyword] = &[
+    row("vrrp_netlink_cmd_rcv_bufs", U32, "Size of a buffer.").no_effect(SIZED),
+    row("vrrp_netlink_cmd_rcv_bufs_force", BOOL, "Size of a buffer.").no_effect(SIZED),
+    row("vrrp_netlink_monitor_rcv_bufs", U32, "Size of a buffer.").no_effect(SIZED),
+    row(
+        "vrrp_netlink_monitor_rcv_bufs_force",
+        BOOL,
+        "Size of a buffer.",
+    )
+    .no_effect(SIZED),
+    row("lvs_netlink_cmd_rcv_bufs", U32, "Size of a buffer.").no_effect(SIZED),
+    row("lvs_netlink_cmd_rcv_bufs_force", BOOL, "Size of a buffer.").no_effect(SIZED),
+    row("lvs_netlink_monitor_rcv_bufs", U32, "Size of a buffer.").no_effect(SIZED),
+    row(
+        "lvs_netlink_monitor_rcv_bufs_force",
+        BOOL,
+        "Size of a buffer.",
+    )
+    .no_effect(SIZED),
+    row("process_monitor_rcv_bufs", U32, "Size of a buffer.").no_effect(SIZED),
+    row("process_monitor_rcv_bufs_force", BOOL, "Size of a buffer.").no_effect(SIZED),
+    row("snmp_socket", TEXT, "Socket of the SNMP agent.").not_yet(),
+    row("enable_snmp_vrrp", FLAG, "SNMP.")
+        .also(&["enable_snmp_keepalived"])
+        .not_yet(),
+    row("enable_snmp_checker", FLAG, "SNMP.").not_yet(),
+    row("enable_snmp_rfc", FLAG, "SNMP.").not_yet(),
+    row("enable_snmp_rfcv2", FLAG, "SNMP.").not_yet(),
+    row("enable_snmp_rfcv3", FLAG, "SNMP.").not_yet(),
+    row("enable_traps", FLAG, "SNMP traps.").not_yet(),
+    row(
+        "snmp_vs_stats_update_interval",
+        Arguments::One(Type::Seconds(1_000, 30_000_000)),
+        "SNMP.",
+    )
+    .default("5")
+    .not_yet(),
+    row(
+        "snmp_rs_stats_update_interval",
+        Arguments::One(Type::Seconds(1_000, 30_000_000)),
+        "SNMP.",
+    )
+    .not_yet(),
+    row("enable_dbus", FLAG, "D-Bus.").not_yet(),
+    row("dbus_service_name", TEXT, "D-Bus.").not_yet(),
+    row("dbus_no_interface_name", TEXT, "D-Bus.").not_yet(),
+    row(
+        "reload_check_config",
+        Arguments::Optional(Type::Text),
+        "Check before a reload.",
+    )
+    .no_effect("vipd always checks before a reload"),
+    row("reload_time_file", TEXT, "When to reload.").not_yet(),
+    row("reload_repeat", FLAG, "Reload each day.").not_yet(),
+    row(
+        "reload_file",
+        Arguments::Optional(Type::Text),
+        "Reload only if it is there.",
+    )
+    .not_yet(),
+    row("include_check", ANY, "What includes must hold.").not_yet(),
+    row(
+        "tmp_config_directory",
+        TEXT,
+        "Where copies of the configuration lie.",
+    )
+    .no_effect("vipd makes no copies of the configuration"),
+    row(
+        "config_save_dir",
+        TEXT,
+        "Where read configurations are kept.",
+    )
+    .not_yet(),
+    row("umask", SOME, "Mode of new files.").not_yet(),
+    row("random_seed", U32, "Makes random numbers repeat.").not_yet(),
+    row("data_use_instance", BOOL, "Names of dumps.").not_yet(),
+    row("state_dump_file", TEXT, "Where state is written.").not_yet(),
+    row("stats_dump_file", TEXT, "Where counters are written.").not_yet(),
+    row("json_dump_file", TEXT, "Where JSON is written.").not_yet(),
+    row("json_version", integer(1, 2), "Shape of that JSON.")
+        .default("1")
+        .not_yet(),
+    row("iproute_usr_dir", TEXT, "Names of tables and scopes.").not_yet(),
+    row("iproute_etc_dir", TEXT, "Names of tables and scopes.").not_yet(),
+];

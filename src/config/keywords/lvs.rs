@@ -1,0 +1,150 @@
+//! Rows of `virtual_server` and `real_server`.
+
+use super::{Arguments, BOOL, BlockKind, FLAG, Keyword, TEXT, Type, integer, row};
+
+const SOME: Arguments = Arguments::Words(1, usize::MAX);
+const U32: Arguments = integer(0, 4_294_967_295);
+const WEIGHT: Arguments = integer(0, 2_147_483_647);
+
+pub(super) const ROOT: &[Keyword] = &[
+    row(
+        "virtual_server",
+        Arguments::Words(1, 2),
+        "A service that IPVS forwards.",
+    )
+    .block(BlockKind::VirtualServer),
+    row(
+        "virtual_server_group",
+        TEXT,
+        "Several addresses of one service.",
+    )
+    .unread()
+    .refused("its addresses would not be served"),
+];
+
+pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
+    row(
+        "protocol",
+        Arguments::One(Type::Choice(&["TCP", "UDP", "SCTP"])),
+        "What is forwarded.",
+    )
+    .default("UDP")
+    .strict(),
+    row("lvs_sched", TEXT, "How a server is chosen.")
+        .also(&["lb_algo"])
+        .default("wlc"),
+    row(
+        "lvs_method",
+        SOME,
+        "How packets reach a server: NAT, DR or TUN.",
+    )
+    .also(&["lb_kind"])
+    .default("NAT"),
+    row("ops", FLAG, "Each UDP packet is scheduled on its own."),
+    row("flag-1", FLAG, "First flag of the scheduler.").also(&["sh-fallback", "mh-fallback"]),
+    row("flag-2", FLAG, "Second flag of the scheduler.").also(&["sh-port", "mh-port"]),
+    row("flag-3", FLAG, "Third flag of the scheduler."),
+    row("hashed", FLAG, "Nothing.").no_effect("the kernel ignores it"),
+    row(
+        "persistence_timeout",
+        Arguments::Optional(Type::Integer(1, 2_678_400)),
+        "Seconds for which a client keeps its server; 360 when no number stands there.",
+    )
+    .default("no persistence"),
+    row(
+        "persistence_granularity",
+        TEXT,
+        "Netmask or prefix length of clients that count as one.",
+    ),
+    row(
+        "persistence_engine",
+        TEXT,
+        "Persistence engine, such as sip.",
+    ),
+    row(
+        "ip_family",
+        Arguments::One(Type::Choice(&["inet", "inet6"])),
+        "Family of a fwmark's packets.",
+    )
+    .strict(),
+    row(
+        "real_server",
+        Arguments::Words(1, 2),
+        "A server of the pool.",
+    )
+    .block(BlockKind::RealServer),
+    row(
+        "weight",
+        integer(1, 2_147_483_647),
+        "Weight of servers that have none.",
+    )
+    .default("1"),
+    row(
+        "inhibit_on_failure",
+        BOOL,
+        "Failed servers keep their place with weight 0.",
+    ),
+    row(
+        "quorum",
+        integer(1, 4_294_967_295),
+        "Weight that must be up.",
+    )
+    .default("1")
+    .not_yet(),
+    row("hysteresis", U32, "Weight above and below the quorum.")
+        .default("0")
+        .not_yet(),
+    row(
+        "quorum_up",
+        Arguments::Command,
+        "Run when the quorum is reached.",
+    )
+    .not_yet(),
+    row("quorum_down", Arguments::Command, "Run when it is lost.").not_yet(),
+    row("omega", BOOL, "Run those at stop too.").not_yet(),
+    row(
+        "sorry_server",
+        Arguments::Words(1, 2),
+        "Takes over when the quorum is lost.",
+    )
+    .not_yet(),
+    row(
+        "sorry_server_inhibit",
+        BOOL,
+        "It keeps its place with weight 0.",
+    )
+    .not_yet(),
+    row("sorry_server_lvs_method", SOME, "How packets reach it.").not_yet(),
+    row(
+        "ha_suspend",
+        BOOL,
+        "No checks while the address is elsewhere.",
+    )
+    .not_yet(),
+    row("virtualhost", TEXT, "Host of HTTP requests.").not_yet(),
+    row("snmp_name", TEXT, "Name in SNMP.").not_yet(),
+    row("smtp_alert", BOOL, "Mails about it.").not_yet(),
+    row("nat_mask", TEXT, "Netmask, in very old versions.")
+        .no_effect("keepalived dropped it long ago and does not know it"),
+];
+
+pub(super) const REAL_SERVER: &[Keyword] = &[
+    row("weight", WEIGHT, "Its share of connections.").default("1"),
+    row("lvs_method", SOME, "How packets reach it.")
+        .also(&["lb_kind"])
+        .default("as the virtual server"),
+    row("uthreshold", U32, "No new connections at this many.").default("0, no limit"),
+    row("lthreshold", U32, "New connections again below this many.").default("0"),
+    row(
+        "inhibit_on_failure",
+        BOOL,
+        "It keeps its place with weight 0 when it fails.",
+    ),
+    row("notify_up", Arguments::Command, "Run when it comes up.").not_yet(),
+    row("notify_down", Arguments::Command, "Run when it fails.").not_yet(),
+    row("smtp_alert", BOOL, "Mails about it.")
+        .default("true")
+        .not_yet(),
+    row("virtualhost", TEXT, "Host of HTTP requests.").not_yet(),
+    row("snmp_name", TEXT, "Name in SNMP.").not_yet(),
+];

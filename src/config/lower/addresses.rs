@@ -1,0 +1,189 @@
+//! Lines of addresses: `virtual_ipaddress` and `unicast_peer`.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::model::{Broadcast, VirtualAddress};
+use crate::config::source::Span;
+use crate::config::tree::{Statement, Word};
+use crate::net::{Cidr, Family};
+
+use super::context::{Context, Line};
+
+/// A VIP and where it is written.
+pub(super) struct WrittenVip {
+    pub(super) vip: VirtualAddress,
+    pub(super) span: Span,
+}
+
+/// The lines of `virtual_ipaddress` or `virtual_ipaddress_excluded`.
+pub(super) fn vips(ctx: &mut Context<'_>, line: &Line<'_>, vips: &mut Vec<WrittenVip>) {
+    for entry in ctx.lines(line.statement) {
+        vips.extend(vip(ctx, entry));
+    }
+}
+
+fn vip(ctx: &mut Context<'_>, entry: &Statement) -> Option<WrittenVip> {
+    let (first, mut words) = entry.words.split_first()?;
+    let span = first.leaf.span;
+    let mut vip = VirtualAddress {
+        cidr: cidr(ctx, first)?,
+        dev: None,
+        broadcast: None,
+        scope: 0,
+        label: None,
+        no_track: false,
+    };
+    while let Some((option, rest)) = words.split_first() {
+        words = vip_option(ctx, &mut vip, option, rest)?;
+    }
+    Some(WrittenVip { vip, span })
+}
+
+/// Takes one option and gives back the words behind it; `None`: it was said why.
+fn vip_option<'w>(
+    ctx: &mut Context<'_>,
+    vip: &mut VirtualAddress,
+    option: &Word,
+    rest: &'w [Word],
+) -> Option<&'w [Word]> {
+    let name = ctx.text(option);
+    let takes_value = matches!(
+        name.as_ref(),
+        "brd" | "broadcast" | "dev" | "scope" | "label" | "peer" | "preferred_lft" | "track_group"
+    );
+    let (value, rest) = match rest.split_first() {
+        Some((value, rest)) if takes_value => (Some(value), rest),
+        None if takes_value => {
+            let message = format!("`{name}` needs a value");
+            let span = option.leaf.span;
+            ctx.say(Diagnostic::error(Code::MissingValue, span, message));
+            return None;
+        }
+        _ => (None, rest),
+    };
+    match (name.as_ref(), value) {
+        ("brd" | "broadcast", Some(value)) => vip.broadcast = broadcast(ctx, vip, value),
+        ("dev", Some(value)) => vip.dev = Some(ctx.interface(value)?),
+        ("scope", Some(value)) => vip.scope = scope(ctx, value),
+        ("label", Some(value)) => vip.label = label(ctx, vip, value),
+        ("no_track", None) => vip.no_track = true,
+        (
+            "peer" | "preferred_lft" | "track_group" | "home" | "-nodad" | "nodad" | "mngtmpaddr"
+            | "noprefixroute" | "autojoin" | "use_vmac",
+            _,
+        ) => {
+            let message = format!("`{name}` of an address is not acted on by this version");
+            let span = option.leaf.span;
+            ctx.say(Diagnostic::warning(Code::NotYet, span, message));
+        }
+        _ => {
+            let message = format!("`{name}` is not known behind an address");
+            ctx.say(
+                Diagnostic::warning(Code::UnknownKeyword, option.leaf.span, message)
+                    .label("ignored with the rest of the line"),
+            );
+            return Some(&[]);
+        }
+    }
+    Some(rest)
+}
+
+fn cidr(ctx: &mut Context<'_>, word: &Word) -> Option<Cidr> {
+    let text = ctx.text(word);
+    match text.parse() {
+        Ok(cidr) => Some(cidr),
+        Err(why) => {
+            let what = match text.chars().any(|c| c.is_ascii_digit()) {
+                true => "an address",
+                // Most likely a keyword that slid into the block above.
+                false => "an address, and no keyword can stand here",
+            };
+            let message = format!("`{text}` is not {what}: {why}");
+            ctx.say(
+                Diagnostic::error(Code::InvalidValue, word.leaf.span, message)
+                    .note("keepalived would leave this address out"),
+            );
+            None
+        }
+    }
+}
+
+fn broadcast(ctx: &mut Context<'_>, vip: &VirtualAddress, word: &Word) -> Option<Broadcast> {
+    let text = ctx.text(word);
+    let read = match text.as_ref() {
+        "+" => Some(Broadcast::AllOnes),
+        "-" => Some(Broadcast::AllZeros),
+        address => address.parse::<Ipv4Addr>().ok().map(Broadcast::Address),
+    };
+    let span = word.leaf.span;
+    if read.is_none() {
+        let message = format!("`{text}` is not a broadcast address");
+        ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+    } else if vip.cidr.family() == Family::V6 {
+        let message = "IPv6 has no broadcast addresses";
+        ctx.say(Diagnostic::warning(Code::NoEffect, span, message).label("ignored"));
+        return None;
+    }
+    read
+}
+
+/// rtnetlink(7): the names that iproute2 gives these numbers.
+fn scope(ctx: &mut Context<'_>, word: &Word) -> u8 {
+    let text = ctx.text(word);
+    match text.as_ref() {
+        "global" => 0,
+        "site" => 200,
+        "link" => 253,
+        "host" => 254,
+        "nowhere" => 255,
+        number => number.parse().unwrap_or_else(|_| {
+            let message = format!("`{text}` is not a scope");
+            ctx.say(
+                Diagnostic::warning(Code::InvalidValue, word.leaf.span, message)
+                    .label("ignored: the scope is global")
+                    .hint("scopes are global, site, link, host or 0 to 255".to_owned()),
+            );
+            0
+        }),
+    }
+}
+
+/// IFNAMSIZ less its zero.
+const LABEL_BYTES_MAX: usize = 15;
+
+fn label(ctx: &mut Context<'_>, vip: &VirtualAddress, word: &Word) -> Option<String> {
+    let text = ctx.text(word);
+    let why = if text.len() > LABEL_BYTES_MAX {
+        format!("the label `{text}` has more than {LABEL_BYTES_MAX} bytes")
+    } else if vip.cidr.family() == Family::V6 {
+        "IPv6 addresses have no label".to_owned()
+    } else {
+        return Some(text.into_owned());
+    };
+    ctx.say(Diagnostic::warning(Code::InvalidValue, word.leaf.span, why).label("ignored"));
+    None
+}
+
+/// The lines of `unicast_peer`.
+pub(super) fn peers(ctx: &mut Context<'_>, line: &Line<'_>, peers: &mut Vec<(IpAddr, Span)>) {
+    for entry in ctx.lines(line.statement) {
+        let Some((first, options)) = entry.words.split_first() else {
+            continue;
+        };
+        if let Some(address) = ctx.address(first) {
+            if peers.iter().any(|&(known, _)| known == address) {
+                let message = format!("peer {address} stands here twice");
+                let span = first.leaf.span;
+                ctx.say(Diagnostic::warning(Code::Duplicate, span, message).label("left out"));
+                continue;
+            }
+            peers.push((address, first.leaf.span));
+        }
+        if let Some(option) = options.first() {
+            let message = "options of a peer are not acted on by this version";
+            let span = option.leaf.span;
+            ctx.say(Diagnostic::warning(Code::NotYet, span, message));
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! What every area needs: texts of words, the walk through a block, what is said about keywords.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::config::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
+use crate::config::keywords::{self, Arguments, BlockKind, Body, Keyword, Support};
+use crate::config::source::{SourceMap, Span};
+use crate::config::suggest::nearest;
+use crate::config::tree::{Block, Item, Statement, Word};
+use crate::config::{Compat, Options, Origins};
+use crate::net::InterfaceName;
+
+use super::value::Value;
+
+/// One line with a known keyword.
+pub(super) struct Line<'t> {
+    pub(super) row: &'static Keyword,
+    pub(super) statement: &'t Statement,
+    /// The keyword.
+    pub(super) span: Span,
+    /// The words behind it.
+    pub(super) args: &'t [Word],
+}
+
+impl Line<'_> {
+    /// The words behind the keyword, or the keyword when there are none.
+    pub(super) fn args_span(&self) -> Span {
+        match (self.args.first(), self.args.last()) {
+            (Some(first), Some(last)) => first.leaf.span.to(last.leaf.span),
+            _ => self.span,
+        }
+    }
+}
+
+/// Whether an area knew a row; a row that acts and is known nowhere is a hole in vipd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handled {
+    Yes,
+    No,
+}
+
+/// What a block is read into.
+pub(super) trait Draft<'t> {
+    /// Takes one keyword with its value.
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled;
+
+    /// Hears of a keyword whose value could not be used, which was said.
+    fn refused(&mut self, _: &Line<'t>) {}
+
+    /// Takes a block that stands under the wrong keyword, if its meaning is plain.
+    fn take_stray_block(&mut self, _: &mut Context<'_>, _: &'t Block) -> Handled {
+        Handled::No
+    }
+}
+
+/// Something that is said once, with the number of places.
+struct Notice {
+    index: usize,
+    more: usize,
+}
+
+pub(super) struct Context<'a> {
+    sources: &'a SourceMap,
+    options: &'a Options,
+    diagnostics: &'a mut Diagnostics,
+    origins: Origins,
+    notices: BTreeMap<(Code, BlockKind, &'static str), Notice>,
+    damaged: bool,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        sources: &'a SourceMap,
+        options: &'a Options,
+        diagnostics: &'a mut Diagnostics,
+    ) -> Context<'a> {
+        Context {
+            sources,
+            options,
+            diagnostics,
+            origins: Origins::default(),
+            notices: BTreeMap::new(),
+            damaged: false,
+        }
+    }
+
+    /// Ends the work: counts what was said once.
+    pub(super) fn finish(self) -> Origins {
+        for notice in self.notices.values().filter(|n| n.more > 0) {
+            if let Some(diagnostic) = self.diagnostics.get_mut(notice.index) {
+                let times = notice.more;
+                let places = if times == 1 { "place" } else { "places" };
+                diagnostic
+                    .notes
+                    .push(format!("the same holds for {times} more {places}"));
+            }
+        }
+        self.origins
+    }
+
+    pub(super) fn origins(&mut self) -> &mut Origins {
+        &mut self.origins
+    }
+
+    /// Remembers where an interface is named.
+    pub(super) fn saw_interface(&mut self, name: &InterfaceName, span: Span) {
+        self.origins.interfaces.entry(name.clone()).or_insert(span);
+    }
+
+    /// Whether a part of the file was left out because its braces do not match.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    pub(super) fn say(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Says something once for each keyword of a kind of block.
+    fn say_once(&mut self, kind: BlockKind, name: &'static str, diagnostic: Diagnostic) {
+        let key = (diagnostic.code, kind, name);
+        if let Some(notice) = self.notices.get_mut(&key) {
+            notice.more += 1;
+            return;
+        }
+        let index = self.diagnostics.len();
+        self.diagnostics.push(diagnostic);
+        self.notices.insert(key, Notice { index, more: 0 });
+    }
+
+    /// The text as it stands in the file.
+    pub(super) fn raw(&self, span: Span) -> &'a str {
+        self.sources.text(span)
+    }
+
+    /// What a word says: without its quotes, escaped comment signs as themselves.
+    pub(super) fn text(&self, word: &Word) -> Cow<'a, str> {
+        let raw = self.raw(word.leaf.span);
+        if word.quoted {
+            let inner = raw.strip_prefix('"').unwrap_or(raw);
+            return Cow::Borrowed(inner.strip_suffix('"').unwrap_or(inner));
+        }
+        if raw.contains("\\#") || raw.contains("\\!") {
+            return Cow::Owned(raw.replace("\\#", "#").replace("\\!", "!"));
+        }
+        Cow::Borrowed(raw)
+    }
+
+    /// Reads the keywords of a block into a draft.
+    pub(super) fn read_block<'t>(
+        &mut self,
+        kind: BlockKind,
+        statement: &'t Statement,
+        draft: &mut dyn Draft<'t>,
+    ) {
+        if let Some(block) = &statement.block {
+            self.read_items(kind, &block.items, draft);
+        }
+    }
+
+    /// Reads keywords into a draft, included files as if they stood there.
+    pub(super) fn read_items<'t>(
+        &mut self,
+        kind: BlockKind,
+        items: &'t [Item],
+        draft: &mut dyn Draft<'t>,
+    ) {
+        let mut orphans = None;
+        for item in items {
+            match item {
+                Item::Stray(_) => {}
+                Item::Include(_, trees) => {
+                    for tree in trees {
+                        self.read_items(kind, &tree.items, draft);
+                    }
+                }
+                Item::Statement(statement) if statement.damaged => self.damaged = true,
+                Item::Statement(statement) => {
+                    self.read_statement(kind, statement, draft, &mut orphans);
+                }
+            }
+        }
+    }
+
+    /// `orphans`: the kind of a block whose `{` is missing, so that its keywords stand here.
+    fn read_statement<'t>(
+        &mut self,
+        kind: BlockKind,
+        statement: &'t Statement,
+        draft: &mut dyn Draft<'t>,
+        orphans: &mut Option<BlockKind>,
+    ) {
+        let Some((first, args)) = statement.words.split_first() else {
+            return;
+        };
+        let span = first.leaf.span;
+        let word = self.text(first);
+        if first.own {
+            self.unknown_own(span, &word);
+            return;
+        }
+        let Some(row) = self.row(kind, &word, span) else {
+            if !orphans.is_some_and(|inner| keywords::find(inner, &word).is_some()) {
+                self.unknown(kind, statement, span, &word, draft);
+            }
+            return;
+        };
+        let line = Line {
+            row,
+            statement,
+            span,
+            args,
+        };
+        match (row.body, &statement.block) {
+            (Body::None, Some(block)) => self.unexpected_block(&line, block, draft),
+            (Body::Block(_) | Body::Lines | Body::Unread, None) => {
+                self.missing_block(&line);
+                *orphans = match row.body {
+                    Body::Block(inner) => Some(inner),
+                    _ => *orphans,
+                };
+                return;
+            }
+            _ => {}
+        }
+        let value = self.value(&line);
+        self.say_support(kind, &line);
+        match value {
+            None => draft.refused(&line),
+            Some(_) if matches!(row.support, Support::NoEffect(_) | Support::Refused(_)) => {}
+            Some(value) => {
+                draft.apply(self, &line, value);
+            }
+        }
+    }
+
+    /// The row of a word, slips that are understood included.
+    fn row(&mut self, kind: BlockKind, word: &str, span: Span) -> Option<&'static Keyword> {
+        let row = keywords::find(kind, word);
+        if row.is_some() || self.options.compat == Compat::Keepalived {
+            return row;
+        }
+        let (slip, meant) = match (kind, word) {
+            (BlockKind::TcpCheck, "nb_get_retry") => ("nb_get_retry", "retry"),
+            (BlockKind::VrrpInstance, "lvs_sync_daemon_inteface") => {
+                ("lvs_sync_daemon_inteface", "lvs_sync_daemon_interface")
+            }
+            _ => return None,
+        };
+        let message = format!("`{slip}` is taken as `{meant}`");
+        let slipped = Diagnostic::warning(Code::Slip, span, message)
+            .note("keepalived would ignore the line: it does not know this keyword here")
+            .hint(format!("write `{meant}`"));
+        self.say_once(kind, slip, slipped);
+        keywords::find(kind, meant)
+    }
+
+    fn unknown_own(&mut self, span: Span, word: &str) {
+        let message = format!("this version has no keyword `@vipd {word}`");
+        self.say(
+            Diagnostic::warning(Code::UnknownKeyword, span, message).label("the line is skipped"),
+        );
+    }
+
+    fn unknown<'t>(
+        &mut self,
+        kind: BlockKind,
+        statement: &'t Statement,
+        span: Span,
+        word: &str,
+        draft: &mut dyn Draft<'t>,
+    ) {
+        if let Some(block) = &statement.block
+            && self.options.compat == Compat::Vipd
+            && draft.take_stray_block(self, block) == Handled::Yes
+        {
+            self.stray_auth(block, word);
+            return;
+        }
+        let place = kind.keyword().map(|k| format!(" in `{k}`"));
+        let message = format!("unknown keyword `{word}`{}", place.unwrap_or_default());
+        let label = match &statement.block {
+            Some(_) => "not known here; skipped with its whole block",
+            None => "not known here",
+        };
+        let nested_block = statement.block.is_some() && kind != BlockKind::Root;
+        let severity = match self.options.compat {
+            Compat::Keepalived if nested_block => Severity::Error,
+            _ => Severity::Warning,
+        };
+        let mut unknown = match severity {
+            Severity::Error => Diagnostic::error(Code::UnknownKeyword, span, message),
+            Severity::Warning => Diagnostic::warning(Code::UnknownKeyword, span, message),
+        }
+        .label(label);
+        if nested_block {
+            unknown = unknown.note(CUTS_OFF);
+        }
+        if !self.diagnostics.is_full() {
+            unknown = unknown.hint(unknown_hint(kind, statement, word));
+        }
+        self.say(unknown);
+    }
+
+    fn stray_auth(&mut self, block: &Block, keyword: &str) {
+        let message = format!("the password stands in a block of `{keyword}`");
+        self.say(
+            Diagnostic::warning(Code::Slip, block.open.span, message)
+                .label("taken as `authentication`")
+                .note(CUTS_OFF)
+                .hint("write `authentication` before this `{`, on a line of its own".to_owned()),
+        );
+    }
+
+    fn unexpected_block<'t>(
+        &mut self,
+        line: &Line<'t>,
+        block: &'t Block,
+        draft: &mut dyn Draft<'t>,
+    ) {
+        let name = line.row.name;
+        if self.options.compat == Compat::Vipd
+            && draft.take_stray_block(self, block) == Handled::Yes
+        {
+            self.stray_auth(block, name);
+            return;
+        }
+        let message = format!("`{name}` takes no block");
+        let span = block.open.span;
+        self.say(match self.options.compat {
+            Compat::Vipd => Diagnostic::warning(Code::UnexpectedBlock, span, message)
+                .label("skipped up to its `}`")
+                .note(CUTS_OFF),
+            Compat::Keepalived => {
+                Diagnostic::error(Code::UnexpectedBlock, span, message).note(CUTS_OFF)
+            }
+        });
+    }
+
+    fn missing_block(&mut self, line: &Line<'_>) {
+        let name = line.row.name;
+        let message = format!("`{name}` needs a block in braces");
+        self.say(
+            Diagnostic::error(Code::MissingBrace, line.span, message)
+                .label("no `{` follows")
+                .hint("put a `{` behind it".to_owned()),
+        );
+    }
+
+    fn say_support(&mut self, kind: BlockKind, line: &Line<'_>) {
+        let name = line.row.name;
+        let said = self.raw(line.span);
+        let diagnostic = match line.row.support {
+            Support::Acts | Support::VipdOwn => return,
+            Support::NoEffect(why) => Diagnostic::warning(
+                Code::NoEffect,
+                line.span,
+                format!("`{said}` has no effect: {why}"),
+            ),
+            Support::NotYet => Diagnostic::warning(
+                Code::NotYet,
+                line.span,
+                format!("`{said}` is not acted on by this version"),
+            ),
+            Support::Refused(why) => Diagnostic::error(
+                Code::Unsupported,
+                line.span,
+                format!("`{said}` is not supported by this version; {why}"),
+            ),
+        };
+        self.say_once(kind, name, diagnostic);
+    }
+
+    /// The lines of a block of values, included files as if they stood there.
+    pub(super) fn lines<'t>(&mut self, statement: &'t Statement) -> Vec<&'t Statement> {
+        let mut lines = Vec::new();
+        if let Some(block) = &statement.block {
+            self.collect_lines(&block.items, &mut lines);
+        }
+        lines
+    }
+
+    fn collect_lines<'t>(&mut self, items: &'t [Item], lines: &mut Vec<&'t Statement>) {
+        for item in items {
+            match item {
+                Item::Stray(_) => {}
+                Item::Include(_, trees) => {
+                    for tree in trees {
+                        self.collect_lines(&tree.items, lines);
+                    }
+                }
+                Item::Statement(line) => match &line.block {
+                    Some(block) => self.say(
+                        Diagnostic::error(
+                            Code::UnexpectedBlock,
+                            block.open.span,
+                            "a line of values takes no block",
+                        )
+                        .hint("close the block above first".to_owned()),
+                    ),
+                    None => lines.push(line),
+                },
+            }
+        }
+    }
+}
+
+const CUTS_OFF: &str =
+    "keepalived would end the enclosing block at this block's `}` and lose what follows";
+
+/// What an unknown keyword most likely meant.
+fn unknown_hint(kind: BlockKind, statement: &Statement, word: &str) -> Option<String> {
+    let here = keywords::rows(kind).flat_map(Keyword::names);
+    if let Some(near) = nearest(word, here) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    if let Some(place) = keywords::blocks_of(word).next() {
+        return Some(match place.keyword() {
+            Some(block) => format!("`{word}` belongs in `{block}`"),
+            None => format!("`{word}` stands outside all blocks"),
+        });
+    }
+    let text = kind == BlockKind::Root && statement.words.len() > 1 && statement.block.is_none();
+    text.then(|| "begin the line with `#` or `!` to make it a comment".to_owned())
+}
+
+/// Whether a row takes at least one word.
+pub(super) fn wants_value(arguments: Arguments) -> bool {
+    match arguments {
+        Arguments::One(_) | Arguments::Command => true,
+        Arguments::Words(min, _) => min > 0,
+        Arguments::None | Arguments::Bool | Arguments::Optional(_) => false,
+    }
+}

@@ -1,0 +1,206 @@
+//! `global_defs`: what holds for everything, and what instances and checks inherit.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::keywords::BlockKind;
+use crate::config::model::{Garp, Globals, SmtpServer};
+use crate::config::tree::Statement;
+use crate::units::Version;
+
+use super::context::{Context, Draft, Handled, Line};
+use super::value::Value;
+
+/// `global_defs`, read.
+pub(super) struct Defaults {
+    pub(super) globals: Globals,
+    pub(super) version: Version,
+    pub(super) mcast_group4: Ipv4Addr,
+    pub(super) garp: GarpWords,
+    pub(super) min_garp: bool,
+    pub(super) down_timer_adverts: u8,
+    pub(super) lower_prio_no_advert: bool,
+    pub(super) higher_prio_send_advert: bool,
+    pub(super) checker_log_all_failures: bool,
+}
+
+impl Default for Defaults {
+    fn default() -> Defaults {
+        Defaults {
+            globals: Globals::default(),
+            version: Version::V2,
+            mcast_group4: Ipv4Addr::new(224, 0, 0, 18),
+            garp: GarpWords::default(),
+            min_garp: false,
+            down_timer_adverts: 3,
+            lower_prio_no_advert: false,
+            higher_prio_send_advert: false,
+            checker_log_all_failures: false,
+        }
+    }
+}
+
+/// What was written about announcements, in `global_defs` or in one instance.
+#[derive(Clone, Copy, Default)]
+pub(super) struct GarpWords {
+    master_delay: Option<Duration>,
+    master_repeat: Option<u32>,
+    master_refresh: Option<Duration>,
+    master_refresh_repeat: Option<u32>,
+    lower_prio_delay: Option<Duration>,
+    lower_prio_repeat: Option<u32>,
+}
+
+impl GarpWords {
+    /// Takes a keyword; its name without `vrrp_`.
+    pub(super) fn apply(&mut self, name: &str, value: &Value) -> Handled {
+        let seconds = value.seconds().map(whole);
+        match name {
+            "garp_master_delay" => self.master_delay = seconds,
+            "garp_master_repeat" => self.master_repeat = value.number(),
+            "garp_master_refresh" => self.master_refresh = seconds,
+            "garp_master_refresh_repeat" => self.master_refresh_repeat = value.number(),
+            "garp_lower_prio_delay" => self.lower_prio_delay = seconds,
+            "garp_lower_prio_repeat" => self.lower_prio_repeat = value.number(),
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+
+    /// What an instance does: its own words, else those of `global_defs`, else the defaults. What is
+    /// said about a lower priority follows what is said about becoming master.
+    pub(super) fn resolve(&self, global: &GarpWords, min_garp: bool) -> Garp {
+        let default = match min_garp {
+            true => Garp {
+                master_repeat: 1,
+                master_delay: Duration::ZERO,
+                ..Garp::default()
+            },
+            false => Garp::default(),
+        };
+        let master_repeat = self.master_repeat.or(global.master_repeat);
+        let master_repeat = master_repeat.unwrap_or(default.master_repeat).max(1);
+        let master_delay = self.master_delay.or(global.master_delay);
+        let master_delay = master_delay.unwrap_or(default.master_delay);
+        let refresh = self.master_refresh.or(global.master_refresh);
+        let refresh_repeat = self.master_refresh_repeat.or(global.master_refresh_repeat);
+        let lower_repeat = self.lower_prio_repeat.or(global.lower_prio_repeat);
+        let lower_delay = self.lower_prio_delay.or(global.lower_prio_delay);
+        Garp {
+            master_repeat,
+            master_delay,
+            master_refresh: refresh.unwrap_or(default.master_refresh),
+            master_refresh_repeat: refresh_repeat
+                .unwrap_or(default.master_refresh_repeat)
+                .max(1),
+            lower_prio_repeat: lower_repeat.unwrap_or(master_repeat),
+            lower_prio_delay: lower_delay.unwrap_or(master_delay),
+        }
+    }
+}
+
+/// keepalived keeps these as whole seconds.
+fn whole(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs())
+}
+
+/// Reads every `global_defs`, later ones over earlier ones.
+pub(super) fn lower(ctx: &mut Context<'_>, statements: &[&Statement]) -> Defaults {
+    let mut defaults = Defaults::default();
+    for statement in statements {
+        ctx.read_block(BlockKind::GlobalDefs, statement, &mut defaults);
+    }
+    defaults
+}
+
+impl<'t> Draft<'t> for Defaults {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        let name = line.row.name;
+        if let Some(name) = name.strip_prefix("vrrp_")
+            && self.garp.apply(name, &value) == Handled::Yes
+        {
+            return Handled::Yes;
+        }
+        match name {
+            "vrrp_version" => self.version = version(&value),
+            "vrrp_mcast_group4" => self.mcast_group4(ctx, line, &value),
+            "vrrp_min_garp" => self.min_garp = value.is_true(),
+            "vrrp_down_timer_adverts" => {
+                self.down_timer_adverts = value.number().unwrap_or(self.down_timer_adverts);
+            }
+            "vrrp_lower_prio_no_advert" => self.lower_prio_no_advert = value.is_true(),
+            "vrrp_higher_prio_send_advert" => self.higher_prio_send_advert = value.is_true(),
+            "checker_log_all_failures" => self.checker_log_all_failures = value.is_true(),
+            _ => return self.globals(ctx, line, value),
+        }
+        Handled::Yes
+    }
+}
+
+impl Defaults {
+    fn globals(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, value: Value) -> Handled {
+        let globals = &mut self.globals;
+        match line.row.name {
+            "router_id" => globals.router_id = Some(value.text()),
+            "notification_email" => {
+                for address in ctx.lines(line.statement) {
+                    let words = address.words.iter();
+                    globals
+                        .notification_email
+                        .extend(words.map(|word| ctx.text(word).into_owned()));
+                }
+            }
+            "notification_email_from" => globals.notification_email_from = Some(value.text()),
+            "smtp_server" => globals.smtp_server = smtp_server(ctx, line),
+            "smtp_connect_timeout" => {
+                globals.smtp_connect_timeout =
+                    value.seconds().unwrap_or(globals.smtp_connect_timeout);
+            }
+            "script_user" => globals.script_user = ctx.user(line),
+            "enable_script_security" => globals.enable_script_security = true,
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+
+    fn mcast_group4(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, value: &Value) {
+        if let Some(group) = group4(ctx, line, value) {
+            self.mcast_group4 = group;
+        }
+    }
+}
+
+/// A multicast address of IPv4.
+pub(super) fn group4(ctx: &mut Context<'_>, line: &Line<'_>, value: &Value) -> Option<Ipv4Addr> {
+    let address = value.address()?;
+    match address {
+        IpAddr::V4(group) if group.is_multicast() => Some(group),
+        _ => {
+            let message = format!("{address} is not an IPv4 multicast address");
+            let span = line.args_span();
+            ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+            None
+        }
+    }
+}
+
+/// 2 or 3.
+pub(super) fn version(value: &Value) -> Version {
+    match value.number() {
+        Some(3u8) => Version::V3,
+        _ => Version::V2,
+    }
+}
+
+fn smtp_server(ctx: &mut Context<'_>, line: &Line<'_>) -> Option<SmtpServer> {
+    let host = ctx.text(line.args.first()?).into_owned();
+    let port = match line.args.get(1) {
+        Some(word) => ctx.integer(word, 1, 65535, line.row)?,
+        None => 25,
+    };
+    Some(SmtpServer {
+        host,
+        port: u16::try_from(port).unwrap_or(25),
+    })
+}

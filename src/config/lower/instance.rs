@@ -1,0 +1,572 @@
+//! `vrrp_instance`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::keywords::BlockKind;
+use crate::config::model::{
+    Auth, InitialState, Instance, Preempt, TrackedInterface, TrackedScript, Transport,
+    VirtualAddress,
+};
+use crate::config::source::Span;
+use crate::config::tree::{Block, Item};
+use crate::net::{Family, InterfaceName};
+use crate::units::{AdvertInterval, Priority, Version, Vrid};
+
+use super::Named;
+use super::addresses::{self, WrittenVip};
+use super::context::{Context, Draft, Handled, Line};
+use super::globals::{self, Defaults, GarpWords};
+use super::script::{Scripts, duplicate};
+use super::tracking;
+use super::value::Value;
+
+/// Reads instances one after the other and compares them.
+pub(super) struct Instances<'d> {
+    defaults: &'d Defaults,
+    scripts: &'d Scripts,
+    list: Vec<Instance>,
+    used_scripts: BTreeSet<String>,
+    links: BTreeMap<(InterfaceName, Vrid, Family), (String, Span)>,
+}
+
+impl<'d> Instances<'d> {
+    pub(super) fn new(defaults: &'d Defaults, scripts: &'d Scripts) -> Instances<'d> {
+        Instances {
+            defaults,
+            scripts,
+            list: Vec::new(),
+            used_scripts: BTreeSet::new(),
+            links: BTreeMap::new(),
+        }
+    }
+
+    /// Every instance, and the scripts that they track.
+    pub(super) fn finish(self) -> (Vec<Instance>, BTreeSet<String>) {
+        (self.list, self.used_scripts)
+    }
+
+    pub(super) fn lower(&mut self, ctx: &mut Context<'_>, block: &Named<'_>) {
+        let Some(span) = block.span() else { return };
+        if let Some(&first) = ctx.origins().instances.get(&block.name) {
+            ctx.say(duplicate("vrrp_instance", &block.name, span, first));
+            return;
+        }
+        ctx.origins().instances.insert(block.name.clone(), span);
+        let mut draft = InstanceDraft::new(&block.name, span, self.scripts);
+        ctx.read_block(BlockKind::VrrpInstance, block.statement, &mut draft);
+        let used = draft.track_scripts.iter().map(|t| t.script.clone());
+        self.used_scripts.extend(used);
+        if let Some(instance) = draft.finish(ctx, self.defaults) {
+            self.say_same_vrid(ctx, &instance, span);
+            self.list.push(instance);
+        }
+    }
+
+    fn say_same_vrid(&mut self, ctx: &mut Context<'_>, instance: &Instance, span: Span) {
+        let link = (instance.interface.clone(), instance.vrid, instance.family);
+        let Some((other, first)) = self.links.get(&link) else {
+            self.links.insert(link, (instance.name.clone(), span));
+            return;
+        };
+        let message = format!(
+            "`{}` and `{other}` both use virtual_router_id {} on {}",
+            instance.name, instance.vrid, instance.interface
+        );
+        ctx.say(
+            Diagnostic::error(Code::Conflict, span, message)
+                .related(*first, "first used here")
+                .note("keepalived would end here")
+                .hint("give each instance on a link a virtual_router_id of its own".to_owned()),
+        );
+    }
+}
+
+pub(super) struct InstanceDraft<'s> {
+    name: String,
+    span: Span,
+    scripts: &'s Scripts,
+    version: Option<Version>,
+    state: InitialState,
+    interface: Option<InterfaceName>,
+    vrid: Option<Vrid>,
+    vrid_refused: bool,
+    interface_refused: bool,
+    priority: Option<Priority>,
+    advert_int: Option<(Duration, Span)>,
+    down_timer_adverts: Option<u8>,
+    nopreempt: Option<Span>,
+    preempt_delay: Option<(Duration, Span)>,
+    peers: Vec<(IpAddr, Span)>,
+    unicast: Option<Span>,
+    src_ip: Option<(IpAddr, Span)>,
+    mcast_dst_ip: Option<Ipv4Addr>,
+    auth: AuthDraft,
+    vips: Vec<WrittenVip>,
+    vips_excluded: Vec<WrittenVip>,
+    no_vips: bool,
+    garp: GarpWords,
+    lower_prio_no_advert: Option<bool>,
+    higher_prio_send_advert: Option<bool>,
+    track_scripts: Vec<TrackedScript>,
+    track_interfaces: Vec<TrackedInterface>,
+    dont_track_primary: bool,
+    lvs_sync_daemon_interface: Option<InterfaceName>,
+}
+
+impl<'s> InstanceDraft<'s> {
+    pub(super) fn new(name: &str, span: Span, scripts: &'s Scripts) -> InstanceDraft<'s> {
+        InstanceDraft {
+            name: name.to_owned(),
+            span,
+            scripts,
+            version: None,
+            state: InitialState::Backup,
+            interface: None,
+            vrid: None,
+            vrid_refused: false,
+            interface_refused: false,
+            priority: None,
+            advert_int: None,
+            down_timer_adverts: None,
+            nopreempt: None,
+            preempt_delay: None,
+            peers: Vec::new(),
+            unicast: None,
+            src_ip: None,
+            mcast_dst_ip: None,
+            auth: AuthDraft::default(),
+            vips: Vec::new(),
+            vips_excluded: Vec::new(),
+            no_vips: false,
+            garp: GarpWords::default(),
+            lower_prio_no_advert: None,
+            higher_prio_send_advert: None,
+            track_scripts: Vec::new(),
+            track_interfaces: Vec::new(),
+            dont_track_primary: false,
+            lvs_sync_daemon_interface: None,
+        }
+    }
+}
+
+impl<'t> Draft<'t> for InstanceDraft<'_> {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        if self.garp.apply(line.row.name, &value) == Handled::Yes {
+            return Handled::Yes;
+        }
+        match line.row.name {
+            "state" => {
+                self.state = match value {
+                    Value::Choice("MASTER") => InitialState::Master,
+                    _ => InitialState::Backup,
+                }
+            }
+            "interface" => self.interface = interface(value),
+            "virtual_router_id" => self.vrid = value.number().and_then(Vrid::new),
+            "priority" => self.priority = value.number().and_then(Priority::new),
+            "advert_int" => self.advert_int = value.seconds().map(|s| (s, line.args_span())),
+            "version" => self.version = Some(globals::version(&value)),
+            "authentication" => {
+                self.auth.written = Some(line.span);
+                ctx.read_block(BlockKind::Authentication, line.statement, &mut self.auth);
+            }
+            _ => return self.apply_addresses(ctx, line, value),
+        }
+        Handled::Yes
+    }
+
+    fn refused(&mut self, line: &Line<'t>) {
+        match line.row.name {
+            "virtual_router_id" => self.vrid_refused = true,
+            "interface" => self.interface_refused = true,
+            _ => {}
+        }
+    }
+
+    fn take_stray_block(&mut self, ctx: &mut Context<'_>, block: &'t Block) -> Handled {
+        let is_auth = |item: &Item| match item {
+            Item::Statement(statement) => statement
+                .words
+                .first()
+                .is_some_and(|w| matches!(ctx.raw(w.leaf.span), "auth_type" | "auth_pass")),
+            _ => false,
+        };
+        if block.items.is_empty() || !block.items.iter().all(is_auth) {
+            return Handled::No;
+        }
+        self.auth.written = Some(block.open.span);
+        ctx.read_items(BlockKind::Authentication, &block.items, &mut self.auth);
+        Handled::Yes
+    }
+}
+
+impl InstanceDraft<'_> {
+    fn apply_addresses(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, value: Value) -> Handled {
+        match line.row.name {
+            "virtual_ipaddress" => addresses::vips(ctx, line, &mut self.vips),
+            "virtual_ipaddress_excluded" => addresses::vips(ctx, line, &mut self.vips_excluded),
+            "no_virtual_ipaddress" => self.no_vips = true,
+            "mcast_src_ip" => self.src_ip = value.address().map(|a| (a, line.args_span())),
+            "unicast_src_ip" => {
+                self.unicast = Some(line.span);
+                self.src_ip = value.address().map(|a| (a, line.args_span()));
+            }
+            "mcast_dst_ip" => self.mcast_dst_ip = globals::group4(ctx, line, &value),
+            "unicast_peer" => {
+                self.unicast = Some(line.span);
+                addresses::peers(ctx, line, &mut self.peers);
+            }
+            _ => return self.apply_rest(ctx, line, value),
+        }
+        Handled::Yes
+    }
+
+    fn apply_rest(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, value: Value) -> Handled {
+        match line.row.name {
+            "nopreempt" => self.nopreempt = Some(line.span),
+            "preempt" => self.nopreempt = None,
+            "preempt_delay" => self.preempt_delay = value.seconds().map(|d| (d, line.span)),
+            "down_timer_adverts" => self.down_timer_adverts = value.number(),
+            "lower_prio_no_advert" => self.lower_prio_no_advert = Some(value.is_true()),
+            "higher_prio_send_advert" => self.higher_prio_send_advert = Some(value.is_true()),
+            "track_script" => {
+                tracking::scripts(ctx, line, &self.name, self.scripts, &mut self.track_scripts)
+            }
+            "track_interface" => {
+                tracking::interfaces(ctx, line, &self.name, &mut self.track_interfaces);
+            }
+            "dont_track_primary" => self.dont_track_primary = true,
+            "lvs_sync_daemon_interface" => self.lvs_sync_daemon_interface = interface(value),
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+
+    fn finish(mut self, ctx: &mut Context<'_>, defaults: &Defaults) -> Option<Instance> {
+        let vrid = self.required(ctx, self.vrid, self.vrid_refused, "virtual_router_id");
+        let interface = self.interface.clone();
+        let interface = self.required(ctx, interface, self.interface_refused, "interface");
+        let version = self.version(ctx, defaults)?;
+        let priority = self.priority(ctx);
+        let preempt = self.preempt(ctx);
+        let auth = self.auth.finish(ctx, &self.name);
+        let advert_int = self.advert_int(ctx);
+        let (vips, vips_excluded) = self.take_vips(ctx);
+        let transport = self.transport(ctx, defaults);
+        Some(Instance {
+            name: self.name,
+            version,
+            family: Family::V4,
+            state: self.state,
+            interface: interface?,
+            vrid: vrid?,
+            priority,
+            advert_int,
+            down_timer_adverts: self
+                .down_timer_adverts
+                .unwrap_or(defaults.down_timer_adverts),
+            preempt,
+            transport,
+            src_ip: self.src_ip.map(|(address, _)| address),
+            auth,
+            vips,
+            vips_excluded,
+            garp: self.garp.resolve(&defaults.garp, defaults.min_garp),
+            lower_prio_no_advert: self
+                .lower_prio_no_advert
+                .unwrap_or(defaults.lower_prio_no_advert),
+            higher_prio_send_advert: self
+                .higher_prio_send_advert
+                .unwrap_or(defaults.higher_prio_send_advert),
+            track_scripts: self.track_scripts,
+            track_interfaces: self.track_interfaces,
+            dont_track_primary: self.dont_track_primary,
+            lvs_sync_daemon_interface: self.lvs_sync_daemon_interface,
+        })
+    }
+
+    fn required<T>(
+        &self,
+        ctx: &mut Context<'_>,
+        value: Option<T>,
+        refused: bool,
+        keyword: &str,
+    ) -> Option<T> {
+        if value.is_none() && !refused {
+            let message = format!("`{}` has no `{keyword}`", self.name);
+            ctx.say(
+                Diagnostic::error(Code::MissingKeyword, self.span, message)
+                    .hint(format!("add `{keyword}` to this instance")),
+            );
+        }
+        value
+    }
+
+    /// What this version's engine speaks: version 2 over IPv4.
+    fn version(&self, ctx: &mut Context<'_>, defaults: &Defaults) -> Option<Version> {
+        let name = &self.name;
+        let span_of_v6 = self.span_of_v6();
+        if let Some(span) = span_of_v6 {
+            let message = format!("`{name}` uses IPv6, which this version of vipd does not do");
+            ctx.say(
+                Diagnostic::error(Code::Unsupported, span, message)
+                    .note("IPv6 works in `virtual_server` and `real_server`"),
+            );
+            return None;
+        }
+        let version = self.version.unwrap_or(defaults.version);
+        if version == Version::V3 {
+            let message =
+                format!("`{name}` speaks VRRP version 3, which this version of vipd does not");
+            ctx.say(
+                Diagnostic::error(Code::Unsupported, self.span, message)
+                    .hint("use `version 2` on every router of this link".to_owned()),
+            );
+            return None;
+        }
+        Some(version)
+    }
+
+    /// Where IPv6 is written, if anywhere that counts: the first VIP says which family the others
+    /// must have; keepalived leaves those out that have not.
+    fn span_of_v6(&self) -> Option<Span> {
+        let v6 = |address: IpAddr| address.is_ipv6();
+        let first = self.vips.first().map(|w| (w.vip.cidr.addr(), w.span));
+        let peers = self.peers.iter().copied();
+        first
+            .into_iter()
+            .chain(self.src_ip)
+            .chain(peers)
+            .chain(
+                self.vips_excluded
+                    .iter()
+                    .map(|w| (w.vip.cidr.addr(), w.span)),
+            )
+            .find(|&(address, _)| v6(address))
+            .map(|(_, span)| span)
+    }
+
+    fn priority(&self, ctx: &mut Context<'_>) -> Priority {
+        match (self.priority, self.state) {
+            (Some(priority), _) => priority,
+            (None, InitialState::Backup) => Priority::DEFAULT,
+            (None, InitialState::Master) => {
+                let name = &self.name;
+                let message = format!("`{name}` is MASTER without a `priority`: it has 255");
+                ctx.say(
+                    Diagnostic::warning(Code::Contradiction, self.span, message)
+                        .note("keepalived does the same; no weight moves a priority of 255")
+                        .hint("give it a `priority`".to_owned()),
+                );
+                Priority::OWNER
+            }
+        }
+    }
+
+    /// keepalived: a router that wants to be master preempts.
+    fn preempt(&self, ctx: &mut Context<'_>) -> Preempt {
+        let delay = self.preempt_delay.map(|(delay, _)| delay);
+        let written = self.nopreempt.or(self.preempt_delay.map(|(_, span)| span));
+        match (self.state, written) {
+            (InitialState::Master, Some(span)) => {
+                let keyword = ctx.raw(span);
+                let message =
+                    format!("`{keyword}` does not work with `state MASTER`: it is cleared");
+                ctx.say(
+                    Diagnostic::warning(Code::Contradiction, span, message)
+                        .note("keepalived does the same")
+                        .hint("use `state BACKUP` on both routers".to_owned()),
+                );
+                Preempt::After(Duration::ZERO)
+            }
+            _ if self.nopreempt.is_some() => Preempt::Never,
+            _ => Preempt::After(delay.unwrap_or(Duration::ZERO)),
+        }
+    }
+
+    /// Version 2 says whole seconds on the wire; keepalived rounds, to 1 at least.
+    fn advert_int(&self, ctx: &mut Context<'_>) -> AdvertInterval {
+        let Some((written, span)) = self.advert_int else {
+            return AdvertInterval::DEFAULT;
+        };
+        let half_up = written.saturating_add(Duration::from_millis(500)).as_secs();
+        let rounded = Duration::from_secs(half_up.clamp(1, 255));
+        if rounded != written {
+            let seconds = rounded.as_secs();
+            let message = format!("VRRP version 2 takes whole seconds: `advert_int` is {seconds}");
+            ctx.say(
+                Diagnostic::warning(Code::OutOfRange, span, message)
+                    .note("keepalived does the same"),
+            );
+        }
+        AdvertInterval::new(rounded).unwrap_or(AdvertInterval::DEFAULT)
+    }
+
+    fn transport(&mut self, ctx: &mut Context<'_>, defaults: &Defaults) -> Transport {
+        if !self.peers.is_empty() {
+            let peers = self.peers.iter().map(|&(address, _)| address);
+            return Transport::Unicast(peers.collect());
+        }
+        if let Some(span) = self.unicast {
+            let message = format!("`{}` has no `unicast_peer`: it uses multicast", self.name);
+            ctx.say(
+                Diagnostic::warning(Code::Contradiction, span, message)
+                    .note("keepalived does the same")
+                    .hint("name the other routers in `unicast_peer`".to_owned()),
+            );
+        }
+        Transport::Multicast(self.mcast_dst_ip.unwrap_or(defaults.mcast_group4))
+    }
+
+    fn take_vips(&mut self, ctx: &mut Context<'_>) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
+        let written = std::mem::take(&mut self.vips);
+        let excluded = std::mem::take(&mut self.vips_excluded);
+        if written.is_empty() && excluded.is_empty() && !self.no_vips {
+            let message = format!("`{}` has no `virtual_ipaddress`", self.name);
+            ctx.say(
+                Diagnostic::warning(Code::MissingKeyword, self.span, message)
+                    .label("it will elect a master of nothing"),
+            );
+        }
+        let mut seen = BTreeMap::new();
+        let mut vips = Vec::new();
+        let mut vips_excluded = Vec::new();
+        for (written, in_adverts) in written
+            .into_iter()
+            .map(|w| (w, true))
+            .chain(excluded.into_iter().map(|w| (w, false)))
+        {
+            if !self.takes_vip(ctx, &written, &mut seen) {
+                continue;
+            }
+            if in_adverts && vips.len() == VIPS_MAX {
+                let message = format!("an advert names at most {VIPS_MAX} addresses");
+                ctx.say(
+                    Diagnostic::warning(Code::OutOfRange, written.span, message)
+                        .label("set like the others, but not named")
+                        .note("keepalived does the same"),
+                );
+                vips_excluded.push(written.vip);
+            } else if in_adverts {
+                vips.push(written.vip);
+            } else {
+                vips_excluded.push(written.vip);
+            }
+        }
+        (vips, vips_excluded)
+    }
+
+    fn takes_vip(
+        &self,
+        ctx: &mut Context<'_>,
+        written: &WrittenVip,
+        seen: &mut BTreeMap<(IpAddr, Option<InterfaceName>), Span>,
+    ) -> bool {
+        let address = written.vip.cidr.addr();
+        if address.is_ipv6() {
+            let message = format!(
+                "{address} is IPv6 and the first address of `{}` is not",
+                self.name
+            );
+            ctx.say(
+                Diagnostic::warning(Code::Conflict, written.span, message)
+                    .label("left out, as in keepalived"),
+            );
+            return false;
+        }
+        let key = (address, written.vip.dev.clone());
+        if let Some(&first) = seen.get(&key) {
+            let message = format!("{address} stands twice in `{}`", self.name);
+            ctx.say(
+                Diagnostic::warning(Code::Duplicate, written.span, message)
+                    .label("left out")
+                    .related(first, "first written here"),
+            );
+            return false;
+        }
+        seen.insert(key, written.span);
+        true
+    }
+}
+
+/// The count of an advert is one byte (RFC 3768 section 5.3.5).
+const VIPS_MAX: usize = 255;
+
+fn interface(value: Value) -> Option<InterfaceName> {
+    match value {
+        Value::Interface(name) => Some(name),
+        _ => None,
+    }
+}
+
+#[derive(Default)]
+pub(super) struct AuthDraft {
+    written: Option<Span>,
+    kind: Option<(&'static str, Span)>,
+    pass: Option<[u8; PASS_BYTES]>,
+}
+
+/// RFC 2338 section 5.3.10: the authentication data of a simple password.
+const PASS_BYTES: usize = 8;
+
+impl<'t> Draft<'t> for AuthDraft {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        match (line.row.name, value) {
+            ("auth_type", Value::Choice(kind)) => self.kind = Some((kind, line.span)),
+            ("auth_pass", Value::Text(text)) => {
+                let mut pass = [0; PASS_BYTES];
+                for (byte, given) in pass.iter_mut().zip(text.bytes()) {
+                    *byte = given;
+                }
+                self.pass = Some(pass);
+                if text.len() > PASS_BYTES {
+                    let span = line.args_span();
+                    let message = format!("`auth_pass` is cut to its first {PASS_BYTES} bytes");
+                    ctx.say(
+                        Diagnostic::warning(Code::Truncated, span, message)
+                            .note("keepalived does the same: the wire has room for no more"),
+                    );
+                }
+            }
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+}
+
+impl AuthDraft {
+    fn finish(&self, ctx: &mut Context<'_>, name: &str) -> Option<Auth> {
+        let written = self.written?;
+        let without = |ctx: &mut Context<'_>, what: &str| {
+            let message = format!("`{name}` has no `{what}`: its adverts carry no password");
+            ctx.say(
+                Diagnostic::warning(Code::MissingKeyword, written, message)
+                    .note("keepalived does the same")
+                    .hint(format!("add `{what}` to `authentication`")),
+            );
+        };
+        match (self.kind, self.pass) {
+            (Some(("AH", span)), _) => {
+                let message = "`auth_type AH` is not supported by this version; \
+                               adverts would leave without authentication";
+                ctx.say(
+                    Diagnostic::error(Code::Unsupported, span, message)
+                        .hint("use `auth_type PASS` on every router of this link".to_owned()),
+                );
+                None
+            }
+            (Some(_), Some(pass)) => Some(Auth::Pass(pass)),
+            (Some(_), None) => {
+                without(ctx, "auth_pass");
+                None
+            }
+            (None, _) => {
+                without(ctx, "auth_type");
+                None
+            }
+        }
+    }
+}

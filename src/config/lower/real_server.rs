@@ -1,0 +1,224 @@
+//! `real_server`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::keywords::BlockKind;
+use crate::config::model::{RealServer, VirtualServerAddress};
+use crate::config::source::Span;
+use crate::config::tree::Statement;
+use crate::net::{Endpoint, Family, ForwardingMethod};
+
+use super::check::{CheckWords, TcpDraft};
+use super::context::{Context, Draft, Handled, Line};
+use super::value::Value;
+use super::virtual_server::port_of;
+
+/// What the virtual server says to its real servers.
+pub(super) struct Pool {
+    pub(super) address: VirtualServerAddress,
+    pub(super) family: Family,
+    pub(super) forwarding: ForwardingMethod,
+    pub(super) weight: u32,
+    pub(super) inhibit_on_failure: bool,
+    pub(super) check: CheckWords,
+    pub(super) log_all_failures: bool,
+}
+
+pub(super) struct RealServerDraft {
+    addr: IpAddr,
+    /// The port as it is written.
+    port: Option<(u16, Span)>,
+    span: Span,
+    weight: Option<u32>,
+    forwarding: Option<ForwardingMethod>,
+    upper_threshold: u32,
+    lower_threshold: u32,
+    inhibit_on_failure: Option<bool>,
+    check: CheckWords,
+    tcp: Vec<TcpDraft>,
+}
+
+impl RealServerDraft {
+    pub(super) fn new(addr: IpAddr, port: Option<(u16, Span)>, span: Span) -> RealServerDraft {
+        RealServerDraft {
+            addr,
+            port,
+            span,
+            weight: None,
+            forwarding: None,
+            upper_threshold: 0,
+            lower_threshold: 0,
+            inhibit_on_failure: None,
+            check: CheckWords::default(),
+            tcp: Vec::new(),
+        }
+    }
+
+    /// Reads a block; `None`: it was said why.
+    pub(super) fn read(ctx: &mut Context<'_>, statement: &Statement) -> Option<Self> {
+        let address = statement.words.get(1)?;
+        let addr = ctx.address(address);
+        let port = match statement.words.get(2) {
+            Some(word) => port_of(ctx, word).map(|port| Some((port, word.leaf.span))),
+            None => Some(None),
+        };
+        let mut draft = RealServerDraft::new(addr?, port?, statement.span()?);
+        ctx.read_block(BlockKind::RealServer, statement, &mut draft);
+        Some(draft)
+    }
+
+    pub(super) fn family(&self) -> Family {
+        Family::of(self.addr)
+    }
+
+    fn finish(self, ctx: &mut Context<'_>, pool: &Pool) -> Option<RealServer> {
+        let forwarding = self.forwarding.unwrap_or(pool.forwarding);
+        if self.family() != pool.family && forwarding != ForwardingMethod::Tunnel {
+            let message = "this server and its virtual server are of different families";
+            ctx.say(
+                Diagnostic::error(Code::Conflict, self.span, message)
+                    .hint("only `lb_kind TUN` joins IPv4 and IPv6".to_owned()),
+            );
+            return None;
+        }
+        let endpoint = Endpoint::new(self.addr, self.port(ctx, pool, forwarding));
+        let alpha = self.check.alpha.or(pool.check.alpha).unwrap_or(false);
+        let written = match self.port {
+            Some((port, _)) => Endpoint::new(self.addr, port),
+            None => endpoint,
+        };
+        let inherited = self.check.or(pool.check);
+        let mut checkers = Vec::with_capacity(self.tcp.len());
+        for tcp in self.tcp {
+            checkers.extend(tcp.finish(ctx, inherited, written, pool.log_all_failures));
+        }
+        Some(RealServer {
+            endpoint,
+            weight: self.weight.unwrap_or(pool.weight),
+            forwarding,
+            inhibit_on_failure: self.inhibit_on_failure.unwrap_or(pool.inhibit_on_failure),
+            upper_threshold: self.upper_threshold,
+            lower_threshold: self.lower_threshold,
+            alpha,
+            checkers,
+        })
+    }
+
+    /// The port that IPVS gets: with DR and TUN packets keep theirs.
+    fn port(&self, ctx: &mut Context<'_>, pool: &Pool, forwarding: ForwardingMethod) -> u16 {
+        let nat = forwarding == ForwardingMethod::Masquerading;
+        match (&pool.address, self.port) {
+            (VirtualServerAddress::FwMark { .. }, port) => {
+                port.filter(|_| nat).map_or(0, |(port, _)| port)
+            }
+            (VirtualServerAddress::Endpoint { endpoint, .. }, None) => endpoint.port,
+            (VirtualServerAddress::Endpoint { endpoint, .. }, Some((port, span))) => {
+                if nat || port == endpoint.port {
+                    return port;
+                }
+                let message = format!(
+                    "DR and TUN cannot change the port: {} is taken",
+                    endpoint.port
+                );
+                ctx.say(
+                    Diagnostic::warning(Code::Contradiction, span, message)
+                        .note("keepalived does the same")
+                        .hint(
+                            "use `lb_kind NAT`, or let the server listen on that port".to_owned(),
+                        ),
+                );
+                endpoint.port
+            }
+        }
+    }
+}
+
+impl<'t> Draft<'t> for RealServerDraft {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        if self.check.apply(line.row.name, &value) == Handled::Yes {
+            return Handled::Yes;
+        }
+        match line.row.name {
+            "weight" => self.weight = value.number(),
+            "lvs_method" => {
+                let default = "as the virtual server";
+                self.forwarding = forwarding(ctx, line, default).or(self.forwarding);
+            }
+            "uthreshold" => self.upper_threshold = value.number().unwrap_or(0),
+            "lthreshold" => self.lower_threshold = value.number().unwrap_or(0),
+            "inhibit_on_failure" => self.inhibit_on_failure = Some(value.is_true()),
+            "TCP_CHECK" => {
+                let mut tcp = TcpDraft::new(line.span);
+                ctx.read_block(BlockKind::TcpCheck, line.statement, &mut tcp);
+                self.tcp.push(tcp);
+            }
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+}
+
+/// The servers of a pool; of two with one endpoint the first counts.
+pub(super) fn finish(
+    ctx: &mut Context<'_>,
+    pool: &Pool,
+    drafts: Vec<RealServerDraft>,
+) -> Vec<RealServer> {
+    let mut seen: BTreeMap<Endpoint, Span> = BTreeMap::new();
+    let mut servers = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let span = draft.span;
+        let Some(server) = draft.finish(ctx, pool) else {
+            continue;
+        };
+        if let Some(&first) = seen.get(&server.endpoint) {
+            let message = format!("{} stands twice in this pool", server.endpoint);
+            ctx.say(
+                Diagnostic::warning(Code::Duplicate, span, message)
+                    .label("left out")
+                    .related(first, "first written here"),
+            );
+            continue;
+        }
+        seen.insert(server.endpoint, span);
+        servers.push(server);
+    }
+    servers
+}
+
+/// `lvs_method`; `None`: it was said why, and `default` holds.
+pub(super) fn forwarding(
+    ctx: &mut Context<'_>,
+    line: &Line<'_>,
+    default: &str,
+) -> Option<ForwardingMethod> {
+    let (first, options) = line.args.split_first()?;
+    let text = ctx.text(first);
+    let method = match text.as_ref() {
+        "NAT" => ForwardingMethod::Masquerading,
+        "DR" => ForwardingMethod::DirectRoute,
+        "TUN" => ForwardingMethod::Tunnel,
+        _ => {
+            let name = ctx.raw(line.span);
+            let message = format!("`{name}` wants NAT, DR or TUN, not `{text}`");
+            let upper = text.to_uppercase();
+            let near = ["NAT", "DR", "TUN"].into_iter().find(|&m| m == upper);
+            ctx.say(
+                Diagnostic::warning(Code::InvalidValue, first.leaf.span, message)
+                    .label(format!("the line is left out: {default}"))
+                    .note("keepalived does the same")
+                    .hint(near.map(|near| format!("did you mean `{near}`?"))),
+            );
+            return None;
+        }
+    };
+    if let (Some(option), Some(last)) = (options.first(), options.last()) {
+        let span = option.leaf.span.to(last.leaf.span);
+        let message = "options of a forwarding method are not supported by this version; \
+                       packets would be wrapped in another way";
+        ctx.say(Diagnostic::error(Code::Unsupported, span, message));
+    }
+    Some(method)
+}

@@ -1,0 +1,170 @@
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::config::keywords::{self, Arguments, Body, Keyword, Support, Type};
+use crate::config::tree::Block;
+use crate::config::{Files, Loaded, load, model};
+
+/// One file, `k.conf`.
+struct One(String);
+
+impl Files for One {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.0.clone().into_bytes())
+    }
+
+    fn exists(&self, _: &Path) -> bool {
+        false
+    }
+
+    fn glob(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(Vec::new())
+    }
+}
+
+fn read(text: &str) -> Loaded {
+    load(
+        Path::new("k.conf"),
+        &One(text.to_owned()),
+        &Options::default(),
+    )
+}
+
+/// Asks an area for every row that acts; what it does with the values does not matter.
+struct Probe<'p> {
+    inner: &'p mut dyn Draft<'static>,
+    handled: BTreeSet<&'static str>,
+}
+
+impl Draft<'static> for Probe<'_> {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'static>, value: Value) -> Handled {
+        let handled = self.inner.apply(ctx, line, value);
+        if handled == Handled::Yes {
+            self.handled.insert(line.row.name);
+        }
+        handled
+    }
+
+    fn take_stray_block(&mut self, _: &mut Context<'_>, _: &'static Block) -> Handled {
+        Handled::No
+    }
+}
+
+/// A line that a row must take.
+fn example(row: &Keyword) -> String {
+    let value = match row.arguments {
+        Arguments::None | Arguments::Bool | Arguments::Optional(_) => "",
+        Arguments::One(Type::Integer(min, _)) => return format!("{} {}\n", row.name, min.max(1)),
+        Arguments::One(Type::Seconds(..)) => "1",
+        Arguments::One(Type::Choice(words)) => words[0],
+        Arguments::One(Type::Address) => "224.0.0.9",
+        Arguments::One(Type::Interface) => "eth0",
+        Arguments::One(Type::Text) => match row.name {
+            "persistence_granularity" => "24",
+            _ => "rr",
+        },
+        Arguments::Command => "/bin/true",
+        Arguments::Words(..) => match row.name {
+            "lvs_method" => "DR",
+            "weight" => "5",
+            _ => "10.0.0.1",
+        },
+    };
+    let body = if row.body == Body::None { "" } else { "{\n}" };
+    format!("{} {value} {body}\n", row.name)
+}
+
+fn unhandled(kind: BlockKind, draft: &mut dyn Draft<'static>) -> Vec<&'static str> {
+    let acts = |row: &&'static Keyword| row.support == Support::Acts;
+    let text: String = keywords::rows(kind).filter(acts).map(example).collect();
+    let mut sources = SourceMap::default();
+    let file = sources.add("k.conf".into(), text.into_bytes()).unwrap();
+    let mut diagnostics = Diagnostics::default();
+    let options = Options::default();
+    let text = sources.file(file).unwrap().text();
+    let tokens = crate::config::lexer::lex(text, file, &options, &mut diagnostics);
+    let tree: &'static Tree = Box::leak(Box::new(Tree::parse(
+        file,
+        &tokens,
+        &sources,
+        keywords::is_root_block,
+        &mut diagnostics,
+    )));
+    let mut ctx = Context::new(&sources, &options, &mut diagnostics);
+    let mut probe = Probe {
+        inner: draft,
+        handled: BTreeSet::new(),
+    };
+    ctx.read_items(kind, &tree.items, &mut probe);
+    keywords::rows(kind)
+        .filter(acts)
+        .map(|row| row.name)
+        .filter(|name| !probe.handled.contains(name))
+        .collect()
+}
+
+#[test]
+fn every_keyword_that_acts_is_lowered() {
+    let none: Vec<&str> = Vec::new();
+    let mut defaults = globals::Defaults::default();
+    assert_eq!(unhandled(BlockKind::GlobalDefs, &mut defaults), none);
+    let mut script = script::ScriptDraft::default();
+    assert_eq!(unhandled(BlockKind::VrrpScript, &mut script), none);
+    let file = SourceMap::default().add("k".into(), Vec::new()).unwrap();
+    let span = Span {
+        file,
+        start: 0,
+        end: 0,
+    };
+    let scripts = script::Scripts::new();
+    let mut instance = instance::InstanceDraft::new("VI", span, &scripts);
+    assert_eq!(unhandled(BlockKind::VrrpInstance, &mut instance), none);
+    let mut auth = instance::AuthDraft::default();
+    assert_eq!(unhandled(BlockKind::Authentication, &mut auth), none);
+    let mut service = virtual_server::VirtualServerDraft::default();
+    assert_eq!(unhandled(BlockKind::VirtualServer, &mut service), none);
+    let mut server = real_server::RealServerDraft::new([10, 0, 0, 1].into(), None, span);
+    assert_eq!(unhandled(BlockKind::RealServer, &mut server), none);
+    let mut tcp = check::TcpDraft::new(span);
+    assert_eq!(unhandled(BlockKind::TcpCheck, &mut tcp), none);
+}
+
+#[test]
+fn times_are_read_as_decimal_seconds() {
+    let loaded = read(
+        "vrrp_script s {\n script x\n interval 0.25\n}\n\
+         vrrp_instance V {\n interface e\n virtual_router_id 1\n\
+         virtual_ipaddress {\n 10.0.0.1\n }\n track_script {\n s\n }\n}\n",
+    );
+    let config = loaded.config.unwrap();
+    let interval = config.scripts["s"].interval;
+    assert_eq!(interval, std::time::Duration::from_millis(250));
+    assert_eq!(config.scripts["s"].timeout, interval);
+}
+
+#[test]
+fn nothing_is_made_of_a_file_with_an_error() {
+    let loaded = read("vrrp_instance V {\n interface e\n virtual_router_id 300\n}\n");
+    assert!(loaded.has_errors());
+    assert!(loaded.config.is_none());
+    assert_eq!(loaded.diagnostics.errors(), 1);
+}
+
+#[test]
+fn checks_inherit_from_the_server_and_the_service() {
+    let loaded = read(
+        "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n\
+         delay_loop 7\n retry 4\n connect_timeout 9\n\
+         real_server 10.0.0.2 80 {\n retry 3\n TCP_CHECK {\n connect_timeout 2\n }\n }\n}\n",
+    );
+    let config = loaded.config.unwrap();
+    let checker = &config.virtual_servers[0].real_servers[0].checkers[0];
+    assert_eq!(checker.delay_loop.as_secs(), 7);
+    assert_eq!(checker.warmup.as_secs(), 7);
+    assert_eq!(checker.retry, 3);
+    let model::CheckerKind::Tcp(options) = &checker.kind;
+    assert_eq!(options.connect_timeout.as_secs(), 2);
+    assert_eq!(options.destination.to_string(), "10.0.0.2:80");
+}

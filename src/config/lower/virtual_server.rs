@@ -1,0 +1,367 @@
+//! `virtual_server`.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::keywords::BlockKind;
+use crate::config::model::{Persistence, SchedulerSpec, VirtualServer, VirtualServerAddress};
+use crate::config::source::Span;
+use crate::config::suggest::nearest;
+use crate::config::tree::{Statement, Word};
+use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
+
+use super::check::CheckWords;
+use super::context::{Context, Draft, Handled, Line};
+use super::globals::Defaults;
+use super::real_server::{self, Pool, RealServerDraft};
+use super::value::Value;
+
+/// Reads every `virtual_server`.
+pub(super) fn lower(
+    ctx: &mut Context<'_>,
+    statements: &[&Statement],
+    defaults: &Defaults,
+) -> Vec<VirtualServer> {
+    let mut servers = Vec::new();
+    for statement in statements {
+        let Some(span) = statement.span() else {
+            continue;
+        };
+        let head = head(ctx, statement);
+        let mut draft = VirtualServerDraft::default();
+        ctx.read_block(BlockKind::VirtualServer, statement, &mut draft);
+        let Some(head) = head else { continue };
+        let Some(server) = draft.finish(ctx, head, span, defaults) else {
+            continue;
+        };
+        if let Some(&first) = ctx.origins().virtual_servers.get(&server.address) {
+            let message = "this virtual server is defined twice";
+            ctx.say(
+                Diagnostic::error(Code::Duplicate, span, message)
+                    .related(first, "first defined here")
+                    .hint("put all its real servers into one block".to_owned()),
+            );
+            continue;
+        }
+        ctx.origins().virtual_servers.insert(server.address, span);
+        servers.push(server);
+    }
+    servers
+}
+
+/// What stands behind `virtual_server`.
+enum Head {
+    Address(Endpoint),
+    FwMark(FwMark),
+}
+
+fn head(ctx: &mut Context<'_>, statement: &Statement) -> Option<Head> {
+    let (first, rest) = statement.words.get(1..)?.split_first()?;
+    let text = ctx.text(first);
+    match (text.as_ref(), rest.first()) {
+        ("fwmark", Some(word)) => fwmark(ctx, word).map(Head::FwMark),
+        ("group", Some(_)) => {
+            let message = "`virtual_server group` is not supported by this version; \
+                           its addresses would not be served";
+            let span = first.leaf.span;
+            ctx.say(Diagnostic::error(Code::Unsupported, span, message));
+            None
+        }
+        ("fwmark" | "group", None) => {
+            let message = format!("`virtual_server {text}` needs a value");
+            let span = first.leaf.span;
+            ctx.say(Diagnostic::error(Code::MissingValue, span, message));
+            None
+        }
+        (_, port) => {
+            let addr = ctx.address(first)?;
+            let port = match port {
+                Some(word) => port_of(ctx, word)?,
+                None => 0,
+            };
+            Some(Head::Address(Endpoint::new(addr, port)))
+        }
+    }
+}
+
+fn fwmark(ctx: &mut Context<'_>, word: &Word) -> Option<FwMark> {
+    let text = ctx.text(word);
+    let mark = text.parse().ok().and_then(FwMark::new);
+    if mark.is_none() {
+        let message = format!("`{text}` is not a firewall mark from 1 to {}", u32::MAX);
+        let span = word.leaf.span;
+        ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+    }
+    mark
+}
+
+/// A port, 0 to 65535.
+pub(super) fn port_of(ctx: &mut Context<'_>, word: &Word) -> Option<u16> {
+    let text = ctx.text(word);
+    let port = text.parse().ok();
+    if port.is_none() {
+        let message = format!("`{text}` is not a port from 0 to 65535");
+        let span = word.leaf.span;
+        ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+    }
+    port
+}
+
+#[derive(Default)]
+pub(super) struct VirtualServerDraft {
+    protocol: Option<(Protocol, Span)>,
+    scheduler: Option<Scheduler>,
+    flags: BTreeSet<SchedulerFlag>,
+    forwarding: Option<ForwardingMethod>,
+    one_packet: bool,
+    persistence_timeout: Option<Duration>,
+    persistence_granularity: Option<(Granularity, Span)>,
+    persistence_engine: Option<String>,
+    ip_family: Option<Family>,
+    weight: Option<u32>,
+    inhibit_on_failure: bool,
+    check: CheckWords,
+    real_servers: Vec<RealServerDraft>,
+}
+
+/// `persistence_granularity`, as it is written.
+#[derive(Clone, Copy)]
+enum Granularity {
+    Prefix(u8),
+    Netmask(Ipv4Addr),
+}
+
+impl<'t> Draft<'t> for VirtualServerDraft {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        if self.check.apply(line.row.name, &value) == Handled::Yes {
+            return Handled::Yes;
+        }
+        match line.row.name {
+            "protocol" => self.protocol = protocol(&value).map(|p| (p, line.span)),
+            "lvs_sched" => self.scheduler = scheduler(ctx, line).or(self.scheduler.take()),
+            "lvs_method" => {
+                self.forwarding = real_server::forwarding(ctx, line, "NAT").or(self.forwarding);
+            }
+            "ops" => self.one_packet = true,
+            "flag-1" => self.flag(SchedulerFlag::One),
+            "flag-2" => self.flag(SchedulerFlag::Two),
+            "flag-3" => self.flag(SchedulerFlag::Three),
+            "persistence_timeout" => {
+                let seconds = value.number().unwrap_or(PERSISTENCE_DEFAULT);
+                self.persistence_timeout = Some(Duration::from_secs(seconds));
+            }
+            "persistence_granularity" => {
+                let read = granularity(ctx, line, &value.text());
+                self.persistence_granularity = read.map(|g| (g, line.args_span()));
+            }
+            "persistence_engine" => self.persistence_engine = Some(value.text()),
+            "ip_family" => {
+                self.ip_family = Some(match value {
+                    Value::Choice("inet6") => Family::V6,
+                    _ => Family::V4,
+                });
+            }
+            "weight" => self.weight = value.number(),
+            "inhibit_on_failure" => self.inhibit_on_failure = value.is_true(),
+            "real_server" => {
+                self.real_servers
+                    .extend(RealServerDraft::read(ctx, line.statement));
+            }
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+}
+
+/// `persistence_timeout` without a number, in seconds.
+const PERSISTENCE_DEFAULT: u64 = 360;
+
+impl VirtualServerDraft {
+    fn flag(&mut self, flag: SchedulerFlag) {
+        self.flags.insert(flag);
+    }
+
+    fn finish(
+        mut self,
+        ctx: &mut Context<'_>,
+        head: Head,
+        span: Span,
+        defaults: &Defaults,
+    ) -> Option<VirtualServer> {
+        let address = self.address(ctx, &head, span);
+        let drafts = std::mem::take(&mut self.real_servers);
+        if drafts.is_empty() {
+            let message = "this virtual server has no real server";
+            ctx.say(
+                Diagnostic::warning(Code::EmptyBlock, span, message)
+                    .label("left out, as in keepalived"),
+            );
+            return None;
+        }
+        let scheduler = self.scheduler.take().unwrap_or_else(|| {
+            say_default(ctx, span, "lb_algo", "wlc");
+            Scheduler::wlc()
+        });
+        let forwarding = self.forwarding.unwrap_or_else(|| {
+            say_default(ctx, span, "lb_kind", "NAT");
+            ForwardingMethod::Masquerading
+        });
+        let family = match address {
+            VirtualServerAddress::Endpoint { endpoint, .. } => endpoint.family(),
+            VirtualServerAddress::FwMark { family, .. } => family,
+        };
+        let persistence = self.persistence(ctx, &address, family, span);
+        let pool = Pool {
+            address,
+            family,
+            forwarding,
+            weight: self.weight.unwrap_or(1),
+            inhibit_on_failure: self.inhibit_on_failure,
+            check: self.check,
+            log_all_failures: defaults.checker_log_all_failures,
+        };
+        let real_servers = real_server::finish(ctx, &pool, drafts);
+        Some(VirtualServer {
+            address,
+            scheduler: SchedulerSpec {
+                name: scheduler,
+                flags: self.flags,
+            },
+            persistence,
+            one_packet: self.one_packet,
+            real_servers,
+        })
+    }
+
+    fn address(&self, ctx: &mut Context<'_>, head: &Head, span: Span) -> VirtualServerAddress {
+        match *head {
+            Head::Address(endpoint) => {
+                let protocol = self.protocol.map(|(protocol, _)| protocol);
+                VirtualServerAddress::Endpoint {
+                    protocol: protocol.unwrap_or_else(|| {
+                        say_default(ctx, span, "protocol", "UDP");
+                        Protocol::Udp
+                    }),
+                    endpoint,
+                }
+            }
+            Head::FwMark(mark) => {
+                if let Some((_, span)) = self.protocol {
+                    let message = "a firewall mark selects packets of every protocol";
+                    ctx.say(
+                        Diagnostic::warning(Code::NoEffect, span, message)
+                            .label("ignored, as in keepalived"),
+                    );
+                }
+                let first = self.real_servers.first().map(RealServerDraft::family);
+                let family = self.ip_family.or(first).unwrap_or(Family::V4);
+                VirtualServerAddress::FwMark { family, mark }
+            }
+        }
+    }
+
+    fn persistence(
+        &self,
+        ctx: &mut Context<'_>,
+        address: &VirtualServerAddress,
+        family: Family,
+        span: Span,
+    ) -> Option<Persistence> {
+        let every_port = matches!(address, VirtualServerAddress::Endpoint { endpoint, .. }
+            if endpoint.port == 0);
+        let granularity = self
+            .persistence_granularity
+            .and_then(|(written, span)| prefix(ctx, written, family, span));
+        let implied = self.persistence_granularity.is_some();
+        if every_port && self.persistence_timeout.is_none() && !implied {
+            let message = "a service on every port is persistent: `persistence_timeout` is 360";
+            ctx.say(
+                Diagnostic::warning(Code::Contradiction, span, message)
+                    .note("keepalived does the same: IPVS takes port 0 only so"),
+            );
+        }
+        let timeout = match self.persistence_timeout {
+            Some(timeout) => timeout,
+            None if every_port || implied => Duration::from_secs(PERSISTENCE_DEFAULT),
+            None => return None,
+        };
+        Some(Persistence {
+            timeout,
+            granularity: granularity.unwrap_or(family.bits()),
+            engine: self.persistence_engine.clone(),
+        })
+    }
+}
+
+fn say_default(ctx: &mut Context<'_>, span: Span, keyword: &str, default: &str) {
+    let message = format!("this virtual server has no `{keyword}`: {default} is taken");
+    ctx.say(
+        Diagnostic::warning(Code::MissingKeyword, span, message)
+            .note("keepalived does the same")
+            .hint(format!("add `{keyword}`")),
+    );
+}
+
+fn protocol(value: &Value) -> Option<Protocol> {
+    match value {
+        Value::Choice("TCP") => Some(Protocol::Tcp),
+        Value::Choice("UDP") => Some(Protocol::Udp),
+        Value::Choice("SCTP") => Some(Protocol::Sctp),
+        _ => None,
+    }
+}
+
+fn scheduler(ctx: &mut Context<'_>, line: &Line<'_>) -> Option<Scheduler> {
+    let word = line.args.first()?;
+    let text = ctx.text(word);
+    if Scheduler::KNOWN.contains(&text.as_ref()) {
+        return text.parse().ok();
+    }
+    let message = format!("`{text}` is not a scheduler that Linux has");
+    let near = nearest(&text, Scheduler::KNOWN.into_iter());
+    ctx.say(
+        Diagnostic::warning(Code::InvalidValue, word.leaf.span, message)
+            .label("the line is left out: wlc")
+            .note("keepalived does the same")
+            .hint(Some(match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("schedulers are {}", Scheduler::KNOWN.join(", ")),
+            })),
+    );
+    None
+}
+
+fn granularity(ctx: &mut Context<'_>, line: &Line<'_>, text: &str) -> Option<Granularity> {
+    let prefix = text.parse().ok().filter(|p| (1..=128).contains(p));
+    let read = prefix
+        .map(Granularity::Prefix)
+        .or_else(|| text.parse().ok().map(Granularity::Netmask));
+    if read.is_none() {
+        let message = format!("`{text}` is neither a netmask nor a prefix length");
+        let span = line.args_span();
+        ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+    }
+    read
+}
+
+/// Length of the prefix; `None` after having said that there is none.
+fn prefix(ctx: &mut Context<'_>, written: Granularity, family: Family, span: Span) -> Option<u8> {
+    let length = match (written, family) {
+        (Granularity::Prefix(length), _) if length <= family.bits() => Some(length),
+        (Granularity::Netmask(mask), Family::V4) => {
+            let bits = mask.to_bits();
+            let length = bits.leading_ones();
+            // All ones stand before all zeros.
+            let contiguous = bits.count_ones() == length && length > 0;
+            u8::try_from(length).ok().filter(|_| contiguous)
+        }
+        _ => None,
+    };
+    if length.is_none() {
+        let message = "this is not a prefix of the virtual server's addresses";
+        ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+    }
+    length
+}

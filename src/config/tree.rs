@@ -1,0 +1,381 @@
+//! Statements and blocks, with nothing lost: every byte of the file belongs to a leaf or stands before
+//! one, so that [`Tree::print`] gives the file back.
+//!
+//! Building never fails. Braces that do not match are said, each at the brace that was never closed,
+//! and what they damage is marked so that nobody reads meaning into it.
+
+use super::diagnostic::{Code, Diagnostic, Diagnostics};
+use super::lexer::{Token, TokenKind};
+use super::source::{FileId, SourceMap, Span};
+
+/// How deep blocks may be nested.
+pub const DEPTH_MAX: usize = 32;
+
+/// One file.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    /// Which.
+    pub file: FileId,
+    /// What stands in it outside all blocks.
+    pub items: Vec<Item>,
+}
+
+/// One piece of a block.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// A keyword with its words and perhaps a block.
+    Statement(Statement),
+    /// A statement that reads other files, and what they hold.
+    Include(Statement, Vec<Tree>),
+    /// A brace that belongs to nothing.
+    Stray(Leaf),
+}
+
+/// Words on one line, and the block behind them.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Empty only before a block without a keyword.
+    pub words: Vec<Word>,
+    /// `{ ... }`, also when the brace stands on the next line.
+    pub block: Option<Block>,
+    /// Whether a brace in it was never closed, so that nobody knows where it ends.
+    pub damaged: bool,
+}
+
+/// A piece of text and what stands before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaf {
+    /// The text.
+    pub span: Span,
+    /// Where the blanks and comments before it begin.
+    pub lead: u32,
+}
+
+/// A word.
+#[derive(Clone, Debug)]
+pub struct Word {
+    /// Where it stands.
+    pub leaf: Leaf,
+    /// Whether it stands in double quotes.
+    pub quoted: bool,
+    /// Whether its line began with `@vipd`.
+    pub own: bool,
+}
+
+/// What stands between two braces.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// `{`.
+    pub open: Leaf,
+    /// What is inside.
+    pub items: Vec<Item>,
+    /// `}`; `None` when it is missing.
+    pub close: Option<Leaf>,
+}
+
+impl Statement {
+    /// All its words, without the block.
+    pub fn span(&self) -> Option<Span> {
+        let first = self.words.first()?;
+        let last = self.words.last()?;
+        Some(first.leaf.span.to(last.leaf.span))
+    }
+}
+
+impl Tree {
+    /// Builds the tree of a file. `is_root_block` names the keywords that begin a block outside all
+    /// others: where braces do not balance, they show where the damage ends.
+    pub fn parse(
+        file: FileId,
+        tokens: &[Token],
+        sources: &SourceMap,
+        is_root_block: fn(&str) -> bool,
+        diagnostics: &mut Diagnostics,
+    ) -> Tree {
+        let mut builder = Builder::new(sources, None);
+        builder.read(tokens);
+        if !builder.stack.is_empty() {
+            builder = Builder::new(sources, Some(is_root_block));
+            builder.read(tokens);
+        }
+        let (items, problems) = builder.finish();
+        for problem in problems {
+            diagnostics.push(problem);
+        }
+        Tree { file, items }
+    }
+
+    /// The file again, without the files it includes.
+    pub fn print(&self, sources: &SourceMap) -> String {
+        let text = sources.file(self.file).map_or("", |f| f.text());
+        let mut out = String::with_capacity(text.len());
+        let mut end = 0;
+        for_each_leaf(&self.items, &mut |leaf| {
+            out.push_str(
+                text.get(leaf.lead as usize..leaf.span.end as usize)
+                    .unwrap_or(""),
+            );
+            end = leaf.span.end as usize;
+        });
+        out.push_str(text.get(end..).unwrap_or(""));
+        out
+    }
+}
+
+fn for_each_leaf(items: &[Item], see: &mut dyn FnMut(Leaf)) {
+    for item in items {
+        match item {
+            Item::Stray(leaf) => see(*leaf),
+            Item::Statement(statement) | Item::Include(statement, _) => {
+                for word in &statement.words {
+                    see(word.leaf);
+                }
+                if let Some(block) = &statement.block {
+                    see(block.open);
+                    for_each_leaf(&block.items, see);
+                    block.close.into_iter().for_each(&mut *see);
+                }
+            }
+        }
+    }
+}
+
+/// A block that is being read.
+struct Frame {
+    head: Vec<Word>,
+    open: Leaf,
+    /// Column of the line on which its keyword stands, when the keyword begins that line.
+    indent: Option<usize>,
+    items: Vec<Item>,
+    current: Option<Statement>,
+    current_indent: Option<usize>,
+}
+
+struct Builder<'a> {
+    sources: &'a SourceMap,
+    /// Set when braces are known not to balance.
+    is_root_block: Option<fn(&str) -> bool>,
+    root: Vec<Item>,
+    root_current: Option<Statement>,
+    root_indent: Option<usize>,
+    stack: Vec<Frame>,
+    /// Blocks whose closing brace stands further left than the line that opened them: most likely it
+    /// was meant for the block around them, and their own is missing.
+    suspects: Vec<Leaf>,
+    too_deep: usize,
+    last: Option<TokenKind>,
+    problems: Vec<Diagnostic>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(sources: &'a SourceMap, is_root_block: Option<fn(&str) -> bool>) -> Builder<'a> {
+        Builder {
+            sources,
+            is_root_block,
+            root: Vec::new(),
+            root_current: None,
+            root_indent: None,
+            stack: Vec::new(),
+            suspects: Vec::new(),
+            too_deep: 0,
+            last: None,
+            problems: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, tokens: &[Token]) {
+        for token in tokens {
+            let leaf = Leaf {
+                span: token.span,
+                lead: token.lead,
+            };
+            match token.kind {
+                TokenKind::Word | TokenKind::Quoted => self.word(token, leaf),
+                TokenKind::Open => self.open(leaf),
+                TokenKind::Close => self.close(leaf, token.first_on_line),
+            }
+            self.last = Some(token.kind);
+        }
+        self.flush();
+    }
+
+    /// The statement that is being read, with the column where its line begins.
+    fn current(&mut self) -> (&mut Option<Statement>, &mut Option<usize>, &mut Vec<Item>) {
+        match self.stack.last_mut() {
+            Some(frame) => (
+                &mut frame.current,
+                &mut frame.current_indent,
+                &mut frame.items,
+            ),
+            None => (
+                &mut self.root_current,
+                &mut self.root_indent,
+                &mut self.root,
+            ),
+        }
+    }
+
+    fn flush(&mut self) {
+        let (current, indent, items) = self.current();
+        *indent = None;
+        if let Some(statement) = current.take() {
+            items.push(Item::Statement(statement));
+        }
+    }
+
+    fn word(&mut self, token: &Token, leaf: Leaf) {
+        let begins = token.first_on_line
+            || matches!(self.last, None | Some(TokenKind::Open | TokenKind::Close));
+        if begins {
+            self.flush();
+            self.recover(leaf);
+        }
+        let measured = token.first_on_line && self.is_root_block.is_some();
+        let column = measured.then(|| self.column(leaf)).flatten();
+        let (current, indent, _) = self.current();
+        let statement = current.get_or_insert_with(|| {
+            *indent = column;
+            Statement {
+                words: Vec::new(),
+                block: None,
+                damaged: false,
+            }
+        });
+        statement.words.push(Word {
+            leaf,
+            quoted: token.kind == TokenKind::Quoted,
+            own: token.own,
+        });
+    }
+
+    fn open(&mut self, leaf: Leaf) {
+        if self.stack.len() >= DEPTH_MAX {
+            self.flush();
+            if self.too_deep == 0 {
+                let message = format!("blocks are nested deeper than {DEPTH_MAX}");
+                self.problems
+                    .push(Diagnostic::error(Code::TooDeep, leaf.span, message));
+            }
+            self.too_deep += 1;
+            self.current().2.push(Item::Stray(leaf));
+            return;
+        }
+        let (current, indent, _) = self.current();
+        let indent = indent.take();
+        let head = current.take().map(|s| s.words).unwrap_or_default();
+        if head.is_empty() {
+            self.problems.push(
+                Diagnostic::error(Code::MissingKeyword, leaf.span, "a block without a keyword")
+                    .label("nothing stands before this `{`")
+                    .hint("say what the block is, or remove it".to_owned()),
+            );
+        }
+        self.stack.push(Frame {
+            head,
+            open: leaf,
+            indent,
+            items: Vec::new(),
+            current: None,
+            current_indent: None,
+        });
+    }
+
+    fn close(&mut self, leaf: Leaf, first_on_line: bool) {
+        self.flush();
+        if self.too_deep > 0 {
+            self.too_deep -= 1;
+            self.current().2.push(Item::Stray(leaf));
+            return;
+        }
+        let Some(frame) = self.stack.pop() else {
+            self.problems.push(
+                Diagnostic::error(Code::ExtraBrace, leaf.span, "this `}` closes nothing")
+                    .label("no block is open here")
+                    .hint("remove it, or look for a missing `{` above".to_owned()),
+            );
+            self.root.push(Item::Stray(leaf));
+            return;
+        };
+        if self.is_root_block.is_some() && first_on_line {
+            let outdented = self
+                .column(leaf)
+                .zip(frame.indent)
+                .is_some_and(|(c, h)| c < h);
+            if outdented {
+                self.suspects.push(frame.open);
+            }
+        }
+        self.attach(frame, Some(leaf), false);
+    }
+
+    fn attach(&mut self, frame: Frame, close: Option<Leaf>, damaged: bool) {
+        let damaged = damaged || frame.items.iter().any(is_damaged);
+        self.current().2.push(Item::Statement(Statement {
+            words: frame.head,
+            block: Some(Block {
+                open: frame.open,
+                items: frame.items,
+                close,
+            }),
+            damaged,
+        }));
+        // Everything inside it did close, however it is indented.
+        if close.is_some() && self.stack.is_empty() {
+            self.suspects.clear();
+        }
+    }
+
+    /// A keyword that only stands outside all blocks shows that the open ones were never closed.
+    fn recover(&mut self, leaf: Leaf) {
+        let Some(is_root_block) = self.is_root_block else {
+            return;
+        };
+        let name = self.sources.text(leaf.span);
+        if self.stack.is_empty() || self.too_deep > 0 || !is_root_block(name) {
+            return;
+        }
+        let label = format!("`{name}` begins inside it");
+        self.unclosed(Some((leaf.span, label)));
+    }
+
+    /// Closes every open block, and says which brace was most likely forgotten.
+    fn unclosed(&mut self, next: Option<(Span, String)>) {
+        self.too_deep = 0;
+        let innermost = self.stack.last().map(|frame| frame.open);
+        let Some(open) = self.suspects.first().copied().or(innermost) else {
+            return;
+        };
+        self.suspects.clear();
+        let mut problem =
+            Diagnostic::error(Code::MissingBrace, open.span, "this `{` is never closed")
+                .label("its `}` is missing")
+                .note("keepalived would take what follows as a part of this block")
+                .hint("add the missing `}`".to_owned());
+        if let Some((span, label)) = next {
+            problem = problem.related(span, label);
+        }
+        self.problems.push(problem);
+        while let Some(frame) = self.stack.pop() {
+            self.attach(frame, None, true);
+        }
+    }
+
+    fn column(&self, leaf: Leaf) -> Option<usize> {
+        self.sources.place(leaf.span).map(|place| place.column)
+    }
+
+    fn finish(mut self) -> (Vec<Item>, Vec<Diagnostic>) {
+        if !self.stack.is_empty() {
+            self.unclosed(None);
+        }
+        self.flush();
+        (self.root, self.problems)
+    }
+}
+
+fn is_damaged(item: &Item) -> bool {
+    matches!(item, Item::Statement(statement) if statement.damaged)
+}
+
+#[cfg(test)]
+mod tests;
