@@ -362,6 +362,8 @@ impl Guest {
         command.arg(format!("mem={}M", options.memory_mb));
         command.arg(format!("init={}", dir.join("bin/integration").display()));
         command.arg(format!("{DIR_WORD}={}", dir.display()));
+        // It keeps the socket of its console under its home.
+        command.env("HOME", &dir);
         command.env("TMPDIR", memory_dir(options.memory_mb, &dir));
         command
             .stdin(Stdio::null())
