@@ -13,21 +13,37 @@ use super::{
     TunnelChecksum, TunnelKind,
 };
 
-/// The commands that make `table`, one on each line.
+/// What `ipvsadm -Sn` prints of `table`, one command on each line. As ipvsadm's own, it leaves out
+/// thresholds, and the third flag of `sh` and `mh`.
 pub fn save(table: &Table) -> String {
+    text(table, Detail::AsIpvsadm)
+}
+
+/// The commands that make `table`, thresholds and all flags included, for `ipvsadm -R`.
+pub fn save_complete(table: &Table) -> String {
+    text(table, Detail::Complete)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    AsIpvsadm,
+    Complete,
+}
+
+fn text(table: &Table, detail: Detail) -> String {
     let mut services: Vec<_> = table.iter().collect();
     services.sort_by(|(a, _), (b, _)| service_order(**a, **b));
     let mut text = String::new();
     for (key, service) in services {
         let name = service_words(*key);
         let _ = write!(text, "-A {name}");
-        spec_words(&mut text, key.family(), &service.spec);
+        spec_words(&mut text, key.family(), &service.spec, detail);
         text.push('\n');
         let mut destinations: Vec<_> = service.destinations.iter().collect();
         destinations.sort_by(|(a, _), (b, _)| endpoint_order(a.0, b.0));
         for (at, spec) in destinations {
             let _ = write!(text, "-a {name}");
-            destination_words(&mut text, *at, spec);
+            destination_words(&mut text, *at, spec, detail);
             text.push('\n');
         }
     }
@@ -51,7 +67,7 @@ fn service_words(key: ServiceKey) -> String {
     }
 }
 
-fn spec_words(text: &mut String, family: Family, spec: &ServiceSpec) {
+fn spec_words(text: &mut String, family: Family, spec: &ServiceSpec, detail: Detail) {
     let _ = write!(text, " -s {}", spec.scheduler);
     if let Some(persistence) = &spec.persistence {
         persistence_words(text, family, persistence);
@@ -59,7 +75,7 @@ fn spec_words(text: &mut String, family: Family, spec: &ServiceSpec) {
     if spec.flags.one_packet {
         text.push_str(" -o");
     }
-    flag_words(text, spec.scheduler.as_str(), spec.flags);
+    flag_words(text, spec.scheduler.as_str(), spec.flags, detail);
 }
 
 fn persistence_words(text: &mut String, family: Family, persistence: &Persistence) {
@@ -77,44 +93,58 @@ fn persistence_words(text: &mut String, family: Family, persistence: &Persistenc
     }
 }
 
-fn flag_words(text: &mut String, scheduler: &str, flags: ServiceFlags) {
+fn flag_words(text: &mut String, scheduler: &str, flags: ServiceFlags, detail: Detail) {
+    let named = matches!(scheduler, "sh" | "mh");
     let (one, two) = match scheduler {
         "sh" => ("sh-fallback", "sh-port"),
         "mh" => ("mh-fallback", "mh-port"),
         _ => ("flag-1", "flag-2"),
     };
+    // ipvsadm has no name for the third flag of these two; it then prints a bare `-b `.
+    let three = flags.sched_3 && (!named || detail == Detail::Complete);
     let set = [
         (flags.sched_1, one),
         (flags.sched_2, two),
-        (flags.sched_3, "flag-3"),
+        (three, "flag-3"),
     ];
     let words: Vec<&str> = set.iter().filter(|(on, _)| *on).map(|(_, w)| *w).collect();
-    if !words.is_empty() {
+    if flags.sched_1 || flags.sched_2 || flags.sched_3 {
         let _ = write!(text, " -b {}", words.join(","));
     }
 }
 
-fn destination_words(text: &mut String, key: DestinationKey, spec: &DestinationSpec) {
+fn destination_words(
+    text: &mut String,
+    key: DestinationKey,
+    spec: &DestinationSpec,
+    detail: Detail,
+) {
     let method = match spec.forwarding {
         ForwardingMethod::Masquerading => "-m",
         ForwardingMethod::Tunnel => "-i",
         // ipvsadm has no word for the kernel's `Local`: it prints what makes it again.
         ForwardingMethod::DirectRoute | ForwardingMethod::Local => "-g",
     };
-    let _ = write!(text, " -r {key} {method}");
-    tunnel_words(text, spec.tunnel);
-    let _ = write!(text, " -w {}", spec.weight);
-    if spec.upper_threshold != 0 {
-        let _ = write!(text, " -x {}", spec.upper_threshold);
+    let _ = write!(text, " -r {key} {method} -w {}", spec.weight);
+    if detail == Detail::Complete {
+        if spec.upper_threshold != 0 {
+            let _ = write!(text, " -x {}", spec.upper_threshold);
+        }
+        if spec.lower_threshold != 0 {
+            let _ = write!(text, " -y {}", spec.lower_threshold);
+        }
     }
-    if spec.lower_threshold != 0 {
-        let _ = write!(text, " -y {}", spec.lower_threshold);
+    if spec.forwarding == ForwardingMethod::Tunnel {
+        tunnel_words(text, spec.tunnel);
     }
 }
 
 fn tunnel_words(text: &mut String, tunnel: TunnelKind) {
     let checksum = match tunnel {
-        TunnelKind::Ipip => return,
+        TunnelKind::Ipip => {
+            text.push_str(" --tun-type ipip");
+            return;
+        }
         TunnelKind::Gue { port, checksum } => {
             let _ = write!(text, " --tun-type gue --tun-port {port}");
             checksum

@@ -100,7 +100,8 @@ impl fmt::Display for DestinationKey {
 /// What a destination should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DestinationSpec {
-    /// How packets get there. The kernel says `Local` for addresses of its own whatever was asked.
+    /// How packets get there. For addresses of its own the kernel (seen: 6.1) keeps what was asked,
+    /// and delivers locally all the same.
     pub forwarding: ForwardingMethod,
     /// 0 to 2^31-1; 0: no new connections.
     pub weight: u32,
