@@ -4,6 +4,7 @@ mod bad_input;
 mod election;
 mod front_door;
 mod ipvs;
+mod netlink;
 mod order;
 mod pair;
 mod scene;
@@ -16,6 +17,7 @@ use crate::lab::Case;
 pub(crate) const ALL: &[&[Case]] = &[
     bad_input::WITHOUT_IPVS,
     self_test::CASES,
+    netlink::CASES,
     front_door::CASES,
     pair::CASES,
     election::CASES,
