@@ -22,6 +22,9 @@ pub enum CheckOutcome {
     Passed,
     /// It did not; the reason in words for the log: `connection refused (ECONNREFUSED)`.
     Failed(String),
+    /// This node could not even ask (no file descriptor, no such source address), which says nothing
+    /// about the server; the reason in words.
+    NotAsked(String),
 }
 
 /// `probe 17`.

@@ -363,7 +363,12 @@ impl Balancer {
                 } => {
                     let reason = reason.unwrap_or_default();
                     let event = match verdict {
-                        Verdict::StillUp => continue,
+                        Verdict::StillUp | Verdict::NotAsked { first: false } => continue,
+                        Verdict::NotAsked { first: true } => BalancerEvent::NotAsked {
+                            server,
+                            checker,
+                            reason,
+                        },
                         Verdict::Retrying { .. } | Verdict::StillDown
                             if !checker.log_all_failures =>
                         {

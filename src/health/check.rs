@@ -38,6 +38,11 @@ pub enum Verdict {
     },
     /// It was down and is.
     StillDown,
+    /// Nobody was asked: it is what it was.
+    NotAsked {
+        /// Whether that is so for the first time since it was asked last.
+        first: bool,
+    },
 }
 
 /// A checker's state. A check that runs is not started again, and the next one is counted from its end,
@@ -49,6 +54,7 @@ pub struct Check {
     /// Failures that did not count yet; at the start as many as `retry`, so that one is enough.
     failures: u32,
     answered: bool,
+    unasked: bool,
     step: Step,
 }
 
@@ -69,6 +75,7 @@ impl Check {
             },
             failures: settings.retry,
             answered: false,
+            unasked: false,
             step: Step::Waiting {
                 until: now + BOOTSTRAP_DELAY + extra,
             },
@@ -108,6 +115,7 @@ impl Check {
     /// Takes the answer in; `None` when nothing was asked.
     pub fn passed(&mut self, now: Time) -> Option<Verdict> {
         self.end(now, self.settings.delay_loop)?;
+        self.unasked = false;
         let first = !std::mem::replace(&mut self.answered, true);
         self.failures = 0;
         Some(match (self.status, first) {
@@ -128,6 +136,7 @@ impl Check {
             Status::Up | Status::Down => self.settings.delay_loop,
         };
         self.end(now, delay)?;
+        self.unasked = false;
         let first = !std::mem::replace(&mut self.answered, true);
         Some(match self.status {
             Status::Down => Verdict::StillDown,
@@ -143,6 +152,14 @@ impl Check {
                 Verdict::Retrying { failures }
             }
         })
+    }
+
+    /// Takes in that nothing could be asked; `None` when nothing was to be. keepalived too leaves the
+    /// server as it is and comes back after `delay_loop`.
+    pub fn not_asked(&mut self, now: Time) -> Option<Verdict> {
+        self.end(now, self.settings.delay_loop)?;
+        let first = !std::mem::replace(&mut self.unasked, true);
+        Some(Verdict::NotAsked { first })
     }
 
     /// Goes on with other times and counts but the same question: what is known stays, and the next

@@ -24,7 +24,7 @@ pub enum Output<K> {
         checker: Box<Checker>,
         /// What it changed.
         verdict: Verdict,
-        /// Why it failed.
+        /// Why it failed, or was not asked.
         reason: Option<String>,
     },
     /// The server as a whole came up or went down.
@@ -169,6 +169,7 @@ impl<K: Ord + Copy> Monitor<K> {
         let (verdict, reason) = match outcome {
             CheckOutcome::Passed => (check.passed(now), None),
             CheckOutcome::Failed(reason) => (check.failed(now), Some(reason)),
+            CheckOutcome::NotAsked(reason) => (check.not_asked(now), Some(reason)),
         };
         let Some(verdict) = verdict else {
             return Vec::new();

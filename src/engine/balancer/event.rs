@@ -47,6 +47,16 @@ pub enum BalancerEvent {
         /// Why, the last time.
         reason: String,
     },
+    /// A check could not be made, for a reason on this node; told once until it can. The server counts
+    /// as what it was.
+    NotAsked {
+        /// Whose.
+        server: ServerKey,
+        /// Which.
+        checker: Box<Checker>,
+        /// Why.
+        reason: String,
+    },
     /// A server's state changed, and with it the pool.
     Pool {
         /// Whose.
@@ -192,6 +202,7 @@ impl BalancerEvent {
     pub fn severity(&self) -> Severity {
         match self {
             BalancerEvent::Kernel(event) => event.severity(),
+            BalancerEvent::NotAsked { .. } => Severity::Warning,
             _ => Severity::Info,
         }
     }
@@ -240,6 +251,15 @@ impl fmt::Display for BalancerEvent {
                 }
                 write!(f, ". ({reason})")
             }
+            BalancerEvent::NotAsked {
+                server,
+                checker,
+                reason,
+            } => write!(
+                f,
+                "{} could not be tried: {reason}; the server is left as it is",
+                Asked(server, &checker.kind)
+            ),
             BalancerEvent::Pool { server, change } => {
                 let (verb, word) = match change {
                     PoolChange::Adding => ("Adding", "to"),

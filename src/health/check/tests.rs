@@ -25,7 +25,7 @@ fn settings(retry: u32) -> Checker {
     }
 }
 
-/// Runs the answers (`+` passed, `-` failed), each of which takes half a second, and gives one line for
+/// Runs the answers (`+` passed, `-` failed, `?` not asked), each of which takes half a second, and gives one line for
 /// each: when it was asked, the verdict, and what holds then.
 fn run(settings: Checker, answers: &str) -> Vec<String> {
     let mut check = Check::new(settings, Time::ZERO, Duration::from_secs(4));
@@ -37,6 +37,7 @@ fn run(settings: Checker, answers: &str) -> Vec<String> {
         let ended = asked + Duration::from_millis(500);
         let verdict = match answer {
             '+' => check.passed(ended),
+            '?' => check.not_asked(ended),
             _ => check.failed(ended),
         };
         let verdict = verdict.expect("it was asked");
@@ -103,6 +104,23 @@ fn alpha_is_down_until_it_passed_once() {
             "5.000000s - StillDown Down",
             "15.500000s + CameUp Up",
             "26.000000s",
+        ]
+    );
+}
+
+#[test]
+fn what_could_not_be_asked_says_nothing() {
+    assert_eq!(
+        run(settings(1), "?+??-?-"),
+        [
+            "5.000000s ? NotAsked { first: true } Up",
+            "15.500000s + Confirmed Up",
+            "26.000000s ? NotAsked { first: true } Up",
+            "36.500000s ? NotAsked { first: false } Up",
+            "47.000000s - Retrying { failures: 1 } Up",
+            "50.500000s ? NotAsked { first: true } Up",
+            "61.000000s - WentDown { retries: 1 } Down",
+            "71.500000s",
         ]
     );
 }
