@@ -1,0 +1,363 @@
+//! The balancer's thread: it carries out what [`engine::balancer`](crate::engine::balancer) decides. IPVS
+//! is written here and now; checks run beside each other on one current-thread runtime.
+//!
+//! Orders come over a queue, roles in a latest-value cell, and what others wait for (the table is in
+//! place, everything is removed, which keys are ours) leaves in one. A panic ends the thread: its
+//! `JoinHandle` says so, and whoever started it may start another, which adopts the table.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{AbortHandle, LocalSet, spawn_local};
+
+use crate::config::Config;
+use crate::config::model::CheckerKind;
+use crate::engine::balancer::{
+    Action, Balancer, BalancerEvent, Failure, FailureKind, Input, Severity, StopKind,
+};
+use crate::engine::shared::Roles;
+use crate::health::{CheckOutcome, ProbeId};
+use crate::ipvs::Command;
+use crate::kernel::clock;
+use crate::kernel::ipvs::{Ipvs, OpenError};
+use crate::lvs::{Observation, Owned};
+
+/// Checks that run at once unless main knows better: fits into the usual soft limit of 1024 files.
+pub const PROBES_MAX: usize = 512;
+/// The longest sleep: the runtime's timers stand still while the machine is suspended, ours do not.
+const SLEEP_MAX: Duration = Duration::from_secs(10);
+
+/// What main tells the thread.
+pub enum Order {
+    /// Use this from now on. Everything that can fail has been done.
+    Reload(Prepared),
+    /// End; [`Status::stopped`] follows, and the thread ends.
+    Stop(StopKind),
+}
+
+/// A configuration with what it needs of the kernel.
+pub struct Prepared {
+    config: Box<Config>,
+    ipvs: Option<Ipvs>,
+}
+
+impl Prepared {
+    /// Opens IPVS ([`open_ipvs`]) unless the thread has it open ([`Status::ipvs_open`]).
+    ///
+    /// # Errors
+    /// The kernel has no IPVS, or we may not use it. Nothing was changed.
+    pub fn new(config: Box<Config>, status: &Status) -> Result<Prepared, OpenError> {
+        let ipvs = if status.ipvs_open {
+            None
+        } else {
+            open_ipvs(&config, &Owned::named_by(&config))?
+        };
+        Ok(Prepared { config, ipvs })
+    }
+}
+
+/// Opens IPVS where it is needed: for virtual servers it must be there; for sync daemons and to remove
+/// what an earlier run left (both in `owned`) its absence is only a warning in the log.
+///
+/// # Errors
+/// The kernel has no IPVS, or we may not use it, and the configuration has virtual servers.
+pub fn open_ipvs(config: &Config, owned: &Owned) -> Result<Option<Ipvs>, OpenError> {
+    if config.virtual_servers.is_empty() && owned.is_empty() {
+        return Ok(None);
+    }
+    match Ipvs::open() {
+        Ok(ipvs) => Ok(Some(ipvs)),
+        Err(error) if config.virtual_servers.is_empty() => {
+            tracing::warn!("{error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How the thread is reached and what it may use.
+pub struct Inbox {
+    /// Orders, in order. When the other end is dropped the thread ends and leaves everything as it is.
+    pub orders: mpsc::UnboundedReceiver<Order>,
+    /// The role of every VRRP instance.
+    pub roles: watch::Receiver<Roles>,
+    /// What others wait for.
+    pub status: watch::Sender<Status>,
+    /// How many checks may run at once, at least 1; others wait, their timeout not running yet.
+    /// [`PROBES_MAX`], or more where the limit of open files was raised.
+    pub probes_max: usize,
+}
+
+/// What others wait for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// IPVS is in place, or has been waited for long enough: VIPs may be claimed.
+    pub ready: bool,
+    /// The end.
+    pub stopped: bool,
+    /// Whether a socket to IPVS is open.
+    pub ipvs_open: bool,
+    /// Which keys of IPVS are ours, for the record.
+    pub owned: Owned,
+}
+
+/// The kernel's IPVS as the thread needs it.
+pub trait Kernel: Send + 'static {
+    /// Everything there is; the error is a whole sentence.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn observe(&mut self) -> Result<Observation, String>;
+
+    /// Carries all out in order and gives those that failed.
+    fn apply(&mut self, commands: &[Command]) -> Vec<Failure>;
+}
+
+impl Kernel for Ipvs {
+    fn observe(&mut self) -> Result<Observation, String> {
+        let read = |ipvs: &mut Ipvs| {
+            let table = ipvs.table()?;
+            let daemons = ipvs.sync_daemons()?;
+            Ok(Observation { table, daemons })
+        };
+        read(self).map_err(|e: crate::kernel::netlink::Error| e.to_string())
+    }
+
+    fn apply(&mut self, commands: &[Command]) -> Vec<Failure> {
+        let failures = Ipvs::apply(self, commands).into_iter();
+        let failure = |f: crate::kernel::netlink::Failure| Failure {
+            index: f.index,
+            kind: if f.error.is_disagreement() {
+                FailureKind::Stale
+            } else {
+                FailureKind::Refused
+            },
+            error: f.error.to_string(),
+        };
+        failures.map(failure).collect()
+    }
+}
+
+/// Starts the thread. `ipvs` may be absent where [`Balancer::needs_ipvs`] is false.
+///
+/// # Errors
+/// The kernel gives no thread or no file for the runtime.
+pub fn start(ipvs: Option<Ipvs>, balancer: Balancer, inbox: Inbox) -> io::Result<JoinHandle<()>> {
+    let kernel = ipvs.map(|ipvs| Box::new(ipvs) as Box<dyn Kernel>);
+    start_with(kernel, balancer, inbox, ask)
+}
+
+/// [`start`] with another kernel or other checks. `ask` is called for each check.
+///
+/// # Errors
+/// As for [`start`].
+pub fn start_with<A, F>(
+    kernel: Option<Box<dyn Kernel>>,
+    balancer: Balancer,
+    inbox: Inbox,
+    ask: A,
+) -> io::Result<JoinHandle<()>>
+where
+    A: Fn(CheckerKind) -> F + Send + 'static,
+    F: Future<Output = CheckOutcome> + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let body = move || {
+        let (answers, answered) = mpsc::unbounded_channel();
+        let thread = Thread {
+            kernel,
+            balancer,
+            status: inbox.status,
+            ask: Rc::new(ask),
+            running: BTreeMap::new(),
+            answers,
+            permits: Arc::new(Semaphore::new(inbox.probes_max.max(1))),
+        };
+        let local = LocalSet::new();
+        runtime.block_on(local.run_until(thread.run(inbox.orders, inbox.roles, answered)));
+    };
+    std::thread::Builder::new()
+        .name("balancer".to_owned())
+        .spawn(body)
+}
+
+type Answer = (ProbeId, CheckOutcome);
+
+struct Thread<A> {
+    kernel: Option<Box<dyn Kernel>>,
+    balancer: Balancer,
+    status: watch::Sender<Status>,
+    ask: Rc<A>,
+    running: BTreeMap<ProbeId, AbortHandle>,
+    answers: mpsc::UnboundedSender<Answer>,
+    permits: Arc<Semaphore>,
+}
+
+impl<A, F> Thread<A>
+where
+    A: Fn(CheckerKind) -> F + 'static,
+    F: Future<Output = CheckOutcome> + 'static,
+{
+    async fn run(
+        mut self,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+        mut roles: watch::Receiver<Roles>,
+        mut answered: mpsc::UnboundedReceiver<Answer>,
+    ) {
+        let ipvs_open = self.kernel.is_some();
+        self.status.send_modify(|s| s.ipvs_open = ipvs_open);
+        self.input(Input::Started);
+        roles.mark_changed();
+        let mut roles_open = true;
+        while !self.status.borrow().stopped {
+            let sleep = match self.balancer.next_deadline() {
+                Some((time, _)) => time.until(clock::now()).min(SLEEP_MAX),
+                None => SLEEP_MAX,
+            };
+            // In this order: whatever was said comes before any timer.
+            let input = tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(Order::Reload(prepared)) => self.take(prepared),
+                    Some(Order::Stop(kind)) => Input::Stop(kind),
+                    None => Input::Stop(StopKind::Keep),
+                },
+                changed = roles.changed(), if roles_open => match changed {
+                    Ok(()) => Input::Roles(roles.borrow_and_update().clone()),
+                    Err(_) => {
+                        roles_open = false;
+                        continue;
+                    }
+                },
+                Some((probe, outcome)) = answered.recv() => {
+                    self.running.remove(&probe);
+                    Input::CheckFinished { probe, outcome }
+                }
+                () = tokio::time::sleep(sleep) => Input::Timer,
+            };
+            self.input(input);
+        }
+    }
+
+    fn take(&mut self, prepared: Prepared) -> Input {
+        if let Some(ipvs) = prepared.ipvs {
+            self.kernel = Some(Box::new(ipvs));
+            self.status.send_modify(|s| s.ipvs_open = true);
+        }
+        Input::Reload(prepared.config)
+    }
+
+    /// Hands one input in, carries out what follows, and hands in what the kernel says to that.
+    fn input(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for action in self.balancer.handle(input, clock::now()) {
+                inputs.extend(self.act(action));
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Option<Input> {
+        match action {
+            Action::StartCheck { probe, kind } => self.start_check(probe, kind),
+            Action::CancelCheck { probe } => {
+                if let Some(running) = self.running.remove(&probe) {
+                    running.abort();
+                }
+            }
+            Action::Observe => {
+                return Some(Input::Observed(match &mut self.kernel {
+                    Some(kernel) => kernel.observe(),
+                    None => Err(NO_IPVS.to_owned()),
+                }));
+            }
+            Action::Apply(commands) => {
+                return Some(Input::Applied(match &mut self.kernel {
+                    Some(kernel) => kernel.apply(&commands),
+                    None => commands.iter().enumerate().map(refused).collect(),
+                }));
+            }
+            Action::Owned(owned) => self.status.send_modify(|s| s.owned = owned),
+            Action::Ready => self.status.send_modify(|s| s.ready = true),
+            Action::Stopped => self.status.send_modify(|s| s.stopped = true),
+            Action::Event(event) => log(&event),
+        }
+        None
+    }
+
+    fn start_check(&mut self, probe: ProbeId, kind: CheckerKind) {
+        let report = Report {
+            probe,
+            outcome: None,
+            answers: self.answers.clone(),
+        };
+        let (ask, permits) = (Rc::clone(&self.ask), Arc::clone(&self.permits));
+        let task = spawn_local(async move {
+            // Never closed; if it were, the check would run all the same.
+            let _permit = permits.acquire().await;
+            report.done(ask(kind).await);
+        });
+        self.running.insert(probe, task.abort_handle());
+    }
+}
+
+const NO_IPVS: &str = "use IPVS: it could not be opened before";
+
+fn refused((index, command): (usize, &Command)) -> Failure {
+    Failure {
+        index,
+        kind: FailureKind::Refused,
+        error: format!("{command}: IPVS could not be opened before"),
+    }
+}
+
+/// Asks one question.
+async fn ask(kind: CheckerKind) -> CheckOutcome {
+    let CheckerKind::Tcp(options) = kind;
+    match crate::probe::tcp::connect(&options).await {
+        Ok(()) => CheckOutcome::Passed,
+        Err(error) if error.is_local() => CheckOutcome::NotAsked(error.to_string()),
+        Err(error) => CheckOutcome::Failed(error.to_string()),
+    }
+}
+
+/// Answers when it is dropped, so that a check that panics is a failed check and not a lost one.
+struct Report {
+    probe: ProbeId,
+    outcome: Option<CheckOutcome>,
+    answers: mpsc::UnboundedSender<Answer>,
+}
+
+impl Report {
+    fn done(mut self, outcome: CheckOutcome) {
+        self.outcome = Some(outcome);
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let broken = || CheckOutcome::Failed("the check broke off".to_owned());
+        let outcome = self.outcome.take().unwrap_or_else(broken);
+        // The thread ends: nobody wants to know.
+        let _ = self.answers.send((self.probe, outcome));
+    }
+}
+
+fn log(event: &BalancerEvent) {
+    match event.severity() {
+        Severity::Info => tracing::info!("{event}"),
+        Severity::Warning => tracing::warn!("{event}"),
+        Severity::Error => tracing::error!("{event}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
