@@ -49,6 +49,12 @@ pub(crate) const CASES: &[Case] = &[
         run: batch::not_permitted,
     },
     Case {
+        name: "netlink.module_comes_back",
+        proves: "when ip_vs is unloaded behind our back, the next look loads it and goes on",
+        limit: Duration::from_secs(60),
+        run: batch::module_comes_back,
+    },
+    Case {
         name: "netlink.thousand_services",
         proves: "1000 services of 4 servers, written in batches, are what ipvsadm -R would make",
         limit: Duration::from_secs(180),
@@ -59,6 +65,12 @@ pub(crate) const CASES: &[Case] = &[
         proves: "addresses are set with tag, label and flags, seen by ip, told of, and removed",
         limit: Duration::from_secs(60),
         run: links::addresses,
+    },
+    Case {
+        name: "netlink.taken_over",
+        proves: "an address that somebody set for a while lasts for ever when vipd adds it",
+        limit: Duration::from_secs(60),
+        run: links::taken_over,
     },
     Case {
         name: "netlink.monitor",

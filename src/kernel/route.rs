@@ -66,8 +66,9 @@ impl Route {
     /// Carries all commands out in their order, each whatever happens to the others; the result has
     /// those that failed, in order.
     ///
-    /// Adding an address that is there takes it over: it gets our tag and lasts for ever. Its
-    /// broadcast address, scope and label stay as they are, which is the kernel's rule.
+    /// Adding an address that is there is no failure: it lasts for ever from then on. Its broadcast
+    /// address, scope and label stay as they are; in IPv4 its tag may, too (seen: 6.1 keeps the one it
+    /// had, 6.18 writes ours). So the tag alone does not say what is ours.
     pub fn apply(&mut self, commands: &[AddressCommand]) -> Vec<Failure> {
         self.socket.batch(commands, encode::command)
     }

@@ -174,6 +174,31 @@ pub(super) fn not_permitted(lab: &Lab) -> Outcome {
     Ok(())
 }
 
+pub(super) fn module_comes_back(lab: &Lab) -> Outcome {
+    let net = Net::new(lab)?;
+    let host = net.host("director")?;
+    let mut ipvs = open(&host)?;
+    let service = endpoint(Protocol::Tcp, "10.0.0.1", 80)?;
+    let make = [Command::NewService(service, spec("rr")?)];
+    ensure_eq!(ipvs.apply(&make), [], "the first service");
+    host.sh(
+        "ipvsadm -C; for m in $(cut -d' ' -f1 /proc/modules | grep '^ip_vs_'); do \
+             modprobe -r $m; done; modprobe -r ip_vs",
+    )?;
+    let lost = ipvs.apply(&make);
+    ensure!(
+        lost.len() == 1 && lost.iter().all(|f| f.error.is_disagreement()),
+        "{lost:?}"
+    );
+    ensure!(
+        ipvs.table().map_err(failure)?.is_empty(),
+        "a new table is empty"
+    );
+    ensure_eq!(ipvs.apply(&make), [], "the service, again");
+    ensure_eq!(ipvs.table().map_err(failure)?.len(), 1, "services");
+    Ok(())
+}
+
 pub(super) fn thousand_services(lab: &Lab) -> Outcome {
     let net = Net::new(lab)?;
     let (ours, theirs) = (net.host("ours")?, net.host("theirs")?);

@@ -194,6 +194,50 @@ pub(super) fn monitor(lab: &Lab) -> Outcome {
     Ok(())
 }
 
+/// An address that somebody set for a while lasts for ever when it is added again.
+pub(super) fn taken_over(lab: &Lab) -> Outcome {
+    let net = Net::new(lab)?;
+    let host = net.host("router")?;
+    let lan = net.segment("lan")?;
+    net.plug(&host, "eth0", &lan, &["192.0.2.1/24"])?;
+    let mut route = host.within(Route::open)?.map_err(io_failure)?;
+    let interface = index_of(&mut route, "eth0")?;
+    let vips = ["192.0.2.200/32", "2001:db8::200/128"];
+    let limits = || -> Outcome<Vec<bool>> {
+        let shown = host.run(&["ip", "-o", "addr", "show", "dev", "eth0", "scope", "global"])?;
+        let of = |vip: &str| shown.lines().find(|l| l.contains(vip)).map(str::to_owned);
+        let lines = vips.map(|vip| of(vip).ok_or_else(|| Failure::failed(format!("no {vip}"))));
+        lines
+            .into_iter()
+            .map(|line| Ok(line?.contains("valid_lft forever")))
+            .collect()
+    };
+    for vip in vips {
+        host.ip(&format!(
+            "addr add {vip} dev eth0 valid_lft 600 preferred_lft 600\n"
+        ))?;
+    }
+    ensure_eq!(limits()?, [false, false], "both are there for a while");
+    let mut commands = Vec::new();
+    for vip in vips {
+        let cidr = vip.parse().map_err(|_| Failure::failed("a prefix"))?;
+        let key = AddressKey { interface, cidr };
+        commands.push(AddressCommand::Add(key, AddressSpec::default()));
+    }
+    ensure_eq!(route.apply(&commands), [], "failures");
+    ensure_eq!(limits()?, [true, true], "both are there for ever");
+    for address in route.addresses().map_err(failure)? {
+        if commands
+            .iter()
+            .any(|c| matches!(c, AddressCommand::Add(k, _) if *k == address.key))
+        {
+            let tagged = address.protocol == ADDRESS_PROTOCOL;
+            lab.note(format!("{} has our tag: {tagged}", address.key.cidr));
+        }
+    }
+    Ok(())
+}
+
 fn index_of(route: &mut Route, name: &str) -> Outcome<InterfaceIndex> {
     let links = route.links().map_err(failure)?;
     let link = links.into_iter().find(|l| l.name.as_str() == name);
