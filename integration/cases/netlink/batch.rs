@@ -1,5 +1,6 @@
 //! Many commands at once, and those that the kernel refuses.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use caps::{CapSet, Capability};
@@ -13,7 +14,7 @@ use vipd::net::{
 
 use super::{endpoint, failure, open, parse, server, spec};
 use crate::lab::Lab;
-use crate::lab::check::{Failure, Outcome, ensure, ensure_eq};
+use crate::lab::check::{Failure, Outcome, ensure, ensure_eq, wait_until};
 use crate::lab::net::Net;
 use crate::lab::process::Run;
 
@@ -181,10 +182,15 @@ pub(super) fn module_comes_back(lab: &Lab) -> Outcome {
     let service = endpoint(Protocol::Tcp, "10.0.0.1", 80)?;
     let make = [Command::NewService(service, spec("rr")?)];
     ensure_eq!(ipvs.apply(&make), [], "the first service");
-    host.sh(
-        "ipvsadm -C; for m in $(cut -d' ' -f1 /proc/modules | grep '^ip_vs_'); do \
-             modprobe -r $m; done; modprobe -r ip_vs",
-    )?;
+    host.run(&["ipvsadm", "-C"])?;
+    // Namespaces of earlier cases may take a moment to go, and hold it until then.
+    wait_until("ip_vs is unloaded", Duration::from_secs(20), || {
+        host.sh(
+            "for m in $(cut -d' ' -f1 /proc/modules | grep '^ip_vs_'); do modprobe -r $m; done; \
+             modprobe -r ip_vs",
+        )?;
+        Ok(!fs::read_to_string("/proc/modules")?.contains("ip_vs"))
+    })?;
     let lost = ipvs.apply(&make);
     ensure!(
         lost.len() == 1 && lost.iter().all(|f| f.error.is_disagreement()),
