@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod election;
+mod files;
 mod front_door;
 mod ipvs;
 mod netlink;
@@ -19,6 +20,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     self_test::CASES,
     netlink::CASES,
     front_door::CASES,
+    files::CASES,
     pair::CASES,
     election::CASES,
     ipvs::CASES,

@@ -35,6 +35,12 @@ pub(crate) const CASES: &[Case] = &[
         run: |lab| mixed(lab, lab.subject(), Kind::Keepalived, Speak::Unicast),
     },
     Case {
+        name: "mixed_pair.frozen",
+        proves: "keepalived takes over from a vipd that stands still; awake again, one owner is left",
+        limit: Duration::from_secs(120),
+        run: frozen,
+    },
+    Case {
         name: "host_death.gap",
         proves: "last advert of a dead master to first answer of the other: not longer than \
                  keepalived's in the same run",
@@ -100,6 +106,27 @@ fn mixed(lab: &Lab, leader: Kind, follower: Kind, speak: Speak) -> Outcome {
     answered_by(&pulse, &a)?;
     owner_stays(&a, &[&b], Duration::from_secs(3))?;
     adverts_are_well_formed(&wire, &a, &b, speak)
+}
+
+fn frozen(lab: &Lab) -> Outcome {
+    let lan = Lan::new(lab)?;
+    let mut a = lan.router("a", 1, lab.subject())?;
+    let mut b = lan.router("b", 2, Kind::Keepalived)?;
+    a.start(&Instance::plain(LEADER))?;
+    b.start(&Instance::plain(FOLLOWER))?;
+    wait_owner(&a, &[&b])?;
+    let pulse = lan.pulse(Duration::from_millis(20))?;
+    answered_by(&pulse, &a)?;
+    a.daemon()?.freeze()?;
+    // The kernel of a frozen daemon keeps the address; the others follow the announcement of b.
+    wait_owner(&b, &[])?;
+    answered_by(&pulse, &b)?;
+    std::thread::sleep(Duration::from_secs(2));
+    a.daemon()?.thaw()?;
+    wait_owner(&a, &[&b])?;
+    answered_by(&pulse, &a)?;
+    owner_stays(&a, &[&b], Duration::from_secs(4))?;
+    answered_by(&pulse, &a)
 }
 
 /// RFC 3768 section 5: TTL 255, version 2, to the group or to the peer, with the address listed.
