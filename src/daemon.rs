@@ -1,6 +1,190 @@
-//! The daemon: threads, signals, files.
+//! The daemon: from a command line to running threads, and from a signal to their end.
+//!
+//! ```text
+//!  main ── signals, reload, record ──┬── failover thread: VRRP, scripts, addresses
+//!   │                                └── balancer thread: checks, IPVS
+//!   └── spawner (a process of its own, forked before any thread): runs scripts
+//! ```
 
+pub mod background;
 pub mod balancer_thread;
+pub mod failover_thread;
+pub mod failure;
+pub mod files;
 pub mod logging;
+mod main_loop;
+pub mod options;
+pub mod prepare;
 pub mod record;
+mod restart;
 pub mod run_dir;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::engine::balancer::Balancer;
+use crate::engine::failover::{Beat, Failover};
+use crate::kernel::arp_socket::ArpSocket;
+use crate::kernel::clock;
+use crate::kernel::route::{Monitor, Route};
+use crate::kernel::spawner::Spawner;
+use crate::lvs::Owned;
+use crate::vrrp;
+
+use background::Report;
+use failover_thread::Resources;
+use failure::Failure;
+use main_loop::Daemon;
+use options::Options;
+use prepare::Prepared;
+use record::{LeftBehind, Masters, Place};
+use run_dir::{PidFiles, RunDir};
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// Whatever keeps it from running; nothing was changed then.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let file = prepare::config_file(options)?;
+    // Before the dump, so that nothing that happens between the two is missed.
+    let monitor = Monitor::open()
+        .map_err(|error| Failure::fatal(format!("watch links and addresses: {error}")))?;
+    let mut route = Route::open()
+        .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
+    let prepared = prepare::prepare(&file, options, &mut route)?;
+    prepare::permissions(&prepared.config)?;
+    let report = if options.foreground || restart::is_resumed() {
+        Report::to_nobody()
+    } else {
+        background::detach()?
+    };
+    let ended = serve(options, &file, monitor, route, prepared, report);
+    if let Err(failure) = &ended {
+        tracing::error!("{failure}");
+    }
+    ended
+}
+
+fn serve(
+    options: &Options,
+    file: &Path,
+    monitor: Monitor,
+    route: Route,
+    prepared: Prepared,
+    report: Report,
+) -> Result<(), Failure> {
+    let run_dir = RunDir::lock(&options.run_dir).map_err(|e| Failure::fatal(e.to_string()))?;
+    let spawner = Spawner::start()
+        .map_err(|error| Failure::fatal(format!("start the script helper: {error}")))?;
+    let log = start_log(&options.log)?;
+    info!(
+        "vipd {} starts, configuration {}",
+        env!("CARGO_PKG_VERSION"),
+        file.display()
+    );
+    for warning in &prepared.warnings {
+        warn!("{warning}");
+    }
+    for flag in &options.without_effect {
+        warn!("{flag} has no effect in vipd");
+    }
+    let pid_files = write_pid_files(options, &run_dir)?;
+    let place = Place::here().map_err(|error| {
+        Failure::fatal(format!(
+            "read boot id and network namespace: {error}; mount /proc first"
+        ))
+    })?;
+
+    let left = LeftBehind::read(&run_dir.file("masters"), &place);
+    let left_ipvs = record::read_ipvs(&run_dir.file("ipvs.json"), &place);
+    let mut owned = Owned::named_by(&prepared.config);
+    owned.extend(&left_ipvs);
+    let ipvs = balancer_thread::open_ipvs(&prepared.config, &owned).map_err(|error| {
+        Failure::fatal(format!(
+            "the configuration has virtual servers that cannot be programmed: {error}"
+        ))
+    })?;
+    let sockets =
+        failover_thread::open_sockets(&prepared.config, &prepared.links, &BTreeSet::new())
+            .map_err(Failure::fatal)?;
+    let arp =
+        ArpSocket::open().map_err(|error| Failure::fatal(format!("open ARP socket: {error}")))?;
+    let masters = Masters::create(&run_dir.file("masters"), &place).map_err(|error| {
+        Failure::fatal(format!(
+            "make {}: {error}",
+            run_dir.file("masters").display()
+        ))
+    })?;
+
+    // Nothing was changed up to here. From here on everything is retried, not refused.
+    let now = clock::now();
+    let engine = Failover::new(
+        prepared.config.clone(),
+        prepared.links,
+        prepared.addresses,
+        |beat| how_to_start(&left, beat, &prepared.config),
+        !prepared.config.virtual_servers.is_empty(),
+        now,
+    );
+    let balancer = Balancer::new(Box::new(prepared.config.clone()), left_ipvs, now.as_nanos());
+    let resources = Resources {
+        route,
+        monitor,
+        arp,
+        sockets,
+        spawner,
+        masters,
+    };
+    let daemon = Daemon {
+        options: options.clone(),
+        file: file.to_owned(),
+        config: prepared.config,
+        run_dir,
+        place,
+        pid_files,
+        log,
+    };
+    daemon.run(engine, resources, balancer, ipvs, report)
+}
+
+fn start_log(options: &logging::Options) -> Result<logging::Guard, Failure> {
+    logging::start(options).map_err(|error| {
+        let file = options.file.as_deref().unwrap_or(Path::new("-"));
+        Failure::fatal(format!("start the log ({}): {error}", file.display()))
+    })
+}
+
+fn write_pid_files(options: &Options, run_dir: &RunDir) -> Result<PidFiles, Failure> {
+    let mut files = PidFiles::default();
+    let own = options
+        .pid_file
+        .clone()
+        .unwrap_or_else(|| run_dir.file("vipd.pid"));
+    for path in std::iter::once(own).chain(options.more_pid_files.iter().cloned()) {
+        files
+            .write(path)
+            .map_err(|error| Failure::fatal(error.to_string()))?;
+    }
+    Ok(files)
+}
+
+/// Younger than two adverts: go on as master. Older: keep the addresses until somebody else is heard.
+fn how_to_start(left: &LeftBehind, beat: &Beat, config: &Config) -> vrrp::Start {
+    let Some(last) = left.last_advert(beat) else {
+        return vrrp::Start::Fresh;
+    };
+    let interval = config
+        .instances
+        .iter()
+        .find(|instance| instance.vrid.get() == beat.vrid)
+        .map(|instance| instance.advert_int.get())
+        .unwrap_or_default();
+    if clock::now().since(last) < interval * 2 {
+        vrrp::Start::Resume
+    } else {
+        vrrp::Start::Keep
+    }
+}

@@ -1,2 +1,7 @@
-//! vipd
-fn main() {}
+//! `vipd`, the program: see the library of the same name.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vipd::cli::run()
+}

@@ -5,7 +5,7 @@
 //! boot and the network namespace; under another of either it says nothing. `ipvs.json` is rewritten
 //! whole when what we name changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::net::IpAddr;
@@ -15,7 +15,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::failover::Beat;
-use crate::ipvs::ServiceKey;
+use crate::ipvs::{DestinationKey, ServiceKey, SyncRole};
+use crate::lvs::Owned;
 use crate::net::{Endpoint, Family, FwMark, MacAddr, Protocol};
 use crate::time::Time;
 
@@ -143,7 +144,14 @@ fn read_entry(entry: &[u8; ENTRY_LEN]) -> Option<(MasterKey, Time)> {
 #[derive(Serialize, Deserialize)]
 struct IpvsFile {
     place: Place,
-    services: Vec<ServiceLine>,
+    services: Vec<ServiceEntry>,
+    sync_daemons: Vec<SyncEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ServiceEntry {
+    key: ServiceLine,
+    destinations: Vec<(IpAddr, u16)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,65 +168,93 @@ enum ServiceLine {
     },
 }
 
-/// Writes which services are ours.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SyncEntry {
+    Master,
+    Backup,
+}
+
+/// Writes which services, destinations and sync daemons are ours.
 ///
 /// # Errors
 /// What the file system says.
-pub fn write_ipvs(path: &Path, place: &Place, keys: &BTreeSet<ServiceKey>) -> io::Result<()> {
-    let services = keys
+pub fn write_ipvs(path: &Path, place: &Place, owned: &Owned) -> io::Result<()> {
+    let services = owned
+        .services
         .iter()
-        .map(|key| match key {
-            ServiceKey::Endpoint { protocol, endpoint } => ServiceLine::Endpoint {
-                protocol: protocol.number(),
-                address: endpoint.addr,
-                port: endpoint.port,
+        .map(|(key, destinations)| ServiceEntry {
+            key: match key {
+                ServiceKey::Endpoint { protocol, endpoint } => ServiceLine::Endpoint {
+                    protocol: protocol.number(),
+                    address: endpoint.addr,
+                    port: endpoint.port,
+                },
+                ServiceKey::FwMark { family, mark } => ServiceLine::Fwmark {
+                    ipv6: *family == Family::V6,
+                    mark: mark.get(),
+                },
             },
-            ServiceKey::FwMark { family, mark } => ServiceLine::Fwmark {
-                ipv6: *family == Family::V6,
-                mark: mark.get(),
-            },
-        })
-        .collect();
+            destinations: destinations.iter().map(|d| (d.0.addr, d.0.port)).collect(),
+        });
+    let daemons = owned.daemons.iter().map(|role| match role {
+        SyncRole::Master => SyncEntry::Master,
+        SyncRole::Backup => SyncEntry::Backup,
+    });
     let file = IpvsFile {
         place: place.clone(),
-        services,
+        services: services.collect(),
+        sync_daemons: daemons.collect(),
     };
-    let text = serde_json::to_vec_pretty(&file).map_err(io::Error::other)?;
+    let text = serde_json::to_vec(&file).map_err(io::Error::other)?;
     write_whole(path, &text)
 }
 
-/// Which services a predecessor on this boot and in this namespace called its own.
-pub fn read_ipvs(path: &Path, place: &Place) -> BTreeSet<ServiceKey> {
+/// What a predecessor on this boot and in this namespace called its own.
+pub fn read_ipvs(path: &Path, place: &Place) -> Owned {
     let Ok(text) = fs::read(path) else {
-        return BTreeSet::new();
+        return Owned::default();
     };
     let Ok(file) = serde_json::from_slice::<IpvsFile>(&text) else {
-        return BTreeSet::new();
+        return Owned::default();
     };
     if file.place != *place {
-        return BTreeSet::new();
+        return Owned::default();
     }
-    let keys = file.services.into_iter().filter_map(|line| match line {
-        ServiceLine::Endpoint {
-            protocol,
-            address,
-            port,
-        } => Some(ServiceKey::Endpoint {
-            protocol: Protocol::from_number(protocol)?,
-            endpoint: Endpoint::new(address, port),
-        }),
-        ServiceLine::Fwmark { ipv6, mark } => Some(ServiceKey::FwMark {
-            family: if ipv6 { Family::V6 } else { Family::V4 },
-            mark: FwMark::new(mark)?,
-        }),
+    let services = file.services.into_iter().filter_map(|entry| {
+        let key = match entry.key {
+            ServiceLine::Endpoint {
+                protocol,
+                address,
+                port,
+            } => ServiceKey::Endpoint {
+                protocol: Protocol::from_number(protocol)?,
+                endpoint: Endpoint::new(address, port),
+            },
+            ServiceLine::Fwmark { ipv6, mark } => ServiceKey::FwMark {
+                family: if ipv6 { Family::V6 } else { Family::V4 },
+                mark: FwMark::new(mark)?,
+            },
+        };
+        let destinations = entry.destinations.into_iter();
+        let destinations = destinations.map(|(a, p)| DestinationKey(Endpoint::new(a, p)));
+        Some((key, destinations.collect()))
     });
-    keys.collect()
+    let daemons = file.sync_daemons.into_iter().map(|role| match role {
+        SyncEntry::Master => SyncRole::Master,
+        SyncEntry::Backup => SyncRole::Backup,
+    });
+    Owned {
+        services: services.collect(),
+        daemons: daemons.collect(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::net::InterfaceIndex;
+    use std::collections::BTreeSet;
 
     fn place() -> Place {
         Place {
@@ -293,23 +329,26 @@ mod tests {
     #[test]
     fn ipvs_keys_read_back_as_they_were_written() {
         let path = scratch("ipvs");
-        let keys = BTreeSet::from([
-            ServiceKey::Endpoint {
-                protocol: Protocol::Udp,
-                endpoint: Endpoint::new("2001:db8::1".parse().unwrap(), 53),
-            },
-            ServiceKey::FwMark {
-                family: Family::V6,
-                mark: FwMark::new(3).unwrap(),
-            },
-        ]);
+        let udp = ServiceKey::Endpoint {
+            protocol: Protocol::Udp,
+            endpoint: Endpoint::new("2001:db8::1".parse().unwrap(), 53),
+        };
+        let mark = ServiceKey::FwMark {
+            family: Family::V6,
+            mark: FwMark::new(3).unwrap(),
+        };
+        let server = DestinationKey(Endpoint::new("2001:db8::2".parse().unwrap(), 53));
+        let keys = Owned {
+            services: [(udp, [server].into()), (mark, BTreeSet::new())].into(),
+            daemons: [SyncRole::Backup].into(),
+        };
         write_ipvs(&path, &place(), &keys).unwrap();
         assert_eq!(read_ipvs(&path, &place()), keys);
         let elsewhere = Place {
             boot_id: "other".into(),
             ..place()
         };
-        assert_eq!(read_ipvs(&path, &elsewhere), BTreeSet::new());
+        assert_eq!(read_ipvs(&path, &elsewhere), Owned::default());
         fs::remove_file(&path).unwrap();
     }
 }

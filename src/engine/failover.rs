@@ -320,6 +320,11 @@ impl Failover {
         [timers, ipvs, look].into_iter().flatten().min()
     }
 
+    /// `script_user`: who runs scripts that name nobody.
+    pub fn default_script_user(&self) -> Option<ScriptUser> {
+        self.config.globals.script_user.clone()
+    }
+
     /// The state of every instance.
     pub fn roles(&self) -> &Roles {
         &self.roles

@@ -131,6 +131,15 @@ pub enum Reason {
     Owner,
     /// Nothing was heard from a master for this long.
     Silence(Duration),
+    /// The master advertises less than we do.
+    Preempts {
+        /// Who was master.
+        source: IpAddr,
+        /// Its priority.
+        theirs: u8,
+        /// Ours.
+        ours: u8,
+    },
     /// The master said that it leaves.
     MasterLeft(IpAddr),
     /// Somebody advertises more.
@@ -313,6 +322,11 @@ impl Machine {
             Timer::MasterDown => {
                 let reason = match self.last_heard {
                     Some(heard) if heard.priority == 0 => Reason::MasterLeft(heard.source),
+                    Some(heard) if self.preempt_noted => Reason::Preempts {
+                        source: heard.source,
+                        theirs: heard.priority,
+                        ours: self.priority.get(),
+                    },
                     _ => Reason::Silence(self.master_down()),
                 };
                 self.claim(reason, now, out);
@@ -609,6 +623,13 @@ impl fmt::Display for Reason {
             Reason::Resumed => f.write_str("it was master a moment ago"),
             Reason::Owner => f.write_str("it owns the addresses (priority 255, state MASTER)"),
             Reason::Silence(d) => write!(f, "no advert for {:.3} s", d.as_secs_f64()),
+            Reason::Preempts {
+                source,
+                theirs,
+                ours,
+            } => {
+                write!(f, "{source} advertises only {theirs}, ours is {ours}")
+            }
             Reason::MasterLeft(who) => write!(f, "{who} left with priority 0"),
             Reason::HigherPriority {
                 source,

@@ -52,24 +52,42 @@ pub(crate) fn exit_child(status: u8) -> ! {
     unsafe { libc::_exit(i32::from(status)) }
 }
 
-/// Makes standard input, output and error /dev/null and closes every other descriptor but `keep`.
-///
-/// To be called in a forked child alone, whose copies of the parent's files and sockets are never used
-/// or dropped after it.
-pub(crate) fn keep_only(keep: BorrowedFd<'_>) -> io::Result<()> {
+/// setsid(2): a session of our own, so that the terminal's signals do not reach us.
+pub(crate) fn new_session() -> io::Result<()> {
+    // SAFETY: takes no pointers.
+    match unsafe { libc::setsid() } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Makes standard input, output and error /dev/null.
+pub(crate) fn standard_to_null() -> io::Result<()> {
     let null = std::fs::File::options()
         .read(true)
         .write(true)
         .open("/dev/null")?;
     for standard in 0..=2 {
-        // SAFETY: takes no pointers; what stood at the number is replaced in one step.
+        // SAFETY: takes no pointers; what stood at the number is replaced in one step, and std opens
+        // nothing at these numbers that it would close.
         if unsafe { libc::dup2(null.as_raw_fd(), standard) } < 0 {
             return Err(io::Error::last_os_error());
         }
     }
+    if null.as_raw_fd() <= 2 {
+        // It is one of the three itself and has to stay open.
+        std::mem::forget(null);
+    }
+    Ok(())
+}
+
+/// Makes standard input, output and error /dev/null and closes every other descriptor but `keep`.
+///
+/// To be called in a forked child alone, whose copies of the parent's files and sockets are never used
+/// or dropped after it.
+pub(crate) fn keep_only(keep: BorrowedFd<'_>) -> io::Result<()> {
+    standard_to_null()?;
     let keep = keep.as_raw_fd().cast_unsigned();
-    // `null` is among those that are closed now.
-    std::mem::forget(null);
     if keep > 3 {
         close_range(3, keep - 1)?;
     }

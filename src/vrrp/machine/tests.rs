@@ -160,8 +160,15 @@ fn a_lower_priority_does_not_hold_the_backup_back() {
         bench.pass(1000);
         bench.heard("10.0.0.9", 99);
     }
-    bench.pass(1000);
-    assert_eq!(bench.machine.state(), State::Master);
+    let actions = bench.pass(1000);
+    assert!(matches!(
+        &actions[1],
+        Action::Entered {
+            to: State::Master,
+            reason: Reason::Preempts { theirs: 99, .. },
+            ..
+        }
+    ));
 }
 
 #[test]

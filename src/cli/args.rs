@@ -1,0 +1,340 @@
+//! The command line: keepalived's flags, and vipd's own.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, ValueEnum};
+
+use crate::config::{self, Compat};
+use crate::daemon::logging;
+use crate::daemon::options::{Options, Parts};
+
+/// Keeps a service reachable at a virtual IP: VRRP, health checks and IPVS, from the keepalived.conf you
+/// have.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "vipd",
+    version,
+    disable_version_flag = true,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  vipd -t -f /etc/keepalived/keepalived.conf    say what is wrong with a file, change nothing
+  vipd -nlD                                     run in the foreground, log to the terminal, in detail
+  vipd -n -l --run-dir /run/vipd-blue           a second vipd, in another network namespace
+
+Signals: HUP reads the configuration again, TERM and INT stop.
+Exit status: 0 ended or fine, 1 cannot run, 2 errors in the configuration, 4 no permission, 6 no
+configuration, 70 a fault of vipd's own. With -t: 0 fine, 4 errors, 5 warnings only."
+)]
+pub struct Args {
+    /// Configuration file [default: /etc/vipd/vipd.conf, else /etc/keepalived/keepalived.conf]
+    #[arg(
+        short = 'f',
+        long = "use-file",
+        value_name = "FILE",
+        help_heading = "Configuration"
+    )]
+    pub file: Option<PathBuf>,
+
+    /// Check the configuration and end
+    #[arg(
+        short = 't',
+        long = "config-test",
+        value_name = "LOG",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "-",
+        help_heading = "Configuration"
+    )]
+    pub config_test: Option<PathBuf>,
+
+    /// What lines that begin with @ID must name [default: the host name up to its first dot]
+    #[arg(
+        short = 'i',
+        long = "config-id",
+        value_name = "ID",
+        help_heading = "Configuration"
+    )]
+    pub config_id: Option<String>,
+
+    /// Read slips in the configuration as this program does
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "PROGRAM",
+        help_heading = "Configuration"
+    )]
+    pub compat: CompatArg,
+
+    /// Run in the foreground
+    #[arg(short = 'n', long = "dont-fork", help_heading = "Process")]
+    pub dont_fork: bool,
+
+    /// Where everything is kept that vipd needs while it runs; one for each vipd on a machine
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/run/vipd",
+        help_heading = "Process"
+    )]
+    pub run_dir: PathBuf,
+
+    /// VRRP only: virtual servers in the configuration are not programmed
+    #[arg(short = 'P', long = "vrrp", help_heading = "Process")]
+    pub vrrp_only: bool,
+
+    /// Virtual servers only: VRRP instances in the configuration do not run
+    #[arg(
+        short = 'C',
+        long = "check",
+        conflicts_with = "vrrp_only",
+        help_heading = "Process"
+    )]
+    pub check_only: bool,
+
+    /// Pid file [default: vipd.pid in the run directory]
+    #[arg(
+        short = 'p',
+        long = "pid",
+        value_name = "FILE",
+        help_heading = "Process"
+    )]
+    pub pid: Option<PathBuf>,
+
+    /// Another pid file with the same number, for tools that look for keepalived's VRRP process
+    #[arg(
+        short = 'r',
+        long = "vrrp_pid",
+        value_name = "FILE",
+        help_heading = "Process"
+    )]
+    pub vrrp_pid: Option<PathBuf>,
+
+    /// The same for keepalived's checker process
+    #[arg(
+        short = 'c',
+        long = "checkers_pid",
+        value_name = "FILE",
+        help_heading = "Process"
+    )]
+    pub checkers_pid: Option<PathBuf>,
+
+    /// The same for keepalived's BFD process
+    #[arg(
+        short = 'b',
+        long = "bfd_pid",
+        value_name = "FILE",
+        help_heading = "Process"
+    )]
+    pub bfd_pid: Option<PathBuf>,
+
+    /// On stopping leave the VIPs where they are and say no goodbye
+    #[arg(short = 'V', long = "dont-release-vrrp", help_heading = "Process")]
+    pub dont_release_vrrp: bool,
+
+    /// On stopping leave the IPVS table as it is
+    #[arg(short = 'I', long = "dont-release-ipvs", help_heading = "Process")]
+    pub dont_release_ipvs: bool,
+
+    /// Do not stop on SIGINT
+    #[arg(long, help_heading = "Process")]
+    pub ignore_sigint: bool,
+
+    /// Log to standard error
+    #[arg(short = 'l', long = "log-console", help_heading = "Log")]
+    pub log_console: bool,
+
+    /// Log details; twice is the same
+    #[arg(short = 'D', long = "log-detail", action = ArgAction::Count, help_heading = "Log")]
+    pub log_detail: u8,
+
+    /// Do not log to syslog
+    #[arg(short = 'G', long = "no-syslog", help_heading = "Log")]
+    pub no_syslog: bool,
+
+    /// Syslog facility: 0 to 7 and local0 to local7 mean local0 to local7, or user, or daemon
+    #[arg(
+        short = 'S',
+        long = "log-facility",
+        value_name = "FACILITY",
+        value_parser = parse_facility,
+        default_value = "daemon",
+        help_heading = "Log"
+    )]
+    pub log_facility: Facility,
+
+    /// Log to a file too
+    #[arg(
+        short = 'g',
+        long = "log-file",
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "/var/log/vipd.log",
+        help_heading = "Log"
+    )]
+    pub log_file: Option<PathBuf>,
+
+    /// Print the version and end
+    #[arg(short = 'v', long = "version", action = ArgAction::Version)]
+    version: Option<bool>,
+
+    /// keepalived's flags that vipd has no use for.
+    #[command(flatten)]
+    pub without_effect: WithoutEffect,
+}
+
+impl Args {
+    /// What the daemon is asked to do.
+    pub fn options(&self) -> Options {
+        let more = [&self.vrrp_pid, &self.checkers_pid, &self.bfd_pid];
+        Options {
+            file: self.file.clone(),
+            reading: config::Options {
+                compat: match self.compat {
+                    CompatArg::Vipd => Compat::Vipd,
+                    CompatArg::Keepalived => Compat::Keepalived,
+                },
+                config_id: self.config_id.clone().unwrap_or_else(host_id),
+            },
+            foreground: self.dont_fork,
+            run_dir: self.run_dir.clone(),
+            parts: match (self.vrrp_only, self.check_only) {
+                (true, _) => Parts::Vrrp,
+                (_, true) => Parts::Checks,
+                _ => Parts::All,
+            },
+            pid_file: self.pid.clone(),
+            more_pid_files: more.into_iter().flatten().cloned().collect(),
+            keep_vips: self.dont_release_vrrp,
+            keep_ipvs: self.dont_release_ipvs,
+            ignore_sigint: self.ignore_sigint,
+            log: logging::Options {
+                console: self.log_console,
+                syslog: !self.no_syslog,
+                facility: self.log_facility.0,
+                file: self.log_file.clone(),
+                detail: self.log_detail > 0,
+            },
+            without_effect: self.without_effect.given(),
+        }
+    }
+}
+
+/// The host's name up to its first dot.
+fn host_id() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().split('.').next().unwrap_or_default().to_owned()
+}
+
+/// keepalived's flags that a start script may pass and that vipd has no use for; each is told of once.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Accepted without effect")]
+pub struct WithoutEffect {
+    /// There is no second process that could be started again
+    #[arg(short = 'R', long = "dont-respawn")]
+    dont_respawn: bool,
+    /// VIPs are always released, unless -V is given
+    #[arg(short = 'X', long = "release-vips")]
+    release_vips: bool,
+    /// There is no BFD process
+    #[arg(short = 'B', long = "no_bfd")]
+    no_bfd: bool,
+    /// Everything that is configured runs
+    #[arg(long = "all")]
+    all: bool,
+    /// The log is written line by line
+    #[arg(long = "flush-log-file")]
+    flush_log_file: bool,
+    /// SNMP is not offered
+    #[arg(short = 'x', long = "snmp")]
+    snmp: bool,
+    /// SNMP is not offered
+    #[arg(short = 'A', long = "snmp-agent-socket", value_name = "ADDR")]
+    snmp_agent_socket: Option<String>,
+    /// Use the limits of the service manager
+    #[arg(short = 'm', long = "core-dump")]
+    core_dump: bool,
+    /// Memory is not counted by hand
+    #[arg(long = "no-mem-check")]
+    no_mem_check: bool,
+    /// Changes of addresses are always logged where they matter
+    #[arg(short = 'a', long = "address-monitoring")]
+    address_monitoring: bool,
+}
+
+impl WithoutEffect {
+    /// The flags that were given.
+    pub fn given(&self) -> Vec<&'static str> {
+        let flags = [
+            (self.dont_respawn, "--dont-respawn"),
+            (self.release_vips, "--release-vips"),
+            (self.no_bfd, "--no_bfd"),
+            (self.all, "--all"),
+            (self.flush_log_file, "--flush-log-file"),
+            (self.snmp, "--snmp"),
+            (self.snmp_agent_socket.is_some(), "--snmp-agent-socket"),
+            (self.core_dump, "--core-dump"),
+            (self.no_mem_check, "--no-mem-check"),
+            (self.address_monitoring, "--address-monitoring"),
+        ];
+        flags
+            .into_iter()
+            .filter(|(given, _)| *given)
+            .map(|(_, flag)| flag)
+            .collect()
+    }
+}
+
+/// Whose reading of slips counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum CompatArg {
+    /// Slips whose meaning is plain are understood, each with a warning
+    #[default]
+    Vipd,
+    /// As keepalived reads them
+    Keepalived,
+}
+
+/// Number of a syslog facility (RFC 3164 section 4.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facility(pub u8);
+
+fn parse_facility(text: &str) -> Result<Facility, String> {
+    let local = text.strip_prefix("local").unwrap_or(text);
+    match (text, local.parse::<u8>()) {
+        ("user", _) => Ok(Facility(1)),
+        ("daemon", _) => Ok(Facility(3)),
+        (_, Ok(number @ 0..=7)) => Ok(Facility(16 + number)),
+        _ => Err("not one of 0 to 7, local0 to local7, user, daemon".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn keepalived_flags_run_together_are_understood() {
+        let args =
+            Args::try_parse_from(["vipd", "-nlDGf", "a.conf", "-p/run/x.pid", "-R"]).unwrap();
+        assert!(args.dont_fork && args.log_console && args.no_syslog);
+        assert_eq!(args.file, Some("a.conf".into()));
+        assert_eq!(args.without_effect.given(), ["--dont-respawn"]);
+    }
+
+    #[test]
+    fn facilities_are_keepalived_s() {
+        assert_eq!(parse_facility("2"), Ok(Facility(18)));
+        assert_eq!(parse_facility("local7"), Ok(Facility(23)));
+        assert_eq!(parse_facility("daemon"), Ok(Facility(3)));
+        assert!(parse_facility("8").is_err());
+    }
+}

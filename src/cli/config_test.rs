@@ -1,0 +1,50 @@
+//! `vipd -t`: what is wrong with a configuration, with keepalived's exit statuses where they make sense.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config::Style;
+use crate::daemon::prepare;
+
+use super::args::Args;
+
+/// It would not run.
+const ERRORS: u8 = 4;
+/// It would run, and somebody should look at it.
+const WARNINGS: u8 = 5;
+
+/// Reads the file, prints every problem to standard error, or to `log` unless that is `-`.
+pub(super) fn run(args: &Args, log: &Path) -> ExitCode {
+    let options = args.options();
+    let file = match prepare::config_file(&options).and_then(|file| {
+        prepare::readable(&file)?;
+        Ok(file)
+    }) {
+        Ok(file) => file,
+        Err(failure) => {
+            super::say(&failure.text);
+            return ExitCode::from(ERRORS);
+        }
+    };
+    let loaded = prepare::load(&file, &options);
+    let to_log = log != Path::new("-");
+    let style = if super::wants_colour() && !to_log {
+        Style::Colour
+    } else {
+        Style::Plain
+    };
+    let text = loaded.render(style);
+    if to_log {
+        if let Err(error) = std::fs::write(log, &text) {
+            super::say(&format!("write {}: {error}", log.display()));
+            return ExitCode::from(ERRORS);
+        }
+    } else if !text.is_empty() {
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+    }
+    match (loaded.has_errors(), text.is_empty()) {
+        (true, _) => ExitCode::from(ERRORS),
+        (false, false) => ExitCode::from(WARNINGS),
+        (false, true) => ExitCode::SUCCESS,
+    }
+}

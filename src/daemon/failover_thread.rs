@@ -1,0 +1,523 @@
+//! The failover thread: its sockets, its loop, and the engine that decides. It waits for its own
+//! descriptors only, handles everything that has come in before any timer, and writes nothing but
+//! packets, netlink requests and a few bytes of the record.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsFd as _;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+use crate::config::Config;
+use crate::config::model::ScriptUser;
+use crate::engine::failover::{Action, AddressFailure, Beat, Failover, Input, StopKind};
+use crate::engine::shared::Roles;
+use crate::kernel::arp_socket::ArpSocket;
+use crate::kernel::clock;
+use crate::kernel::poll::{Interest, Poller, Waker};
+use crate::kernel::route::{Event, Monitor, Route};
+use crate::kernel::spawner::{AtEnd, Finished, Outcome, Request, Spawner};
+use crate::kernel::vrrp_socket::VrrpSocket;
+use crate::net::{AddressCommand, InterfaceIndex, InterfaceName, Link, MacAddr};
+use crate::time::Time;
+use crate::track::ScriptEnd;
+
+use super::record::Masters;
+
+/// Events, packets and answers that are taken from one descriptor before the next has its turn.
+const BUDGET: usize = 256;
+/// An IPv4 header with options and the longest advert.
+const PACKET_MAX: usize = 60 + crate::wire::vrrp::MAX_LEN + 4;
+
+/// What main says to the thread.
+#[derive(Debug)]
+pub enum Command {
+    /// IPVS is programmed.
+    IpvsReady,
+    /// Use this configuration; sockets for links that it names anew were opened before.
+    Reload {
+        /// The configuration.
+        config: Box<Config>,
+        /// Sockets by interface.
+        sockets: Sockets,
+    },
+    /// Let go and end.
+    Stop(StopKind),
+}
+
+/// VRRP sockets by the number of their interface.
+pub type Sockets = BTreeMap<InterfaceIndex, VrrpSocket>;
+
+/// Everything that may fail, opened before the thread starts.
+pub struct Resources {
+    /// Requests about links and addresses.
+    pub route: Route,
+    /// What happens to them.
+    pub monitor: Monitor,
+    /// Gratuitous ARP.
+    pub arp: ArpSocket,
+    /// One for each link that an instance is on.
+    pub sockets: Sockets,
+    /// Runs scripts.
+    pub spawner: Spawner,
+    /// What a successor reads.
+    pub masters: Masters,
+}
+
+/// The thread as main sees it.
+#[derive(Debug)]
+pub struct Handle {
+    commands: Sender<Command>,
+    waker: Waker,
+    /// Roles of the instances, newest value.
+    pub roles: watch::Receiver<Roles>,
+    /// Becomes true when the thread has let go of everything.
+    pub released: watch::Receiver<bool>,
+    thread: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Sends a command; a thread that has ended does not hear it.
+    pub fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+        self.waker.wake();
+    }
+
+    /// Waits for the thread's end; an error if it panicked.
+    ///
+    /// # Errors
+    /// The panic's payload.
+    pub fn join(self) -> std::thread::Result<()> {
+        self.thread.join()
+    }
+}
+
+/// Opens the sockets that `config` needs and that are not in `have`.
+///
+/// # Errors
+/// In words, the first that cannot be opened.
+pub fn open_sockets(
+    config: &Config,
+    links: &[Link],
+    have: &BTreeSet<InterfaceIndex>,
+) -> Result<Sockets, String> {
+    let mut sockets = Sockets::new();
+    for instance in &config.instances {
+        let Some(link) = links.iter().find(|link| link.name == instance.interface) else {
+            continue;
+        };
+        if have.contains(&link.index) || sockets.contains_key(&link.index) {
+            continue;
+        }
+        let socket =
+            VrrpSocket::open(&link.name, link.index, None).map_err(|error| error.to_string())?;
+        sockets.insert(link.index, socket);
+    }
+    Ok(sockets)
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When the kernel gives no thread or no eventfd.
+pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
+    let waker = Waker::new()?;
+    let (commands, inbox) = channel();
+    let (roles_out, roles) = watch::channel(Roles::new());
+    let (released_out, released) = watch::channel(false);
+    let script_user = engine.default_script_user();
+    let state = Thread {
+        engine,
+        route: resources.route,
+        monitor: resources.monitor,
+        arp: resources.arp,
+        prepared: resources.sockets,
+        sockets: BTreeMap::new(),
+        groups: BTreeMap::new(),
+        spawner: resources.spawner,
+        spawner_gone: false,
+        masters: resources.masters,
+        inbox,
+        waker: waker.clone(),
+        roles: roles_out,
+        released: released_out,
+        ended: false,
+        runs: BTreeMap::new(),
+        next_run: 0,
+        script_user,
+        poller: Poller::new(),
+        packet: vec![0; PACKET_MAX].into(),
+        mute: BTreeSet::new(),
+    };
+    let thread = std::thread::Builder::new()
+        .name("failover".into())
+        .spawn(move || state.run())?;
+    Ok(Handle {
+        commands,
+        waker,
+        roles,
+        released,
+        thread,
+    })
+}
+
+struct Thread {
+    engine: Failover,
+    route: Route,
+    monitor: Monitor,
+    arp: ArpSocket,
+    /// Opened by main, not yet asked for by the engine.
+    prepared: Sockets,
+    sockets: Sockets,
+    groups: BTreeMap<InterfaceIndex, BTreeSet<Ipv4Addr>>,
+    spawner: Spawner,
+    spawner_gone: bool,
+    masters: Masters,
+    inbox: Receiver<Command>,
+    waker: Waker,
+    roles: watch::Sender<Roles>,
+    released: watch::Sender<bool>,
+    ended: bool,
+    /// Scripts that run, by the number of the run.
+    runs: BTreeMap<u64, String>,
+    next_run: u64,
+    script_user: Option<ScriptUser>,
+    poller: Poller,
+    packet: Box<[u8]>,
+    /// Interfaces on which sending fails and was told of.
+    mute: BTreeSet<InterfaceIndex>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        let actions = self.engine.start(clock::now());
+        self.carry_out(actions);
+        while !self.ended {
+            if let Err(error) = self.wait() {
+                error!("failover thread cannot wait for its sockets: {error}");
+                break;
+            }
+            // Everything that came in before any timer: a late advert must not lose to its own timeout.
+            self.take_commands();
+            self.take_kernel_events();
+            self.take_packets();
+            self.take_script_ends();
+            let now = clock::now();
+            if self.engine.next_deadline().is_some_and(|(at, _)| at <= now) {
+                self.feed(Input::Timer, now);
+            }
+        }
+        let _ = self.released.send(true);
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        self.poller.clear();
+        self.poller.watch(self.waker.as_fd(), Interest::Read);
+        self.poller.watch(self.monitor.as_fd(), Interest::Read);
+        if !self.spawner_gone {
+            self.poller.watch(self.spawner.as_fd(), Interest::Read);
+        }
+        for socket in self.sockets.values() {
+            self.poller.watch(socket.as_fd(), Interest::Read);
+        }
+        self.poller
+            .wait(self.engine.next_deadline().map(|(at, _)| at))
+    }
+
+    fn feed(&mut self, input: Input<'_>, now: Time) {
+        let actions = self.engine.handle(input, now);
+        self.carry_out(actions);
+    }
+
+    fn take_commands(&mut self) {
+        self.waker.drain();
+        while let Ok(command) = self.inbox.try_recv() {
+            let now = clock::now();
+            match command {
+                Command::IpvsReady => self.feed(Input::IpvsReady, now),
+                Command::Reload { config, sockets } => {
+                    self.prepared.extend(sockets);
+                    self.script_user = config.globals.script_user.clone();
+                    self.feed(Input::Reload(config), now);
+                    self.prepared.clear();
+                }
+                Command::Stop(kind) => self.feed(Input::Stop(kind), now),
+            }
+        }
+    }
+
+    fn take_kernel_events(&mut self) {
+        for _ in 0..BUDGET {
+            let now = clock::now();
+            let event = match self.monitor.next() {
+                Ok(Some(event)) => event,
+                Ok(None) => return,
+                Err(error) => {
+                    warn!("watching links and addresses: {error}");
+                    return;
+                }
+            };
+            match event {
+                Event::Link(link) => self.feed(Input::Link(link), now),
+                Event::LinkGone(index, _) => self.feed(Input::LinkGone(index), now),
+                Event::AddressAdded(address) => self.feed(Input::AddressSeen(address), now),
+                Event::AddressRemoved(key) => self.feed(Input::AddressGone(key), now),
+                Event::Overrun => self.look_again(),
+            }
+        }
+    }
+
+    fn take_packets(&mut self) {
+        let interfaces: Vec<InterfaceIndex> = self.sockets.keys().copied().collect();
+        for interface in interfaces {
+            for _ in 0..BUDGET {
+                let Some(socket) = self.sockets.get(&interface) else {
+                    break;
+                };
+                // An error here is the link's: that it is down or gone comes as an event of its own.
+                let Ok(Some(received)) = socket.recv(&mut self.packet) else {
+                    break;
+                };
+                let Some(payload) = self.packet.get(received.payload.clone()) else {
+                    break;
+                };
+                let actions = self.engine.handle(
+                    Input::Packet {
+                        interface,
+                        source: received.source,
+                        destination: received.destination,
+                        ttl: received.ttl,
+                        payload,
+                    },
+                    clock::now(),
+                );
+                self.carry_out(actions);
+            }
+        }
+    }
+
+    fn take_script_ends(&mut self) {
+        for _ in 0..BUDGET {
+            if self.spawner_gone {
+                return;
+            }
+            match self.spawner.try_recv() {
+                Ok(Some(finished)) => self.script_ended(finished),
+                Ok(None) => return,
+                Err(error) => {
+                    error!("no script can be run any more, each counts as failing: {error}");
+                    self.spawner_gone = true;
+                    for name in std::mem::take(&mut self.runs).into_values() {
+                        self.fail_script(name, "the script helper has ended".to_owned());
+                    }
+                }
+            }
+        }
+    }
+
+    fn script_ended(&mut self, finished: Finished) {
+        let Some(name) = self.runs.remove(&finished.id) else {
+            return;
+        };
+        let end = match finished.outcome {
+            Outcome::Exited(status) => ScriptEnd::Exited(i32::from(status)),
+            Outcome::Signaled(signal) => ScriptEnd::Signaled(signal),
+            Outcome::TimedOut => ScriptEnd::TimedOut,
+            Outcome::NotStarted { what, .. } => ScriptEnd::NotStarted(what),
+        };
+        self.feed(Input::ScriptEnded { name, end }, clock::now());
+    }
+
+    fn fail_script(&mut self, name: String, why: String) {
+        let end = ScriptEnd::NotStarted(why);
+        self.feed(Input::ScriptEnded { name, end }, clock::now());
+    }
+
+    /// Actions in their order; what an action brings back is handled after the ones before it.
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        let mut queue = VecDeque::from(actions);
+        while let Some(action) = queue.pop_front() {
+            match action {
+                Action::Send {
+                    beat,
+                    interface,
+                    source,
+                    destination,
+                    payload,
+                } => {
+                    self.send(&beat, interface, (source, destination), &payload);
+                }
+                Action::Announce {
+                    interface,
+                    mac,
+                    address,
+                    repeat,
+                } => {
+                    self.announce(interface, mac, address, repeat);
+                }
+                Action::Addresses(commands) => self.apply(&commands, &mut queue),
+                Action::OpenSocket {
+                    name,
+                    interface,
+                    groups,
+                } => {
+                    if let Err(error) = self.open_socket(&name, interface, groups) {
+                        let input = Input::SocketFailed { interface, error };
+                        queue.extend(self.engine.handle(input, clock::now()));
+                    }
+                }
+                Action::CloseSocket(interface) => {
+                    // Kept until the engine has said whether it wants it with other groups.
+                    if let Some(socket) = self.sockets.remove(&interface) {
+                        self.prepared.insert(interface, socket);
+                    }
+                }
+                Action::LookAgain => self.look_again(),
+                Action::RunScript {
+                    name,
+                    argv,
+                    user,
+                    timeout,
+                } => {
+                    self.run_script(name, argv, user, timeout);
+                }
+                Action::Roles(roles) => drop(self.roles.send(roles)),
+                Action::Ended(beat) => self.note(&beat.ended()),
+                Action::Released => self.ended = true,
+                Action::Event(event) if event.is_warning() => warn!("{event}"),
+                Action::Event(event) => info!("{event}"),
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        beat: &Beat,
+        interface: InterfaceIndex,
+        (source, destination): (Ipv4Addr, Ipv4Addr),
+        payload: &[u8],
+    ) {
+        let Some(socket) = self.sockets.get(&interface) else {
+            return;
+        };
+        match socket.send(source, destination, payload) {
+            Ok(()) => {
+                self.mute.remove(&interface);
+                self.note(beat);
+            }
+            Err(error) => {
+                // A link that is down says so by itself; anything else is told once until it is over.
+                if beat.alive && self.mute.insert(interface) {
+                    let (name, _) = socket.interface();
+                    warn!("send advert from {source} to {destination} on {name}: {error}");
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, beat: &Beat) {
+        if let Err(error) = self.masters.note(beat, clock::now()) {
+            debug!("write record of masters: {error}");
+        }
+    }
+
+    fn announce(&mut self, interface: InterfaceIndex, mac: MacAddr, address: IpAddr, repeat: u32) {
+        let IpAddr::V4(address) = address else { return };
+        debug!("announcing {address} at {mac}, {repeat} times");
+        for _ in 0..repeat {
+            if let Err(error) = self.arp.announce(interface, mac, address) {
+                warn!("announce {address} on interface {interface}: {error}");
+                return;
+            }
+        }
+    }
+
+    fn apply(&mut self, commands: &[AddressCommand], queue: &mut VecDeque<Action>) {
+        let failures: Vec<AddressFailure> = self
+            .route
+            .apply(commands)
+            .into_iter()
+            .filter_map(|failure| {
+                Some(AddressFailure {
+                    command: commands.get(failure.index)?.clone(),
+                    disagreement: failure.error.is_disagreement(),
+                    error: failure.error.to_string(),
+                })
+            })
+            .collect();
+        if !failures.is_empty() {
+            let actions = self
+                .engine
+                .handle(Input::AddressesFailed(failures), clock::now());
+            queue.extend(actions);
+        }
+    }
+
+    fn open_socket(
+        &mut self,
+        name: &InterfaceName,
+        interface: InterfaceIndex,
+        groups: BTreeSet<Ipv4Addr>,
+    ) -> Result<(), String> {
+        let socket = match self.prepared.remove(&interface) {
+            Some(socket) => socket,
+            None => {
+                self.groups.remove(&interface);
+                VrrpSocket::open(name, interface, None).map_err(|error| error.to_string())?
+            }
+        };
+        let joined = self.groups.remove(&interface).unwrap_or_default();
+        for group in groups.difference(&joined) {
+            socket.join(*group).map_err(|error| error.to_string())?;
+        }
+        for group in joined.difference(&groups) {
+            socket.leave(*group).map_err(|error| error.to_string())?;
+        }
+        self.groups.insert(interface, groups);
+        self.sockets.insert(interface, socket);
+        Ok(())
+    }
+
+    fn look_again(&mut self) {
+        let read = self
+            .route
+            .links()
+            .and_then(|links| Ok((links, self.route.addresses()?)));
+        match read {
+            Ok((links, addresses)) => {
+                self.feed(Input::Kernel { links, addresses }, clock::now());
+            }
+            Err(error) => warn!("read links and addresses: {error}"),
+        }
+    }
+
+    fn run_script(
+        &mut self,
+        name: String,
+        argv: Vec<String>,
+        user: Option<ScriptUser>,
+        timeout: std::time::Duration,
+    ) {
+        if self.spawner_gone {
+            return self.fail_script(name, "the script helper has ended".to_owned());
+        }
+        let id = self.next_run;
+        self.next_run += 1;
+        let user = user.or_else(|| self.script_user.clone());
+        let request = Request {
+            id,
+            argv,
+            user,
+            timeout: Some(timeout),
+            at_end: AtEnd::Kill,
+        };
+        match self.spawner.send(&request) {
+            Ok(()) => drop(self.runs.insert(id, name)),
+            Err(error) => self.fail_script(name, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! The main thread: signals, reloads, the record on disk, and the order in which things end.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::engine::balancer::{Balancer, StopKind as IpvsStop};
+use crate::engine::failover::{Failover, StopKind};
+use crate::kernel::ipvs::Ipvs;
+use crate::kernel::route::Route;
+use crate::lvs::Owned;
+use crate::net::{ADDRESS_PROTOCOL, AddressCommand, InterfaceIndex};
+
+use super::background::Report;
+use super::balancer_thread::{self, Inbox, Order, PROBES_MAX, Status};
+use super::failover_thread::{self, Command, Resources, Sockets};
+use super::failure::{self, Failure};
+use super::options::Options;
+use super::prepare::{self, Prepared};
+use super::record::{self, Place};
+use super::run_dir::{PidFiles, RunDir};
+use super::{logging, restart};
+
+/// How long the failover thread may take to let go of its VIPs.
+const RELEASE_MAX: Duration = Duration::from_secs(10);
+/// How long the balancer thread may take to clear its services.
+const CLEAR_MAX: Duration = Duration::from_secs(10);
+
+/// What main keeps while the threads run.
+pub(super) struct Daemon {
+    pub(super) options: Options,
+    pub(super) file: PathBuf,
+    pub(super) config: Config,
+    pub(super) run_dir: RunDir,
+    pub(super) place: Place,
+    pub(super) pid_files: PidFiles,
+    pub(super) log: logging::Guard,
+}
+
+/// The two threads.
+struct Threads {
+    failover: failover_thread::Handle,
+    orders: mpsc::UnboundedSender<Order>,
+    balancer: watch::Receiver<Status>,
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    user_1: Signal,
+    user_2: Signal,
+}
+
+/// A reload on its way: the answer of the thread that reads the file.
+type Reading = oneshot::Receiver<ReadResult>;
+
+impl Daemon {
+    /// Starts the threads and stays until they have ended.
+    ///
+    /// # Errors
+    /// What kept them from starting, or from going on.
+    pub(super) fn run(
+        mut self,
+        engine: Failover,
+        resources: Resources,
+        balancer: Balancer,
+        ipvs: Option<Ipvs>,
+        report: Report,
+    ) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::fatal(format!("start the main loop: {error}")))?;
+        runtime.block_on(async {
+            let mut signals = Signals::take()
+                .map_err(|error| Failure::fatal(format!("take over signals: {error}")))?;
+            let started = |error| Failure::fatal(format!("start thread: {error}"));
+            let failover = failover_thread::start(engine, resources).map_err(started)?;
+            let (orders, inbox) = mpsc::unbounded_channel();
+            let (status, balancer_status) = watch::channel(Status::default());
+            let inbox = Inbox {
+                orders: inbox,
+                roles: failover.roles.clone(),
+                status,
+                probes_max: PROBES_MAX,
+            };
+            balancer_thread::start(ipvs, balancer, inbox).map_err(started)?;
+            let mut threads = Threads {
+                failover,
+                orders,
+                balancer: balancer_status,
+            };
+            report.ready();
+            notify(&[NotifyState::Ready]);
+            let ended = self.serve(&mut threads, &mut signals).await;
+            notify(&[NotifyState::Stopping]);
+            match ended {
+                Ended::Asked => self.stop(threads).await,
+                Ended::Fault(which) => self.recover(which),
+            }
+        })
+    }
+
+    /// Until a signal asks for the end or a thread ends by itself.
+    async fn serve(&mut self, threads: &mut Threads, signals: &mut Signals) -> Ended {
+        let mut reading: Option<Reading> = None;
+        let mut again = false;
+        let mut told_ready = false;
+        let mut recorded = Owned::default();
+        loop {
+            let status = threads.balancer.borrow_and_update().clone();
+            if status.ready && !told_ready {
+                told_ready = true;
+                threads.failover.send(Command::IpvsReady);
+            }
+            if status.owned != recorded {
+                self.write_record(&status.owned);
+                recorded = status.owned;
+            }
+            tokio::select! {
+                biased;
+                _ = signals.terminate.recv() => return Ended::Asked,
+                _ = signals.interrupt.recv(), if !self.options.ignore_sigint => return Ended::Asked,
+                _ = signals.hangup.recv() => {
+                    // A reload while one is being read is made up for afterwards.
+                    if reading.is_some() { again = true } else { reading = Some(self.read(threads)) }
+                }
+                _ = signals.user_1.recv() => warn!("SIGUSR1: dump files are not written by this version"),
+                _ = signals.user_2.recv() => warn!("SIGUSR2: dump files are not written by this version"),
+                read = answer(&mut reading) => {
+                    reading = None;
+                    self.commit(read, threads);
+                    if std::mem::take(&mut again) {
+                        reading = Some(self.read(threads));
+                    }
+                }
+                changed = threads.balancer.changed() => {
+                    if changed.is_err() { return Ended::Fault("balancer") }
+                }
+                changed = threads.failover.released.changed() => {
+                    let _ = changed;
+                    return Ended::Fault("failover");
+                }
+            }
+        }
+    }
+
+    /// Reads and checks the file on a thread of its own; nothing that runs waits for it.
+    fn read(&self, threads: &Threads) -> Reading {
+        notify_reloading();
+        info!("reloading {}", self.file.display());
+        let (reply, reading) = oneshot::channel();
+        let (options, file) = (self.options.clone(), self.file.clone());
+        let status = threads.balancer.borrow().clone();
+        let here: BTreeSet<String> = self
+            .config
+            .instances
+            .iter()
+            .map(|i| i.interface.to_string())
+            .collect();
+        let spawned = std::thread::Builder::new()
+            .name("reload".into())
+            .spawn(move || {
+                let _ = reply.send(prepare_reload(&options, &file, &here, &status));
+            });
+        if let Err(error) = spawned {
+            error!("reload: start thread: {error}");
+        }
+        reading
+    }
+
+    /// Puts a configuration in force that was read without an error; otherwise says what is wrong and
+    /// leaves everything as it is.
+    fn commit(&mut self, read: ReadResult, threads: &Threads) {
+        match read {
+            Ok(Ready {
+                prepared,
+                balancer,
+                sockets,
+            }) => {
+                for warning in &prepared.warnings {
+                    warn!("{warning}");
+                }
+                let config = prepared.config;
+                let _ = threads.orders.send(Order::Reload(balancer));
+                threads.failover.send(Command::Reload {
+                    config: Box::new(config.clone()),
+                    sockets,
+                });
+                self.config = config;
+                info!("reloaded {}", self.file.display());
+            }
+            Err(failure) => {
+                error!("reload refused, the running configuration stays in force:\n{failure}")
+            }
+        }
+        notify(&[NotifyState::Ready]);
+    }
+
+    /// VIPs go before the services behind them.
+    async fn stop(self, threads: Threads) -> Result<(), Failure> {
+        info!("stopping");
+        let Threads {
+            failover,
+            orders,
+            mut balancer,
+        } = threads;
+        let kind = if self.options.keep_vips {
+            StopKind::Keep
+        } else {
+            StopKind::Release
+        };
+        let mut released = failover.released.clone();
+        failover.send(Command::Stop(kind));
+        if !became(&mut released, RELEASE_MAX, |released| *released).await {
+            error!("VIPs were not released within {} s", RELEASE_MAX.as_secs());
+        }
+        let kind = if self.options.keep_ipvs {
+            IpvsStop::Keep
+        } else {
+            IpvsStop::Remove
+        };
+        let _ = orders.send(Order::Stop(kind));
+        if !became(&mut balancer, CLEAR_MAX, |status| status.stopped).await {
+            error!("IPVS was not cleared within {} s", CLEAR_MAX.as_secs());
+        } else if kind == IpvsStop::Remove {
+            let _ = std::fs::remove_file(self.run_dir.file("ipvs.json"));
+        }
+        info!("stopped");
+        Ok(())
+    }
+
+    /// A thread has ended by itself.
+    fn recover(self, which: &str) -> Result<(), Failure> {
+        error!("the {which} thread has ended by a fault of vipd: starting again in place");
+        let Daemon {
+            pid_files,
+            log,
+            run_dir,
+            config,
+            ..
+        } = self;
+        drop(log);
+        let Err(why) = restart::again();
+        let released = release_vips(&config);
+        drop((pid_files, run_dir));
+        Err(Failure::new(
+            failure::Status::Software,
+            format!("the {which} thread ended by a fault of vipd ({why}); {released}"),
+        ))
+    }
+
+    /// What a successor needs to know of IPVS.
+    fn write_record(&self, owned: &Owned) {
+        let path = self.run_dir.file("ipvs.json");
+        if let Err(error) = record::write_ipvs(&path, &self.place, owned) {
+            warn!("write {}: {error}", path.display());
+        }
+    }
+}
+
+enum Ended {
+    Asked,
+    Fault(&'static str),
+}
+
+type ReadResult = Result<Ready, Failure>;
+
+/// Everything that a reload may fail at has been done.
+struct Ready {
+    prepared: Prepared,
+    balancer: balancer_thread::Prepared,
+    sockets: Sockets,
+}
+
+async fn answer(reading: &mut Option<Reading>) -> ReadResult {
+    match reading {
+        None => std::future::pending().await,
+        Some(reading) => reading.await.unwrap_or_else(|_| {
+            Err(Failure::new(
+                failure::Status::Software,
+                "the thread that read the file ended by a fault",
+            ))
+        }),
+    }
+}
+
+fn prepare_reload(
+    options: &Options,
+    file: &std::path::Path,
+    here: &BTreeSet<String>,
+    status: &Status,
+) -> ReadResult {
+    let mut route = Route::open()
+        .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
+    let prepared = prepare::prepare(file, options, &mut route)?;
+    let balancer = balancer_thread::Prepared::new(Box::new(prepared.config.clone()), status)
+        .map_err(|error| {
+            Failure::fatal(format!("virtual servers cannot be programmed: {error}"))
+        })?;
+    let have: BTreeSet<InterfaceIndex> = prepared
+        .links
+        .iter()
+        .filter(|link| here.contains(link.name.as_str()))
+        .map(|link| link.index)
+        .collect();
+    let sockets = failover_thread::open_sockets(&prepared.config, &prepared.links, &have)
+        .map_err(Failure::fatal)?;
+    Ok(Ready {
+        prepared,
+        balancer,
+        sockets,
+    })
+}
+
+async fn became<T>(
+    value: &mut watch::Receiver<T>,
+    within: Duration,
+    wanted: impl FnMut(&T) -> bool,
+) -> bool {
+    tokio::time::timeout(within, value.wait_for(wanted))
+        .await
+        .is_ok_and(|done| done.is_ok())
+}
+
+/// The last resort: addresses that the configuration names or that carry our tag are removed.
+fn release_vips(config: &Config) -> String {
+    let vips: BTreeSet<_> = config
+        .instances
+        .iter()
+        .flat_map(|i| i.all_vips().map(|vip| vip.cidr))
+        .collect();
+    let removed = Route::open()
+        .map_err(|error| error.to_string())
+        .and_then(|mut route| {
+            let addresses = route.addresses().map_err(|error| error.to_string())?;
+            let commands: Vec<AddressCommand> = addresses
+                .into_iter()
+                .filter(|a| a.protocol == ADDRESS_PROTOCOL || vips.contains(&a.key.cidr))
+                .map(|a| AddressCommand::Delete(a.key))
+                .collect();
+            let failures = route.apply(&commands);
+            failures
+                .first()
+                .map_or(Ok(()), |failure| Err(failure.error.to_string()))
+        });
+    match removed {
+        Ok(()) => "its VIPs were released".to_owned(),
+        Err(error) => format!("its VIPs could not be released: {error}"),
+    }
+}
+
+impl Signals {
+    fn take() -> std::io::Result<Signals> {
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            user_1: signal(SignalKind::user_defined1())?,
+            user_2: signal(SignalKind::user_defined2())?,
+        })
+    }
+}
+
+/// Tells systemd, where it listens.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!("tell the service manager: {error}");
+    }
+}
+
+fn notify_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => warn!("tell the service manager: {error}"),
+    }
+}

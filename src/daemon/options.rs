@@ -1,0 +1,50 @@
+//! What the daemon is asked to do; the command line fills it in.
+
+use std::path::PathBuf;
+
+use crate::config;
+
+use super::logging;
+
+/// The file that is read when none is named: the first that exists.
+pub const DEFAULT_FILES: [&str; 2] = ["/etc/vipd/vipd.conf", "/etc/keepalived/keepalived.conf"];
+
+/// Everything that a start may choose.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration file; `None`: the first of [`DEFAULT_FILES`] that exists.
+    pub file: Option<PathBuf>,
+    /// How it is read.
+    pub reading: config::Options,
+    /// Stay in the foreground.
+    pub foreground: bool,
+    /// The run directory.
+    pub run_dir: PathBuf,
+    /// What runs.
+    pub parts: Parts,
+    /// Our pid file; `None`: `vipd.pid` in the run directory.
+    pub pid_file: Option<PathBuf>,
+    /// Further pid files with the same number.
+    pub more_pid_files: Vec<PathBuf>,
+    /// On stopping the VIPs stay, and no goodbye is said.
+    pub keep_vips: bool,
+    /// On stopping the IPVS table stays.
+    pub keep_ipvs: bool,
+    /// SIGINT does not stop.
+    pub ignore_sigint: bool,
+    /// Where log lines go.
+    pub log: logging::Options,
+    /// Flags that were given and have no effect.
+    pub without_effect: Vec<&'static str>,
+}
+
+/// Which parts of a configuration run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// Everything.
+    All,
+    /// `-P`: no virtual servers.
+    Vrrp,
+    /// `-C`: no VRRP instances.
+    Checks,
+}

@@ -1,0 +1,188 @@
+//! From a file to everything that is needed to run it, before anything is changed: whatever fails here
+//! leaves the machine, and a running configuration, as they were.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use caps::{CapSet, Capability};
+
+use crate::config::render::render_one;
+use crate::config::{self, Code, Config, Diagnostic, Loaded, Severity, Style};
+use crate::kernel::route::Route;
+use crate::net::{InterfaceName, Link, ObservedAddress};
+
+use super::failure::{Failure, Status};
+use super::files::Disk;
+use super::options::{DEFAULT_FILES, Options, Parts};
+
+/// Which file to read: `-f`, else the first default that exists.
+///
+/// # Errors
+/// When none was named and none of the defaults exists.
+pub fn config_file(options: &Options) -> Result<PathBuf, Failure> {
+    if let Some(file) = &options.file {
+        return Ok(file.clone());
+    }
+    DEFAULT_FILES
+        .iter()
+        .map(PathBuf::from)
+        .find(|file| file.exists())
+        .ok_or_else(|| {
+            Failure::new(
+                Status::NoConfig,
+                format!(
+                    "there is no configuration: neither {} exists; name a file with -f FILE",
+                    DEFAULT_FILES.join(" nor ")
+                ),
+            )
+        })
+}
+
+/// Reads and checks the text. What is wrong with it stands in the result, rendered by the caller.
+pub fn load(file: &Path, options: &Options) -> Loaded {
+    config::load(file, &Disk, &options.reading)
+}
+
+/// A configuration that may run, with the kernel's picture against which it was checked.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What runs: with `-P` no virtual servers, with `-C` no instances.
+    pub config: Config,
+    /// Every link.
+    pub links: Vec<Link>,
+    /// Every address.
+    pub addresses: Vec<ObservedAddress>,
+    /// What was said of the text without being an error.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the file and checks it against the kernel.
+///
+/// # Errors
+/// Every error of the text at once; or every interface that does not exist; or the kernel's refusal.
+pub fn prepare(file: &Path, options: &Options, route: &mut Route) -> Result<Prepared, Failure> {
+    readable(file)?;
+    let mut loaded = load(file, options);
+    let Some(mut config) = loaded.config.take() else {
+        return Err(refused(&loaded));
+    };
+    match options.parts {
+        Parts::All => {}
+        Parts::Vrrp => config.virtual_servers.clear(),
+        Parts::Checks => config.instances.clear(),
+    }
+    let read = |error| Failure::fatal(format!("read links and addresses: {error}"));
+    let links = route.links().map_err(read)?;
+    let addresses = route.addresses().map_err(read)?;
+    for missing in missing_interfaces(&config, &links, &loaded) {
+        loaded.diagnostics.push(missing);
+    }
+    if loaded.has_errors() {
+        return Err(refused(&loaded));
+    }
+    let warnings = lines(&loaded, Severity::Warning);
+    Ok(Prepared {
+        config,
+        links,
+        addresses,
+        warnings,
+    })
+}
+
+/// Says plainly that a file is missing or closed to us, before anybody looks for errors inside it.
+///
+/// # Errors
+/// [`Status::NoConfig`].
+pub fn readable(file: &Path) -> Result<(), Failure> {
+    let opened = std::fs::File::open(file).and_then(|file| file.metadata());
+    let why = match opened {
+        Ok(metadata) if metadata.is_dir() => "it is a directory".to_owned(),
+        Ok(_) => return Ok(()),
+        Err(error) => crate::errno::Words(&error).to_string(),
+    };
+    Err(Failure::new(
+        Status::NoConfig,
+        format!(
+            "cannot read configuration {}: {why}; name a file with -f FILE",
+            file.display()
+        ),
+    ))
+}
+
+/// The errors of a text, a line each; warnings would only hide them.
+fn refused(loaded: &Loaded) -> Failure {
+    Failure::new(Status::Config, lines(loaded, Severity::Error).join("\n"))
+}
+
+fn lines(loaded: &Loaded, severity: Severity) -> Vec<String> {
+    loaded
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == severity)
+        .map(|diagnostic| render_one(diagnostic, &loaded.sources, Style::Concise))
+        .collect()
+}
+
+fn missing_interfaces(config: &Config, links: &[Link], loaded: &Loaded) -> Vec<Diagnostic> {
+    let exists = |name: &InterfaceName| links.iter().any(|link| link.name == *name);
+    let named = config.instances.iter().flat_map(|instance| {
+        let vips = instance.all_vips().filter_map(|vip| vip.dev.as_ref());
+        let tracked = instance
+            .track_interfaces
+            .iter()
+            .map(|tracked| &tracked.interface);
+        let sync = instance.lvs_sync_daemon_interface.iter();
+        std::iter::once(&instance.interface)
+            .chain(vips)
+            .chain(tracked)
+            .chain(sync)
+    });
+    let missing: BTreeSet<&InterfaceName> = named.filter(|name| !exists(name)).collect();
+    let have: Vec<&str> = links
+        .iter()
+        .filter(|link| !link.loopback)
+        .map(|link| link.name.as_str())
+        .collect();
+    let have = if have.is_empty() {
+        "none but loopback".to_owned()
+    } else {
+        have.join(", ")
+    };
+    let diagnostic = |name: &InterfaceName| {
+        let span = loaded.origins.interfaces.get(name).copied();
+        Diagnostic::error(
+            Code::UnknownName,
+            span,
+            format!("interface {name} does not exist"),
+        )
+        .hint(format!(
+            "correct the name or bring the interface up first; there are: {have}"
+        ))
+    };
+    missing.into_iter().map(diagnostic).collect()
+}
+
+/// Checks the capabilities that a configuration needs, before anything is tried.
+///
+/// # Errors
+/// Names what is missing and how to grant it.
+pub fn permissions(config: &Config) -> Result<(), Failure> {
+    let mut needed = vec![(Capability::CAP_NET_ADMIN, "set addresses and program IPVS")];
+    if !config.instances.is_empty() {
+        needed.push((Capability::CAP_NET_RAW, "send and receive VRRP and ARP"));
+    }
+    for (capability, what_for) in needed {
+        let have = caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+        if !have {
+            return Err(Failure::new(
+                Status::Permission,
+                format!(
+                    "{capability} is missing, without which vipd cannot {what_for}: run it as root, \
+                     or grant it (systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW; \
+                     Docker: --cap-add NET_ADMIN --cap-add NET_RAW)"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Leaving the terminal: the fork, the session of one's own, and the standard descriptors.
+
+use std::io;
+
+use super::sys::process::{self, Fork};
+
+/// Which of the two processes goes on.
+pub enum Detached {
+    /// The new one, in a session of its own.
+    Daemon,
+    /// The one that was called.
+    Caller(Leave),
+}
+
+/// How the caller's process ends: at once, without running anything that belongs to the daemon.
+#[derive(Debug)]
+pub struct Leave(());
+
+impl Leave {
+    /// Ends the process with this status.
+    pub fn exit(self, status: u8) -> ! {
+        process::exit_child(status)
+    }
+}
+
+/// fork(2) and setsid(2), while there is one thread.
+///
+/// # Errors
+/// When there are more threads, or the kernel has no room.
+pub fn detach_process() -> io::Result<Detached> {
+    match process::fork_single_threaded()? {
+        Fork::Parent(_) => Ok(Detached::Caller(Leave(()))),
+        Fork::Child => {
+            process::new_session()?;
+            Ok(Detached::Daemon)
+        }
+    }
+}
+
+/// Standard input, output and error become /dev/null. Where that fails they stay as they are, which
+/// hurts nobody.
+pub fn to_null() {
+    let _ = process::standard_to_null();
+}
