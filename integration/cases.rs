@@ -1,6 +1,7 @@
 //! All cases, in the order in which they run.
 
 mod bad_input;
+mod balancer;
 mod election;
 mod files;
 mod front_door;
@@ -19,6 +20,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     bad_input::WITHOUT_IPVS,
     self_test::CASES,
     netlink::CASES,
+    balancer::CASES,
     front_door::CASES,
     files::CASES,
     pair::CASES,
