@@ -175,7 +175,10 @@ impl Stage {
             bridge.plug(&host, address)?;
             databases.push((host, address));
         }
-        timeline.say(Who::Stage, "eight machines and their networks are there");
+        timeline.say(
+            Who::Stage,
+            "the networks are there: the clients', and the containers'",
+        );
         let places: Vec<Place<'_>> = databases
             .iter()
             .map(|(host, address)| Place { host, address })

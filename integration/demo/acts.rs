@@ -127,7 +127,7 @@ impl Play<'_> {
         let at = self.position(&name)?;
         self.begin(
             format!("{name} is frozen"),
-            &format!("docker pause {name}: its HAProxy and its daemon stand still"),
+            &format!("{name} is frozen, as docker pause does: its HAProxy and daemon stand still"),
         );
         self.stage.containers[at].pause()?;
         self.stage.watch.frozen(&name);
@@ -140,11 +140,11 @@ impl Play<'_> {
 
         self.begin(
             format!("{name} is thawed"),
-            &format!("docker unpause {name}: it wakes up and still has {INNER}"),
+            &format!("{name} is thawed: it wakes up and still has {INNER}"),
         );
         self.stage.watch.thawed(&name);
         self.stage.containers[at].unpause()?;
-        self.wait_for_one()?;
+        self.wait_for_one("either", |_| true)?;
         self.watch_the_client()
     }
 
@@ -153,31 +153,32 @@ impl Play<'_> {
         let at = self.position(&name)?;
         self.begin(
             format!("{name} is killed"),
-            &format!("docker kill {name}: all of its processes die, its network is gone"),
+            &format!("{name} is killed: all of its processes die at once, its network is gone"),
         );
         let stage = &mut *self.stage;
         stage.containers[at].kill(&stage.bridge)?;
-        self.wait_for_one()?;
+        self.wait_for_one("the other", |holder| holder != name)?;
         self.watch_the_client()?;
 
         self.begin(
             format!("{name} is started"),
-            &format!("docker start {name}"),
+            &format!("{name} is started again"),
         );
         let stage = &mut *self.stage;
         stage.containers[at].start(&stage.bridge)?;
-        let what = format!("{name} takes {INNER} back by its priority");
-        self.stage.wait(&what, LIMIT, |stage| {
-            stage.watch.working_holder(INNER).as_ref() == Some(&name)
-        })?;
-        self.wait_for_one()?;
+        // That with the higher priority, whichever was killed.
+        let first = self.stage.containers[0].host.name().to_owned();
+        self.wait_for_one(&first, |holder| holder == first)?;
         self.watch_the_client()
     }
 
-    fn wait_for_one(&mut self) -> Outcome {
-        let what = format!("{INNER} is held by one container, for good");
-        let settled = |stage: &Stage| stage.watch.settled_holder(INNER, SETTLED).is_some();
-        self.stage.wait(&what, LIMIT, settled)
+    /// Waits until one container alone has held the inner address for a while, and it is `right`.
+    fn wait_for_one(&mut self, who: &str, right: impl Fn(&str) -> bool) -> Outcome {
+        let what = format!("{INNER} is held by {who} of the containers alone, and stays there");
+        self.stage.wait(&what, LIMIT, |stage| {
+            let settled = stage.watch.settled_holder(INNER, SETTLED);
+            settled.is_some_and(|holder| right(&holder))
+        })
     }
 }
 
