@@ -5,7 +5,8 @@
 //!
 //! The language is keepalived's (keepalived.conf(5)): words end at blanks; `#` and `!` begin a comment
 //! anywhere outside double quotes unless a backslash stands before them; a brace outside quotes stands
-//! for itself even in the middle of a word; quotes end on their line and know no escapes.
+//! for itself even in the middle of a word, except in `${NAME}`; quotes end on their line and know no
+//! escapes. Definitions and generated lines are not understood yet, which is said.
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while, take_while1};
@@ -123,6 +124,10 @@ impl Lexer<'_> {
                         Condition::Own => own = true,
                     }
                 }
+                Piece::Token(TokenKind::Word) if first && is_preprocessor(raw) => {
+                    self.unsupported_line(line, offset, raw);
+                    return;
+                }
                 Piece::Token(kind) => {
                     if first && is_include(raw) {
                         braces = Braces::InWords;
@@ -130,6 +135,7 @@ impl Lexer<'_> {
                     if kind == TokenKind::Quoted && (raw.len() < 2 || !raw.ends_with('"')) {
                         self.unterminated(span);
                     }
+                    self.check_variable(raw, span);
                     if raw.contains('\u{fffd}') {
                         let message = "this is not UTF-8 text; the bytes are taken as U+FFFD";
                         self.diagnostics.push(Diagnostic::warning(
@@ -212,9 +218,45 @@ impl Lexer<'_> {
         self.diagnostics.push(
             Diagnostic::error(Code::UnterminatedQuote, span, "this quote is never closed")
                 .label("a quote ends on the line where it begins")
-                .note("keepalived would crash or cut the value here")
+                .note("keepalived would cut the value, or crash if this is a script")
                 .hint("close it with `\"` on the same line".to_owned()),
         );
+    }
+
+    fn unsupported_line(&mut self, line: &str, offset: u32, word: &str) {
+        let (what, hint) = match word.starts_with('$') {
+            true => ("definitions (`$NAME=value`)", "write the values out"),
+            false => ("`~SEQ` and `~LST`", "write the lines out"),
+        };
+        let start = line.len() - line.trim_start().len();
+        let start = offset.saturating_add(u32::try_from(start).unwrap_or(0));
+        let span = Span {
+            file: self.file,
+            start,
+            end: offset.saturating_add(len_u32(line.trim_end())),
+        };
+        let message = format!("{what} are not supported by this version");
+        self.diagnostics
+            .push(Diagnostic::error(Code::Unsupported, span, message).hint(hint.to_owned()));
+    }
+
+    /// A variable in a word: those that keepalived knows by itself, and braces that it would take for a
+    /// block. Other words with a `$` stand for themselves, as undefined variables do there.
+    fn check_variable(&mut self, word: &str, span: Span) {
+        let Some((_, behind)) = word.split_once('$') else {
+            return;
+        };
+        let name = behind.strip_prefix('{').unwrap_or(behind);
+        let (code, message) = if PREDEFINED.iter().any(|known| name.starts_with(known)) {
+            let message = "predefined variables are not supported by this version";
+            (Code::Unsupported, message)
+        } else if behind.starts_with('{') && !word.starts_with('"') {
+            (Code::UnknownName, "this variable is not defined")
+        } else {
+            return;
+        };
+        self.diagnostics
+            .push(Diagnostic::error(code, span, message).hint("write its value here".to_owned()));
     }
 
     /// `@id`: the line counts if the config id is `id`; `@^id`: if it is not.
@@ -244,6 +286,22 @@ impl Lexer<'_> {
     }
 }
 
+const PREDEFINED: [&str; 6] = ["_PWD", "_INSTANCE", "_RANDOM", "_ENV", "_HASH", "_BANG"];
+
+/// Whether a line that begins with this word is for the preprocessor.
+fn is_preprocessor(word: &str) -> bool {
+    let defines = word
+        .strip_prefix('$')
+        .and_then(|rest| rest.split_once('='))
+        .is_some_and(|(name, _)| is_name(name));
+    defines || word.starts_with("~SEQ") || word.starts_with("~LST")
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 enum Condition {
     Keep,
     Drop,
@@ -267,11 +325,20 @@ fn piece(input: &str, compat: Compat, braces: Braces) -> IResult<&str, Piece> {
     let blank = move |c: char| is_blank(c) || (compat == Compat::Vipd && is_wide_blank(c));
     let plain = move |c: char| {
         !blank(c)
-            && !matches!(c, '"' | '#' | '!' | '\\')
+            && !matches!(c, '"' | '#' | '!' | '\\' | '$')
             && (braces == Braces::InWords || !matches!(c, '{' | '}'))
     };
+    let name = take_while1(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    let variable = recognize((tag("${"), name, char('}')));
     let escaped = recognize(pair(char('\\'), one_of("#!")));
-    let word = many1_count(alt((escaped, tag("\\"), take_while1(plain))));
+    let dollar = tag("$");
+    let word = many1_count(alt((
+        variable,
+        escaped,
+        dollar,
+        tag("\\"),
+        take_while1(plain),
+    )));
     let quoted = (char('"'), take_while(|c| c != '"'), opt(char('"')));
     let comment = pair(one_of("#!"), rest);
     alt((

@@ -5,6 +5,7 @@
 //! this version would do harm by leaving something out, it is an error.
 
 mod addresses;
+mod auth;
 mod check;
 mod context;
 mod globals;
@@ -65,7 +66,7 @@ pub(super) fn lower(
 fn say_if_empty(ctx: &mut Context<'_>, config: &Config, root: &Root<'_>) {
     let written = !root.instances.is_empty() || !root.virtual_servers.is_empty();
     let runs = !config.instances.is_empty() || !config.virtual_servers.is_empty();
-    if !runs && !written && !ctx.is_damaged() {
+    if !runs && !written && !ctx.has_errors() {
         let message = "there is no `vrrp_instance` and no `virtual_server`: nothing would run";
         ctx.say(Diagnostic::warning(Code::EmptyConfig, None, message));
     }

@@ -342,7 +342,8 @@ impl<'a> Builder<'a> {
     fn unclosed(&mut self, next: Option<(Span, String)>) {
         self.too_deep = 0;
         let innermost = self.stack.last().map(|frame| frame.open);
-        let Some(open) = self.suspects.first().copied().or(innermost) else {
+        let suspect = self.suspects.first().copied();
+        let Some(open) = suspect.or(innermost) else {
             return;
         };
         self.suspects.clear();
@@ -353,6 +354,11 @@ impl<'a> Builder<'a> {
                 .hint("add the missing `}`".to_owned());
         if let Some((span, label)) = next {
             problem = problem.related(span, label);
+        }
+        if suspect.is_none() {
+            for outer in self.stack.iter().rev().skip(1) {
+                problem = problem.related(outer.open.span, "nor is this one");
+            }
         }
         self.problems.push(problem);
         while let Some(frame) = self.stack.pop() {

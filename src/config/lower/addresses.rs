@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::keywords;
 use crate::config::model::{Broadcast, VirtualAddress};
 use crate::config::source::Span;
 use crate::config::tree::{Statement, Word};
-use crate::net::{Cidr, Family};
+use crate::net::{Cidr, Family, ParseCidrError};
 
 use super::context::{Context, Line};
 
@@ -16,11 +17,13 @@ pub(super) struct WrittenVip {
     pub(super) span: Span,
 }
 
-/// The lines of `virtual_ipaddress` or `virtual_ipaddress_excluded`.
-pub(super) fn vips(ctx: &mut Context<'_>, line: &Line<'_>, vips: &mut Vec<WrittenVip>) {
-    for entry in ctx.lines(line.statement) {
+/// The lines of `virtual_ipaddress` or `virtual_ipaddress_excluded`; whether there were any.
+pub(super) fn vips(ctx: &mut Context<'_>, line: &Line<'_>, vips: &mut Vec<WrittenVip>) -> bool {
+    let entries = ctx.lines(line.statement);
+    for entry in &entries {
         vips.extend(vip(ctx, entry));
     }
+    !entries.is_empty()
 }
 
 fn vip(ctx: &mut Context<'_>, entry: &Statement) -> Option<WrittenVip> {
@@ -94,16 +97,18 @@ fn cidr(ctx: &mut Context<'_>, word: &Word) -> Option<Cidr> {
     match text.parse() {
         Ok(cidr) => Some(cidr),
         Err(why) => {
-            let what = match text.chars().any(|c| c.is_ascii_digit()) {
-                true => "an address",
-                // Most likely a keyword that slid into the block above.
-                false => "an address, and no keyword can stand here",
-            };
-            let message = format!("`{text}` is not {what}: {why}");
-            ctx.say(
-                Diagnostic::error(Code::InvalidValue, word.leaf.span, message)
+            let span = word.leaf.span;
+            let error = |message| Diagnostic::error(Code::InvalidValue, span, message);
+            ctx.say(match why {
+                _ if keywords::blocks_of(&text).next().is_some() => {
+                    error(format!("keyword `{text}` cannot stand among addresses"))
+                        .hint("close the block above first".to_owned())
+                }
+                ParseCidrError::Address => error(format!("`{text}` is not an IP address"))
                     .note("keepalived would leave this address out"),
-            );
+                ParseCidrError::Prefix => error(format!("`{text}`: {why}"))
+                    .note("keepalived would take the longest prefix"),
+            });
             None
         }
     }

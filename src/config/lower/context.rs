@@ -113,6 +113,11 @@ impl<'a> Context<'a> {
         self.damaged
     }
 
+    /// Whether an error was said so far.
+    pub(super) fn has_errors(&self) -> bool {
+        self.diagnostics.has_errors()
+    }
+
     pub(super) fn say(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }

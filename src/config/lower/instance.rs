@@ -7,8 +7,7 @@ use std::time::Duration;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
 use crate::config::model::{
-    Auth, InitialState, Instance, Preempt, TrackedInterface, TrackedScript, Transport,
-    VirtualAddress,
+    InitialState, Instance, Preempt, TrackedInterface, TrackedScript, Transport, VirtualAddress,
 };
 use crate::config::source::Span;
 use crate::config::tree::{Block, Item};
@@ -17,6 +16,7 @@ use crate::units::{AdvertInterval, Priority, Version, Vrid};
 
 use super::Named;
 use super::addresses::{self, WrittenVip};
+use super::auth::AuthDraft;
 use super::context::{Context, Draft, Handled, Line};
 use super::globals::{self, Defaults, GarpWords};
 use super::script::{Scripts, duplicate};
@@ -106,7 +106,7 @@ pub(super) struct InstanceDraft<'s> {
     auth: AuthDraft,
     vips: Vec<WrittenVip>,
     vips_excluded: Vec<WrittenVip>,
-    no_vips: bool,
+    vips_expected: bool,
     garp: GarpWords,
     lower_prio_no_advert: Option<bool>,
     higher_prio_send_advert: Option<bool>,
@@ -140,7 +140,7 @@ impl<'s> InstanceDraft<'s> {
             auth: AuthDraft::default(),
             vips: Vec::new(),
             vips_excluded: Vec::new(),
-            no_vips: false,
+            vips_expected: true,
             garp: GarpWords::default(),
             lower_prio_no_advert: None,
             higher_prio_send_advert: None,
@@ -206,9 +206,13 @@ impl<'t> Draft<'t> for InstanceDraft<'_> {
 impl InstanceDraft<'_> {
     fn apply_addresses(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, value: Value) -> Handled {
         match line.row.name {
-            "virtual_ipaddress" => addresses::vips(ctx, line, &mut self.vips),
-            "virtual_ipaddress_excluded" => addresses::vips(ctx, line, &mut self.vips_excluded),
-            "no_virtual_ipaddress" => self.no_vips = true,
+            "virtual_ipaddress" => {
+                self.vips_expected &= !addresses::vips(ctx, line, &mut self.vips);
+            }
+            "virtual_ipaddress_excluded" => {
+                self.vips_expected &= !addresses::vips(ctx, line, &mut self.vips_excluded);
+            }
+            "no_virtual_ipaddress" => self.vips_expected = false,
             "mcast_src_ip" => self.src_ip = value.address().map(|a| (a, line.args_span())),
             "unicast_src_ip" => {
                 self.unicast = Some(line.span);
@@ -424,7 +428,7 @@ impl InstanceDraft<'_> {
     fn take_vips(&mut self, ctx: &mut Context<'_>) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
         let written = std::mem::take(&mut self.vips);
         let excluded = std::mem::take(&mut self.vips_excluded);
-        if written.is_empty() && excluded.is_empty() && !self.no_vips {
+        if self.vips_expected {
             let message = format!("`{}` has no `virtual_ipaddress`", self.name);
             ctx.say(
                 Diagnostic::warning(Code::MissingKeyword, self.span, message)
@@ -499,74 +503,5 @@ fn interface(value: Value) -> Option<InterfaceName> {
     match value {
         Value::Interface(name) => Some(name),
         _ => None,
-    }
-}
-
-#[derive(Default)]
-pub(super) struct AuthDraft {
-    written: Option<Span>,
-    kind: Option<(&'static str, Span)>,
-    pass: Option<[u8; PASS_BYTES]>,
-}
-
-/// RFC 2338 section 5.3.10: the authentication data of a simple password.
-const PASS_BYTES: usize = 8;
-
-impl<'t> Draft<'t> for AuthDraft {
-    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
-        match (line.row.name, value) {
-            ("auth_type", Value::Choice(kind)) => self.kind = Some((kind, line.span)),
-            ("auth_pass", Value::Text(text)) => {
-                let mut pass = [0; PASS_BYTES];
-                for (byte, given) in pass.iter_mut().zip(text.bytes()) {
-                    *byte = given;
-                }
-                self.pass = Some(pass);
-                if text.len() > PASS_BYTES {
-                    let span = line.args_span();
-                    let message = format!("`auth_pass` is cut to its first {PASS_BYTES} bytes");
-                    ctx.say(
-                        Diagnostic::warning(Code::Truncated, span, message)
-                            .note("keepalived does the same: the wire has room for no more"),
-                    );
-                }
-            }
-            _ => return Handled::No,
-        }
-        Handled::Yes
-    }
-}
-
-impl AuthDraft {
-    fn finish(&self, ctx: &mut Context<'_>, name: &str) -> Option<Auth> {
-        let written = self.written?;
-        let without = |ctx: &mut Context<'_>, what: &str| {
-            let message = format!("`{name}` has no `{what}`: its adverts carry no password");
-            ctx.say(
-                Diagnostic::warning(Code::MissingKeyword, written, message)
-                    .note("keepalived does the same")
-                    .hint(format!("add `{what}` to `authentication`")),
-            );
-        };
-        match (self.kind, self.pass) {
-            (Some(("AH", span)), _) => {
-                let message = "`auth_type AH` is not supported by this version; \
-                               adverts would leave without authentication";
-                ctx.say(
-                    Diagnostic::error(Code::Unsupported, span, message)
-                        .hint("use `auth_type PASS` on every router of this link".to_owned()),
-                );
-                None
-            }
-            (Some(_), Some(pass)) => Some(Auth::Pass(pass)),
-            (Some(_), None) => {
-                without(ctx, "auth_pass");
-                None
-            }
-            (None, _) => {
-                without(ctx, "auth_type");
-                None
-            }
-        }
     }
 }

@@ -207,7 +207,9 @@ pub(super) fn forwarding(
             let near = ["NAT", "DR", "TUN"].into_iter().find(|&m| m == upper);
             ctx.say(
                 Diagnostic::warning(Code::InvalidValue, first.leaf.span, message)
-                    .label(format!("the line is left out: {default}"))
+                    .label(format!(
+                        "the line is left out, so the default holds: {default}"
+                    ))
                     .note("keepalived does the same")
                     .hint(near.map(|near| format!("did you mean `{near}`?"))),
             );

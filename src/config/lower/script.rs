@@ -74,6 +74,7 @@ pub(super) fn used(
 #[derive(Default)]
 pub(super) struct ScriptDraft {
     argv: Option<Vec<String>>,
+    script_refused: bool,
     interval: Option<Duration>,
     timeout: Option<Duration>,
     weight: Option<Weight>,
@@ -98,6 +99,10 @@ impl<'t> Draft<'t> for ScriptDraft {
         }
         Handled::Yes
     }
+
+    fn refused(&mut self, line: &Line<'t>) {
+        self.script_refused |= line.row.name == "script";
+    }
 }
 
 impl ScriptDraft {
@@ -119,6 +124,9 @@ impl ScriptDraft {
 
     fn finish(self, ctx: &mut Context<'_>, name: &str, span: Span) -> Option<Weighted> {
         let Some(argv) = self.argv else {
+            if self.script_refused {
+                return None;
+            }
             let message = format!("`vrrp_script {name}` has no `script`");
             ctx.say(
                 Diagnostic::error(Code::MissingKeyword, span, message)

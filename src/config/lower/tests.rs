@@ -121,7 +121,7 @@ fn every_keyword_that_acts_is_lowered() {
     let scripts = script::Scripts::new();
     let mut instance = instance::InstanceDraft::new("VI", span, &scripts);
     assert_eq!(unhandled(BlockKind::VrrpInstance, &mut instance), none);
-    let mut auth = instance::AuthDraft::default();
+    let mut auth = auth::AuthDraft::default();
     assert_eq!(unhandled(BlockKind::Authentication, &mut auth), none);
     let mut service = virtual_server::VirtualServerDraft::default();
     assert_eq!(unhandled(BlockKind::VirtualServer, &mut service), none);

@@ -188,7 +188,7 @@ impl Context<'_> {
             Invalid::KeepDefault => Diagnostic::warning(code, span, message)
                 .label(match row.default {
                     "" => "the line is left out".to_owned(),
-                    default => format!("the line is left out: {default}"),
+                    default => format!("the line is left out, so the default holds: {default}"),
                 })
                 .note("keepalived does the same")
                 .hint(hint),

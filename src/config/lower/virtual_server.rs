@@ -1,6 +1,6 @@
 //! `virtual_server`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) fn lower(
     statements: &[&Statement],
     defaults: &Defaults,
 ) -> Vec<VirtualServer> {
-    let mut servers = Vec::new();
+    let mut services = Services::default();
     for statement in statements {
         let Some(span) = statement.span() else {
             continue;
@@ -33,22 +33,52 @@ pub(super) fn lower(
         let mut draft = VirtualServerDraft::default();
         ctx.read_block(BlockKind::VirtualServer, statement, &mut draft);
         let Some(head) = head else { continue };
-        let Some(server) = draft.finish(ctx, head, span, defaults) else {
-            continue;
-        };
-        if let Some(&first) = ctx.origins().virtual_servers.get(&server.address) {
-            let message = "this virtual server is defined twice";
-            ctx.say(
-                Diagnostic::error(Code::Duplicate, span, message)
-                    .related(first, "first defined here")
-                    .hint("put all its real servers into one block".to_owned()),
-            );
-            continue;
+        if let Some(server) = draft.finish(ctx, head, span, defaults) {
+            services.add(ctx, server, span);
         }
-        ctx.origins().virtual_servers.insert(server.address, span);
-        servers.push(server);
     }
-    servers
+    services.list
+}
+
+/// Virtual servers; two blocks for one address are one service with the servers of both, as they are
+/// in the kernel when keepalived has added them one after the other.
+#[derive(Default)]
+struct Services {
+    list: Vec<VirtualServer>,
+    places: BTreeMap<VirtualServerAddress, usize>,
+    members: BTreeSet<(VirtualServerAddress, Endpoint)>,
+}
+
+impl Services {
+    fn add(&mut self, ctx: &mut Context<'_>, server: VirtualServer, span: Span) {
+        let address = server.address;
+        let members = server.real_servers.iter().map(|r| (address, r.endpoint));
+        let Some(known) = self.places.get(&address).copied() else {
+            self.members.extend(members);
+            self.places.insert(address, self.list.len());
+            ctx.origins().virtual_servers.insert(address, span);
+            self.list.push(server);
+            return;
+        };
+        let mut twice = Diagnostic::warning(
+            Code::Duplicate,
+            span,
+            "this virtual server is defined twice",
+        )
+        .label("its real servers join those of the first; nothing else of it counts")
+        .hint("put all its real servers into one block".to_owned());
+        if let Some(&first) = ctx.origins().virtual_servers.get(&address) {
+            twice = twice.related(first, "first defined here");
+        }
+        ctx.say(twice);
+        if let Some(first) = self.list.get_mut(known) {
+            for joining in server.real_servers {
+                if self.members.insert((address, joining.endpoint)) {
+                    first.real_servers.push(joining);
+                }
+            }
+        }
+    }
 }
 
 /// What stands behind `virtual_server`.
@@ -113,8 +143,10 @@ pub(super) fn port_of(ctx: &mut Context<'_>, word: &Word) -> Option<u16> {
 pub(super) struct VirtualServerDraft {
     protocol: Option<(Protocol, Span)>,
     scheduler: Option<Scheduler>,
+    scheduler_written: bool,
     flags: BTreeSet<SchedulerFlag>,
     forwarding: Option<ForwardingMethod>,
+    forwarding_written: bool,
     one_packet: bool,
     persistence_timeout: Option<Duration>,
     persistence_granularity: Option<(Granularity, Span)>,
@@ -140,8 +172,12 @@ impl<'t> Draft<'t> for VirtualServerDraft {
         }
         match line.row.name {
             "protocol" => self.protocol = protocol(&value).map(|p| (p, line.span)),
-            "lvs_sched" => self.scheduler = scheduler(ctx, line).or(self.scheduler.take()),
+            "lvs_sched" => {
+                self.scheduler_written = true;
+                self.scheduler = scheduler(ctx, line).or(self.scheduler.take());
+            }
             "lvs_method" => {
+                self.forwarding_written = true;
                 self.forwarding = real_server::forwarding(ctx, line, "NAT").or(self.forwarding);
             }
             "ops" => self.one_packet = true,
@@ -201,11 +237,15 @@ impl VirtualServerDraft {
             return None;
         }
         let scheduler = self.scheduler.take().unwrap_or_else(|| {
-            say_default(ctx, span, "lb_algo", "wlc");
+            if !self.scheduler_written {
+                say_default(ctx, span, "lb_algo", "wlc");
+            }
             Scheduler::wlc()
         });
         let forwarding = self.forwarding.unwrap_or_else(|| {
-            say_default(ctx, span, "lb_kind", "NAT");
+            if !self.forwarding_written {
+                say_default(ctx, span, "lb_kind", "NAT");
+            }
             ForwardingMethod::Masquerading
         });
         let family = match address {
@@ -323,7 +363,7 @@ fn scheduler(ctx: &mut Context<'_>, line: &Line<'_>) -> Option<Scheduler> {
     let near = nearest(&text, Scheduler::KNOWN.into_iter());
     ctx.say(
         Diagnostic::warning(Code::InvalidValue, word.leaf.span, message)
-            .label("the line is left out: wlc")
+            .label("the line is left out, so the default holds: wlc")
             .note("keepalived does the same")
             .hint(Some(match near {
                 Some(near) => format!("did you mean `{near}`?"),

@@ -1,0 +1,197 @@
+//! A configuration as text for goldens. Every field is taken apart by name, so that a new one has to be
+//! thought of here.
+
+use std::fmt::Write as _;
+
+use vipd::config::Config;
+use vipd::config::model::{
+    Checker, CheckerKind, ConnectOptions, Globals, Instance, RealServer, Script, VirtualAddress,
+    VirtualServer,
+};
+
+pub(crate) fn summary(config: &Config) -> String {
+    let Config {
+        globals,
+        scripts,
+        instances,
+        virtual_servers,
+    } = config;
+    let mut out = String::new();
+    global(&mut out, globals);
+    scripts.values().for_each(|s| script(&mut out, s));
+    instances.iter().for_each(|i| instance(&mut out, i));
+    virtual_servers
+        .iter()
+        .for_each(|v| virtual_server(&mut out, v));
+    out
+}
+
+fn global(out: &mut String, globals: &Globals) {
+    if *globals == Globals::default() {
+        return;
+    }
+    let Globals {
+        router_id,
+        notification_email,
+        notification_email_from,
+        smtp_server,
+        smtp_connect_timeout,
+        script_user,
+        enable_script_security,
+    } = globals;
+    let _ = writeln!(
+        out,
+        "globals: router_id {router_id:?}, mail {notification_email:?} from \
+         {notification_email_from:?} by {smtp_server:?} within {smtp_connect_timeout:?}, \
+         script_user {script_user:?}, security {enable_script_security}"
+    );
+}
+
+fn script(out: &mut String, script: &Script) {
+    let Script {
+        name,
+        argv,
+        interval,
+        timeout,
+        rise,
+        fall,
+        user,
+        init_fail,
+    } = script;
+    let _ = writeln!(
+        out,
+        "script {name}: {argv:?} every {interval:?} within {timeout:?}, rise {rise}, fall {fall}, \
+         user {user:?}, init_fail {init_fail}"
+    );
+}
+
+fn instance(out: &mut String, instance: &Instance) {
+    let Instance {
+        name,
+        version,
+        family,
+        state,
+        interface,
+        vrid,
+        priority,
+        advert_int,
+        down_timer_adverts,
+        preempt,
+        transport,
+        src_ip,
+        auth,
+        vips,
+        vips_excluded,
+        garp,
+        lower_prio_no_advert,
+        higher_prio_send_advert,
+        track_scripts,
+        track_interfaces,
+        dont_track_primary,
+        lvs_sync_daemon_interface,
+    } = instance;
+    let _ = writeln!(
+        out,
+        "instance {name}: {version:?} {family:?} {state:?} on {interface}, vrid {vrid}, \
+         priority {priority}, adverts every {advert_int} s, down after {down_timer_adverts}\n  \
+         preempt {preempt:?}, to {transport:?} from {src_ip:?}, auth {auth:?}\n  {garp:?}\n  \
+         lower_prio_no_advert {lower_prio_no_advert}, \
+         higher_prio_send_advert {higher_prio_send_advert}, \
+         dont_track_primary {dont_track_primary}, sync {lvs_sync_daemon_interface:?}"
+    );
+    for tracked in track_scripts {
+        let _ = writeln!(
+            out,
+            "  tracks script {} {:?}",
+            tracked.script, tracked.weight
+        );
+    }
+    for tracked in track_interfaces {
+        let _ = writeln!(out, "  tracks {} {:?}", tracked.interface, tracked.weight);
+    }
+    vips.iter().for_each(|v| vip(out, "vip", v));
+    vips_excluded
+        .iter()
+        .for_each(|v| vip(out, "excluded vip", v));
+}
+
+fn vip(out: &mut String, what: &str, vip: &VirtualAddress) {
+    let VirtualAddress {
+        cidr,
+        dev,
+        broadcast,
+        scope,
+        label,
+        no_track,
+    } = vip;
+    let _ = write!(out, "  {what} {cidr} scope {scope}");
+    if let Some(dev) = dev {
+        let _ = write!(out, " dev {dev}");
+    }
+    if let Some(broadcast) = broadcast {
+        let _ = write!(out, " brd {broadcast:?}");
+    }
+    if let Some(label) = label {
+        let _ = write!(out, " label {label}");
+    }
+    let _ = writeln!(out, "{}", if *no_track { " no_track" } else { "" });
+}
+
+fn virtual_server(out: &mut String, server: &VirtualServer) {
+    let VirtualServer {
+        address,
+        scheduler,
+        persistence,
+        one_packet,
+        real_servers,
+    } = server;
+    let _ = writeln!(
+        out,
+        "virtual server {address:?}\n  {} {:?}, {persistence:?}, one_packet {one_packet}",
+        scheduler.name, scheduler.flags
+    );
+    for server in real_servers {
+        let RealServer {
+            endpoint,
+            weight,
+            forwarding,
+            inhibit_on_failure,
+            upper_threshold,
+            lower_threshold,
+            alpha,
+            checkers,
+        } = server;
+        let _ = writeln!(
+            out,
+            "  real server {endpoint} weight {weight} {forwarding:?}, thresholds \
+             {lower_threshold} {upper_threshold}, inhibit {inhibit_on_failure}, alpha {alpha}"
+        );
+        checkers.iter().for_each(|c| checker(out, c));
+    }
+}
+
+fn checker(out: &mut String, checker: &Checker) {
+    let Checker {
+        kind,
+        delay_loop,
+        retry,
+        delay_before_retry,
+        warmup,
+        alpha,
+        log_all_failures,
+    } = checker;
+    let CheckerKind::Tcp(ConnectOptions {
+        destination,
+        bind_to,
+        bind_port,
+        bind_if,
+        mark,
+        connect_timeout,
+    }) = kind;
+    let _ = writeln!(
+        out,
+        "    TCP_CHECK {destination} within {connect_timeout:?} from {bind_to:?} port {bind_port} \
+         if {bind_if:?} mark {mark:?}\n      every {delay_loop:?} after up to {warmup:?}, \
+         retry {retry} after {delay_before_retry:?}, alpha {alpha}, log all {log_all_failures}"
+    );
+}
