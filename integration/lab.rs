@@ -9,8 +9,6 @@
 //! The guest has one CPU and slow system calls: wait for levels with generous limits, compare
 //! within one run, never assert an absolute time that is shorter than a protocol timer.
 
-#![allow(dead_code, reason = "an interface for all cases and the demonstration")]
-
 pub(crate) mod check;
 pub(crate) mod daemon;
 pub(crate) mod guest;
@@ -47,7 +45,6 @@ pub(crate) struct Case {
 
 /// What a running case has: a private directory, the daemon under test, a place for notes.
 pub(crate) struct Lab {
-    name: String,
     dir: PathBuf,
     subject: Kind,
     words: Vec<String>,
@@ -62,18 +59,12 @@ impl Lab {
         fs::create_dir_all(dir.join("log"))?;
         let (started, notes) = (Instant::now(), RefCell::default());
         Ok(Self {
-            name: name.to_owned(),
             dir,
             subject,
             words,
             started,
             notes,
         })
-    }
-
-    /// Name of the case.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
     }
 
     /// Private directory of this case, on a tmpfs; whatever lies in its `log/` is shown when the
@@ -90,15 +81,6 @@ impl Lab {
     /// Options that the host was given for the cases.
     pub(crate) fn words(&self) -> &[String] {
         &self.words
-    }
-
-    /// A line in the log of the case (for the demonstration: on the screen).
-    #[allow(
-        dead_code,
-        reason = "part of the lab's interface; not every build uses it"
-    )]
-    pub(crate) fn say(&self, line: impl Display) {
-        println!("{:9.3} {line}", self.started.elapsed().as_secs_f64());
     }
 
     /// A measured value: stands under the case in the report, whether it passed or not.

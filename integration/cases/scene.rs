@@ -110,7 +110,7 @@ impl Router {
         ))?;
         self.host.run(&["ipvsadm", "-C"])?;
         self.port.plug_in()?;
-        self.daemon()?.start_again()
+        self.daemon()?.boot_again()
     }
 
     /// TERM, and the end of its daemon.

@@ -144,6 +144,20 @@ impl Daemon {
         self.process.signal_tree(libc::SIGCONT)
     }
 
+    /// Starts it again after its end as a machine that boots does: with its configuration, and
+    /// without anything else it kept.
+    pub(crate) fn boot_again(&mut self) -> Outcome {
+        for entry in fs::read_dir(self.file.parent().unwrap_or(&self.file))?.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                fs::remove_dir_all(&path)?;
+            } else if path != self.file {
+                fs::remove_file(&path)?;
+            }
+        }
+        self.start_again()
+    }
+
     /// Starts it again with the same file, after its end.
     pub(crate) fn start_again(&mut self) -> Outcome {
         if self.process.ended()?.is_none() {

@@ -74,11 +74,6 @@ impl Host {
         &self.0.name
     }
 
-    /// The namespace, for what starts threads or processes in it.
-    pub(crate) fn namespace(&self) -> &File {
-        &self.0.ns
-    }
-
     /// The private directory of the case.
     pub(crate) fn dir(&self) -> &Path {
         &self.0.dir
@@ -227,9 +222,6 @@ pub(crate) struct Segment {
 #[derive(Clone)]
 pub(crate) struct Port {
     switch: Host,
-    host: Host,
-    /// Name of the interface in the host.
-    pub(crate) dev: String,
     /// Name of the port in the switch, where the segment's traffic of this host can be captured.
     pub(crate) name: String,
 }
@@ -261,11 +253,6 @@ impl Port {
         self.switch
             .run(&["bridge", "link", "set", "dev", &self.name, "state", "3"])
             .map(drop)
-    }
-
-    /// The host at its end.
-    pub(crate) fn host(&self) -> &Host {
-        &self.host
     }
 
     /// The switch, for a capture of what really went over the cable.
@@ -348,11 +335,6 @@ impl<'a> Net<'a> {
         }
         host.ip(&lines)?;
         let switch = segment.switch.clone();
-        Ok(Port {
-            switch,
-            host: host.clone(),
-            dev: dev.to_owned(),
-            name,
-        })
+        Ok(Port { switch, name })
     }
 }
