@@ -142,6 +142,7 @@ fn serve(
         options: options.clone(),
         file: file.to_owned(),
         config: prepared.config,
+        owned,
         run_dir,
         place,
         pid_files,

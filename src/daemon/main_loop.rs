@@ -37,6 +37,8 @@ pub(super) struct Daemon {
     pub(super) options: Options,
     pub(super) file: PathBuf,
     pub(super) config: Config,
+    /// What the configuration names of IPVS, and what a predecessor left.
+    pub(super) owned: Owned,
     pub(super) run_dir: RunDir,
     pub(super) place: Place,
     pub(super) pid_files: PidFiles,
@@ -82,6 +84,7 @@ impl Daemon {
             let mut signals = Signals::take()
                 .map_err(|error| Failure::fatal(format!("take over signals: {error}")))?;
             let started = |error| Failure::fatal(format!("start thread: {error}"));
+            self.write_record(&self.owned);
             let failover = failover_thread::start(engine, resources).map_err(started)?;
             let (orders, inbox) = mpsc::unbounded_channel();
             let (status, balancer_status) = watch::channel(Status::default());
@@ -113,7 +116,7 @@ impl Daemon {
         let mut reading: Option<Reading> = None;
         let mut again = false;
         let mut told_ready = false;
-        let mut recorded = Owned::default();
+        let mut recorded = self.owned.clone();
         loop {
             let status = threads.balancer.borrow_and_update().clone();
             if status.ready && !told_ready {
@@ -189,6 +192,10 @@ impl Daemon {
                     warn!("{warning}");
                 }
                 let config = prepared.config;
+                // Before the kernel hears of it: what a crash in between leaves must be known as ours.
+                let mut owned = threads.balancer.borrow().owned.clone();
+                owned.extend(&Owned::named_by(&config));
+                self.write_record(&owned);
                 let _ = threads.orders.send(Order::Reload(balancer));
                 threads.failover.send(Command::Reload {
                     config: Box::new(config.clone()),
@@ -260,6 +267,9 @@ impl Daemon {
     /// What a successor needs to know of IPVS.
     fn write_record(&self, owned: &Owned) {
         let path = self.run_dir.file("ipvs.json");
+        if owned.is_empty() && !path.exists() {
+            return;
+        }
         if let Err(error) = record::write_ipvs(&path, &self.place, owned) {
             warn!("write {}: {error}", path.display());
         }
