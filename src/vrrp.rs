@@ -2,10 +2,12 @@
 //! where it differs). No socket, no clock, no address is touched here: events and the time come in,
 //! [`Action`]s go out, and [`Machine::next_deadline`] says when to come back.
 
+mod event;
 mod machine;
 mod receive;
 mod timers;
 
-pub use machine::{Action, Heard, Input, Machine, Note, Reason, Standing, Start, State};
+pub use event::{Action, Heard, Input, Note, Reason, Standing, Start, State};
+pub use machine::Machine;
 pub use receive::{Rejection, Rejections, check};
 pub use timers::{Timer, master_down_interval, skew_time};

@@ -1,0 +1,270 @@
+//! What happens to a virtual router, what it does about it, and both in words.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// RFC 3768 section 6.4, and keepalived's Fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Not yet in the election: something that it tracks has not been heard of.
+    Init,
+    /// Listens, and takes over when the master falls silent.
+    Backup,
+    /// Holds the addresses and says so.
+    Master,
+    /// Out of the election until every fault is gone.
+    Fault,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Init => "INIT",
+            State::Backup => "BACKUP",
+            State::Master => "MASTER",
+            State::Fault => "FAULT",
+        })
+    }
+}
+
+/// How a machine begins, from what a crashed predecessor left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing is held: begin as backup.
+    Fresh,
+    /// The predecessor was master less than two adverts ago: go on as master.
+    Resume,
+    /// It was master, but longer ago: backup, the addresses kept until somebody else is heard.
+    Keep,
+}
+
+/// Whether this router may take part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Some tracked thing has not answered once.
+    Waiting,
+    /// It may.
+    Able,
+    /// It may not; each fault in words, never empty.
+    Faulty(BTreeSet<String>),
+}
+
+/// An advert of this virtual router from somebody else, already checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Who sent it.
+    pub source: IpAddr,
+    /// 0: the sender leaves.
+    pub priority: u8,
+    /// The sender's interval.
+    pub interval: Duration,
+}
+
+/// What happens to a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A deadline may have come.
+    Timer,
+    /// An advert was heard.
+    Heard(Heard),
+    /// Faults came or went.
+    Standing(Standing),
+    /// The sum of all weights, to be added to the priority.
+    WeightSum(i32),
+    /// Our own source address, for ties; it may change.
+    Source(IpAddr),
+    /// What stands behind the VIPs is in place: they may be claimed.
+    MayClaim,
+    /// Somebody outside keeps taking the addresses away: leave them to the others.
+    Yield(Reason),
+    /// The daemon stops, or the instance goes: leave in order.
+    Stop,
+}
+
+/// What to do, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send an advert with this priority; 0: leaving.
+    SendAdvert {
+        /// As it goes on the wire.
+        priority: u8,
+    },
+    /// The addresses are to be set.
+    Hold,
+    /// The addresses are to be removed.
+    Release,
+    /// Tell the neighbours, this many times for each address.
+    Announce {
+        /// At least 1.
+        repeat: u32,
+    },
+    /// The state changed.
+    Entered {
+        /// The state left.
+        from: State,
+        /// The state entered.
+        to: State,
+        /// Why.
+        reason: Reason,
+    },
+    /// Worth a line in the log.
+    Note(Note),
+}
+
+/// Why a state was entered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It was started.
+    Started,
+    /// A predecessor was master a moment ago.
+    Resumed,
+    /// It owns the addresses: priority 255 and `state MASTER`.
+    Owner,
+    /// Nothing was heard from a master for this long.
+    Silence(Duration),
+    /// The master advertises less than we do.
+    Preempts {
+        /// Who was master.
+        source: IpAddr,
+        /// Its priority.
+        theirs: u8,
+        /// Ours.
+        ours: u8,
+    },
+    /// The master said that it leaves.
+    MasterLeft(IpAddr),
+    /// Somebody advertises more.
+    HigherPriority {
+        /// Who.
+        source: IpAddr,
+        /// Its priority.
+        theirs: u8,
+        /// Ours.
+        ours: u8,
+    },
+    /// Somebody advertises as much and has the higher address.
+    HigherAddress(IpAddr),
+    /// Faults, in words.
+    Faults(BTreeSet<String>),
+    /// The last fault is gone.
+    FaultsCleared,
+    /// Somebody outside took the addresses away again and again.
+    AddressesTaken,
+}
+
+/// Something a person may want to know that is no change of state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// As master, a lower priority was heard.
+    LowerPriorityHeard {
+        /// Who.
+        source: IpAddr,
+        /// Its priority.
+        theirs: u8,
+        /// Ours.
+        ours: u8,
+    },
+    /// As backup with the right to preempt, a lower priority was heard for the first time.
+    WillPreempt {
+        /// Who is master now.
+        source: IpAddr,
+        /// Its priority.
+        theirs: u8,
+        /// Ours.
+        ours: u8,
+    },
+    /// Kept addresses are given up: somebody else is master.
+    KeptAddressesReleased(IpAddr),
+    /// The priority that counts changed.
+    PriorityChanged {
+        /// Before.
+        from: u8,
+        /// Now.
+        to: u8,
+    },
+    /// It would claim, but what stands behind the VIPs is not in place yet.
+    WaitsToClaim,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Started => f.write_str("it was started"),
+            Reason::Resumed => f.write_str("it was master a moment ago"),
+            Reason::Owner => f.write_str("it owns the addresses (priority 255, state MASTER)"),
+            Reason::Silence(d) => write!(f, "no advert for {:.3} s", d.as_secs_f64()),
+            Reason::Preempts {
+                source,
+                theirs,
+                ours,
+            } => {
+                write!(f, "{source} advertises only {theirs}, ours is {ours}")
+            }
+            Reason::MasterLeft(who) => write!(f, "{who} left with priority 0"),
+            Reason::HigherPriority {
+                source,
+                theirs,
+                ours,
+            } => {
+                write!(f, "{source} advertises {theirs}, ours is {ours}")
+            }
+            Reason::HigherAddress(who) => {
+                write!(
+                    f,
+                    "{who} advertises the same priority from a higher address"
+                )
+            }
+            Reason::Faults(faults) => {
+                let mut sep = "";
+                for fault in faults {
+                    write!(f, "{sep}{fault}")?;
+                    sep = "; ";
+                }
+                Ok(())
+            }
+            Reason::FaultsCleared => f.write_str("every fault is gone"),
+            Reason::AddressesTaken => {
+                f.write_str("something on this host keeps removing its addresses")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Note::LowerPriorityHeard {
+                source,
+                theirs,
+                ours,
+            } => write!(
+                f,
+                "Received advert from {source} with lower priority {theirs}, ours {ours}, forcing new election"
+            ),
+            Note::WillPreempt {
+                source,
+                theirs,
+                ours,
+            } => {
+                write!(
+                    f,
+                    "received lower priority {theirs} advert from {source}, ours {ours}: will take over"
+                )
+            }
+            Note::KeptAddressesReleased(source) => {
+                write!(
+                    f,
+                    "{source} is heard: addresses kept from before the restart are given up"
+                )
+            }
+            Note::PriorityChanged { from, to } => {
+                write!(f, "Changing effective priority from {from} to {to}")
+            }
+            Note::WaitsToClaim => {
+                f.write_str("would become master, waits until IPVS is programmed")
+            }
+        }
+    }
+}
