@@ -35,6 +35,9 @@ const REPLICATED: [&str; 5] = [
     "--skip-name-resolve",
 ];
 
+/// A guest that stalls must not make the servers think each other dead.
+const PATIENT: &str = "evs.suspect_timeout=PT30S;evs.inactive_timeout=PT60S";
+
 /// One server of the cluster.
 pub(super) struct Node {
     /// `db1`, `db2`, `db3`.
@@ -179,7 +182,7 @@ impl Node {
             format!("--wsrep-node-name={name}"),
             format!("--wsrep-node-address={}", place.address),
             format!("--wsrep-cluster-address=gcomm://{}", others.join(",")),
-            "--wsrep-provider-options=gcache.size=8M".to_owned(),
+            format!("--wsrep-provider-options=gcache.size=8M;{PATIENT}"),
         ];
         let own: Vec<&str> = own.iter().map(String::as_str).collect();
         let argv = [
