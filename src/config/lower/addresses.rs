@@ -1,5 +1,6 @@
 //! Lines of addresses: `virtual_ipaddress` and `unicast_peer`.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::diagnostic::{Code, Diagnostic};
@@ -172,12 +173,13 @@ fn label(ctx: &mut Context<'_>, vip: &VirtualAddress, word: &Word) -> Option<Str
 
 /// The lines of `unicast_peer`.
 pub(super) fn peers(ctx: &mut Context<'_>, line: &Line<'_>, peers: &mut Vec<(IpAddr, Span)>) {
+    let mut seen: BTreeSet<IpAddr> = peers.iter().map(|&(address, _)| address).collect();
     for entry in ctx.lines(line.statement) {
         let Some((first, options)) = entry.words.split_first() else {
             continue;
         };
         if let Some(address) = ctx.address(first) {
-            if peers.iter().any(|&(known, _)| known == address) {
+            if !seen.insert(address) {
                 let message = format!("peer {address} stands here twice");
                 let span = first.leaf.span;
                 ctx.say(Diagnostic::warning(Code::Duplicate, span, message).label("left out"));

@@ -404,7 +404,13 @@ impl<'a> Context<'a> {
                         )
                         .hint("close the block above first".to_owned()),
                     ),
-                    None => lines.push(line),
+                    None => match line.words.first() {
+                        Some(first) if first.own => {
+                            let word = self.text(first);
+                            self.unknown_own(first.leaf.span, &word);
+                        }
+                        _ => lines.push(line),
+                    },
                 },
             }
         }

@@ -1,10 +1,13 @@
 //! What an instance tracks: `track_script`, `track_interface`, and their weights.
 
+use std::collections::BTreeSet;
+
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::Keyword;
 use crate::config::model::{TrackedInterface, TrackedScript, Weight};
 use crate::config::suggest::nearest;
-use crate::config::tree::{Statement, Word};
+use crate::config::tree::Word;
+use crate::net::InterfaceName;
 
 use super::context::{Context, Line};
 use super::script::Scripts;
@@ -54,6 +57,7 @@ pub(super) fn scripts(
     scripts: &Scripts,
     tracked: &mut Vec<TrackedScript>,
 ) {
+    let mut seen: BTreeSet<String> = tracked.iter().map(|t| t.script.clone()).collect();
     for entry in ctx.lines(line.statement) {
         let Some((first, words)) = entry.words.split_first() else {
             continue;
@@ -74,7 +78,7 @@ pub(super) fn scripts(
             }
             continue;
         };
-        if tracked.iter().any(|t| t.script == name) {
+        if !seen.insert(name.to_string()) {
             let message = format!("`{instance}` tracks `{name}` twice");
             ctx.say(Diagnostic::warning(Code::Duplicate, span, message).label("left out"));
             continue;
@@ -94,15 +98,16 @@ pub(super) fn interfaces(
     instance: &str,
     tracked: &mut Vec<TrackedInterface>,
 ) {
-    let entries: Vec<&Statement> = ctx.lines(line.statement);
-    for entry in entries {
+    let known = tracked.iter().map(|t| t.interface.clone());
+    let mut seen: BTreeSet<InterfaceName> = known.collect();
+    for entry in ctx.lines(line.statement) {
         let Some((first, words)) = entry.words.split_first() else {
             continue;
         };
         let Some(interface) = ctx.interface(first) else {
             continue;
         };
-        if tracked.iter().any(|t| t.interface == interface) {
+        if !seen.insert(interface.clone()) {
             let message = format!("`{instance}` tracks `{interface}` twice");
             let span = first.leaf.span;
             ctx.say(Diagnostic::warning(Code::Duplicate, span, message).label("left out"));
