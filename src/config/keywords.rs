@@ -7,6 +7,7 @@
 mod check;
 mod globals;
 mod lvs;
+mod outputs;
 mod vrrp;
 
 use std::collections::BTreeMap;
@@ -245,7 +246,7 @@ pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
             globals::VRRP,
             globals::FILTERS,
             globals::LVS,
-            globals::FILES,
+            outputs::OUTPUTS,
         ],
         BlockKind::VrrpScript => &[vrrp::SCRIPT],
         BlockKind::VrrpInstance => &[

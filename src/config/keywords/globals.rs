@@ -215,7 +215,8 @@ pub(super) const SCRIPTS: &[Keyword] = &[
         "enable_script_security",
         FLAG,
         "Run no script that others than root could change.",
-    ),
+    )
+    .not_yet(),
     row(
         "set_supplementary_groups",
         FLAG,
@@ -491,92 +492,4 @@ pub(super) const LVS: &[Keyword] = &[
     )
     .also(&["lvs_flush_onstop"])
     .not_yet(),
-];
-
-const SIZED: &str = "vipd sizes its buffers itself";
-
-pub(super) const FILES: &[Keyword] = &[
-    row("vrrp_netlink_cmd_rcv_bufs", U32, "Size of a buffer.").no_effect(SIZED),
-    row("vrrp_netlink_cmd_rcv_bufs_force", BOOL, "Size of a buffer.").no_effect(SIZED),
-    row("vrrp_netlink_monitor_rcv_bufs", U32, "Size of a buffer.").no_effect(SIZED),
-    row(
-        "vrrp_netlink_monitor_rcv_bufs_force",
-        BOOL,
-        "Size of a buffer.",
-    )
-    .no_effect(SIZED),
-    row("lvs_netlink_cmd_rcv_bufs", U32, "Size of a buffer.").no_effect(SIZED),
-    row("lvs_netlink_cmd_rcv_bufs_force", BOOL, "Size of a buffer.").no_effect(SIZED),
-    row("lvs_netlink_monitor_rcv_bufs", U32, "Size of a buffer.").no_effect(SIZED),
-    row(
-        "lvs_netlink_monitor_rcv_bufs_force",
-        BOOL,
-        "Size of a buffer.",
-    )
-    .no_effect(SIZED),
-    row("process_monitor_rcv_bufs", U32, "Size of a buffer.").no_effect(SIZED),
-    row("process_monitor_rcv_bufs_force", BOOL, "Size of a buffer.").no_effect(SIZED),
-    row("snmp_socket", TEXT, "Socket of the SNMP agent.").not_yet(),
-    row("enable_snmp_vrrp", FLAG, "SNMP.")
-        .also(&["enable_snmp_keepalived"])
-        .not_yet(),
-    row("enable_snmp_checker", FLAG, "SNMP.").not_yet(),
-    row("enable_snmp_rfc", FLAG, "SNMP.").not_yet(),
-    row("enable_snmp_rfcv2", FLAG, "SNMP.").not_yet(),
-    row("enable_snmp_rfcv3", FLAG, "SNMP.").not_yet(),
-    row("enable_traps", FLAG, "SNMP traps.").not_yet(),
-    row(
-        "snmp_vs_stats_update_interval",
-        Arguments::One(Type::Seconds(1_000, 30_000_000)),
-        "SNMP.",
-    )
-    .default("5")
-    .not_yet(),
-    row(
-        "snmp_rs_stats_update_interval",
-        Arguments::One(Type::Seconds(1_000, 30_000_000)),
-        "SNMP.",
-    )
-    .not_yet(),
-    row("enable_dbus", FLAG, "D-Bus.").not_yet(),
-    row("dbus_service_name", TEXT, "D-Bus.").not_yet(),
-    row("dbus_no_interface_name", TEXT, "D-Bus.").not_yet(),
-    row(
-        "reload_check_config",
-        Arguments::Optional(Type::Text),
-        "Check before a reload.",
-    )
-    .no_effect("vipd always checks before a reload"),
-    row("reload_time_file", TEXT, "When to reload.").not_yet(),
-    row("reload_repeat", FLAG, "Reload each day.").not_yet(),
-    row(
-        "reload_file",
-        Arguments::Optional(Type::Text),
-        "Reload only if it is there.",
-    )
-    .not_yet(),
-    row("include_check", ANY, "What includes must hold.").not_yet(),
-    row(
-        "tmp_config_directory",
-        TEXT,
-        "Where copies of the configuration lie.",
-    )
-    .no_effect("vipd makes no copies of the configuration"),
-    row(
-        "config_save_dir",
-        TEXT,
-        "Where read configurations are kept.",
-    )
-    .not_yet(),
-    row("umask", SOME, "Mode of new files.").not_yet(),
-    row("random_seed", U32, "Makes random numbers repeat.").not_yet(),
-    row("data_use_instance", BOOL, "Names of dumps.").not_yet(),
-    row("state_dump_file", TEXT, "Where state is written.").not_yet(),
-    row("stats_dump_file", TEXT, "Where counters are written.").not_yet(),
-    row("json_dump_file", TEXT, "Where JSON is written.").not_yet(),
-    row("json_version", integer(1, 2), "Shape of that JSON.")
-        .default("1")
-        .not_yet(),
-    row("iproute_usr_dir", TEXT, "Names of tables and scopes.").not_yet(),
-    row("iproute_etc_dir", TEXT, "Names of tables and scopes.").not_yet(),
 ];
