@@ -84,3 +84,30 @@ fn a_line_that_keepalived_would_ignore_is_read_with_a_warning() {
     };
     assert_eq!(words(&text, &strict).0, ["b"]);
 }
+
+#[test]
+fn variables_are_refused_and_other_dollars_are_plain() {
+    let said = |text| words(text, &Options::default()).1.errors();
+    assert_eq!(said("$A=1\n"), 1);
+    assert_eq!(said("~SEQ(x, 2) a $x\n"), 1);
+    assert_eq!(said("a ${B}\n"), 1);
+    assert_eq!(said("a $_PWD/x\n"), 1);
+    assert_eq!(plain("auth_pass pa$$w$rd"), ["auth_pass", "pa$$w$rd"]);
+    assert_eq!(plain("script \"echo ${HOME}\"").len(), 2);
+}
+
+#[test]
+fn lines_of_vipd_are_marked_and_its_name_is_no_config_id() {
+    let mut sources = SourceMap::default();
+    let text = "@vipd a b\nc\n";
+    let file = sources.add("k.conf".into(), text.into()).unwrap();
+    let mut diagnostics = Diagnostics::default();
+    let tokens = lex(text, file, &Options::default(), &mut diagnostics);
+    let own: Vec<bool> = tokens.iter().map(|t| t.own).collect();
+    assert_eq!(own, [true, true, false]);
+    let taken = Options {
+        config_id: "vipd".to_owned(),
+        ..Options::default()
+    };
+    assert_eq!(words(text, &taken).1.errors(), 1);
+}
