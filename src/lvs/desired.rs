@@ -95,7 +95,8 @@ pub fn daemons(
         };
         wanted.entry(side(instance)?).or_insert(SyncDaemon {
             interface: interface.clone(),
-            sync_id: instance.vrid.get(),
+            // keepalived: this keyword leaves the number 0, which takes in everybody's messages.
+            sync_id: 0,
         });
     }
     Some(wanted)
