@@ -199,7 +199,7 @@ fn reload(lab: &Lab) -> Outcome {
         "server: still there",
         "the open connection"
     );
-    lab.note(format!("asked of the kernel: {:?}", requests.writes()));
+    lab.note(format!("asked of the kernel: {:?}", requests.writes()?));
     Ok(())
 }
 
@@ -215,7 +215,7 @@ fn reload_unchanged(lab: &Lab) -> Outcome {
     wait_until("the VIP", PROGRAMMED, || host.owns([192, 0, 2, 100]))?;
     // Until the second round of gratuitous ARP is over, nothing else is going on.
     std::thread::sleep(Duration::from_secs(6));
-    let at_start = requests.writes();
+    let at_start = requests.writes()?;
     ensure!(
         at_start.get("service new") == Some(&3),
         "requests are not seen: {at_start:?}"
@@ -238,7 +238,7 @@ fn reload_unchanged(lab: &Lab) -> Outcome {
         "the log does not mention the reload"
     );
     ensure_eq!(
-        requests.writes(),
+        requests.writes()?,
         Writes::new(),
         "changes asked of the kernel"
     );

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::check::Outcome;
+use super::check::{Outcome, ensure};
 use super::net::Host;
 use super::sys;
 
@@ -17,6 +17,7 @@ pub(crate) type Writes = BTreeMap<&'static str, usize>;
 
 /// Watches one namespace until it is dropped.
 pub(crate) struct Requests {
+    socket: Arc<OwnedFd>,
     writes: Arc<Mutex<Writes>>,
     stop: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
@@ -28,12 +29,15 @@ impl Requests {
         host.ip("link add nlmon0 type nlmon\nlink set nlmon0 up\n")?;
         let opened = host.within(|| sys::packet_socket(sys::interface_index("nlmon0")?))?;
         let socket = opened.map_err(|e| format!("watch netlink of {}: {e}", host.name()))?;
+        let socket = Arc::new(socket);
         let ipvs = ipvs_family(host)?;
         let writes = Arc::new(Mutex::new(Writes::new()));
         let stop = Arc::new(AtomicBool::new(false));
         let (seen, enough) = (Arc::clone(&writes), Arc::clone(&stop));
-        let reader = std::thread::spawn(move || read_requests(&socket, ipvs, &seen, &enough));
+        let shared = Arc::clone(&socket);
+        let reader = std::thread::spawn(move || read_requests(&shared, ipvs, &seen, &enough));
         Ok(Self {
+            socket,
             writes,
             stop,
             reader: Some(reader),
@@ -48,12 +52,18 @@ impl Requests {
             .clear();
     }
 
-    /// Changes of the IPVS table, addresses, routes, rules and links so far.
-    pub(crate) fn writes(&self) -> Writes {
-        self.writes
+    /// Changes of the IPVS table, addresses, routes, rules and links so far; an error if some may
+    /// have been missed.
+    pub(crate) fn writes(&self) -> Outcome<Writes> {
+        // What is on its way is read within a moment.
+        std::thread::sleep(Duration::from_millis(200));
+        let dropped = sys::dropped_frames(&self.socket)?;
+        ensure!(dropped == 0, "{dropped} netlink messages were not seen");
+        Ok(self
+            .writes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+            .clone())
     }
 }
 

@@ -207,8 +207,27 @@ pub(crate) fn packet_socket(index: u32) -> io::Result<OwnedFd> {
     // SAFETY: the pointer leads to a sockaddr_ll of the given length.
     check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const addr).cast(), len) })?;
     set_int(&fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
-    set_int(&fd, libc::SOL_SOCKET, libc::SO_RCVBUF, 4 << 20)?;
+    // The reader shares one CPU with everything it watches, and dumps of tables are large.
+    set_int(&fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, 64 << 20)?;
     Ok(fd)
+}
+
+/// How many frames a [`packet_socket`] had no room for since it was last asked.
+pub(crate) fn dropped_frames(fd: &OwnedFd) -> io::Result<u32> {
+    // SAFETY: tpacket_stats is plain numbers, for which zero is valid.
+    let mut stats: libc::tpacket_stats = unsafe { zeroed() };
+    let mut len = libc::socklen_t::try_from(size_of_val(&stats)).map_err(io::Error::other)?;
+    // SAFETY: the pointers lead to a tpacket_stats and its length.
+    let ret = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            (&raw mut stats).cast(),
+            &raw mut len,
+        )
+    };
+    check(ret).map(|_| stats.tp_drops)
 }
 
 fn set_int(fd: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
