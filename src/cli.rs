@@ -1,9 +1,11 @@
 //! The terminal: the command line, its help, and what is printed. Nothing that runs.
 
 pub mod args;
+mod check;
 mod config_test;
+mod plan;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -13,6 +15,11 @@ use crate::daemon;
 /// What `main` does.
 pub fn run() -> ExitCode {
     let args = args::Args::parse();
+    match &args.command {
+        Some(args::Command::Check(args)) => return check::run(args),
+        Some(args::Command::Plan(args)) => return plan::run(args),
+        None => {}
+    }
     if let Some(log) = &args.config_test {
         return config_test::run(&args, log);
     }
@@ -30,7 +37,7 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "vipd: {text}");
 }
 
-/// Whether colours are welcome on standard error.
-fn wants_colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+/// Whether colours are welcome on a stream (<https://no-color.org>).
+fn wants_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

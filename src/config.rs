@@ -22,6 +22,7 @@ pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 pub use model::Config;
 pub use render::Style;
 pub use source::{Place, SourceMap, Span};
+pub use suggest::nearest;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -48,7 +48,7 @@ use run_dir::{PidFiles, RunDir};
 /// # Errors
 /// Whatever keeps it from running; nothing was changed then.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let file = prepare::config_file(options)?;
+    let file = prepare::config_file(options.file.as_deref())?;
     // Before the dump, so that nothing that happens between the two is missed.
     let monitor = Monitor::open()
         .map_err(|error| Failure::fatal(format!("watch links and addresses: {error}")))?;

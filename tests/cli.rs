@@ -146,3 +146,69 @@ fn an_unknown_flag_is_refused_with_a_hint() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--run-dir"));
 }
+
+#[test]
+fn check_prints_every_problem_of_every_file_in_the_form_asked_for() {
+    let warned = Conf::new("check-w", &GOOD.replace("priority", "priorty"));
+    let broken = Conf::new("check-e", &GOOD.replace("10.0.0.100", "10.0.0.999"));
+    let concise = vipd(&["check", "--format", "concise", warned.arg(), broken.arg()]);
+    assert_eq!(concise.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&concise.stdout).into_owned();
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(
+        text.contains("warning[unknown-keyword]") && text.contains("10.0.0.999"),
+        "{text}"
+    );
+    let json = vipd(&["check", "--format", "json", warned.arg(), broken.arg()]);
+    let problems: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(problems[0]["line"], 5);
+    assert_eq!(problems[1]["severity"], "error");
+}
+
+#[test]
+fn check_fails_on_warnings_only_when_they_are_denied() {
+    let warned = Conf::new("check-deny", &GOOD.replace("priority", "priorty"));
+    assert_eq!(vipd(&["check", warned.arg()]).status.code(), Some(0));
+    assert_eq!(
+        vipd(&["check", "--deny-warnings", warned.arg()])
+            .status
+            .code(),
+        Some(1)
+    );
+}
+
+#[test]
+fn check_explains_keywords_and_suggests_near_ones() {
+    let output = vipd(&["check", "--explain", "priority"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("in `vrrp_instance`") && text.contains("range: 1 to 255"),
+        "{text}"
+    );
+    let unknown = vipd(&["check", "--explain", "priorty"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("did you mean `priority`?"));
+}
+
+#[test]
+fn plan_prints_the_table_before_any_check_has_run_without_needing_the_interfaces() {
+    let text = GOOD.replace("eth0", "nosuch0")
+        + "virtual_server 10.0.0.100 80 {
+    lb_algo wrr
+    lb_kind DR
+    protocol TCP
+    real_server 10.0.0.11 80 {
+        weight 3
+        TCP_CHECK {
+        }
+    }
+}
+";
+    let conf = Conf::new("plan", &text);
+    let output = vipd(&["plan", "--offline", "--format", "ipvsadm", conf.arg()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "-A -t 10.0.0.100:80 -s wrr\n-a -t 10.0.0.100:80 -r 10.0.0.11:80 -g -w 3\n"
+    );
+}

@@ -8,6 +8,9 @@ use crate::config::{self, Compat};
 use crate::daemon::logging;
 use crate::daemon::options::{Options, Parts};
 
+use super::check::CheckArgs;
+use super::plan::PlanArgs;
+
 /// Keeps a service reachable at a virtual IP: VRRP, health checks and IPVS, from the keepalived.conf you
 /// have.
 #[derive(Clone, Debug, Parser)]
@@ -15,10 +18,12 @@ use crate::daemon::options::{Options, Parts};
     name = "vipd",
     version,
     disable_version_flag = true,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true,
     max_term_width = 100,
     after_help = "\
 Examples:
-  vipd -t -f /etc/keepalived/keepalived.conf    say what is wrong with a file, change nothing
+  vipd check /etc/keepalived/keepalived.conf    say what is wrong with a file, change nothing
   vipd -nlD                                     run in the foreground, log to the terminal, in detail
   vipd -n -l --run-dir /run/vipd-blue           a second vipd, in another network namespace
 
@@ -48,24 +53,9 @@ pub struct Args {
     )]
     pub config_test: Option<PathBuf>,
 
-    /// What lines that begin with @ID must name [default: the host name up to its first dot]
-    #[arg(
-        short = 'i',
-        long = "config-id",
-        value_name = "ID",
-        help_heading = "Configuration"
-    )]
-    pub config_id: Option<String>,
-
-    /// Read slips in the configuration as this program does
-    #[arg(
-        long,
-        value_enum,
-        default_value_t,
-        value_name = "PROGRAM",
-        help_heading = "Configuration"
-    )]
-    pub compat: CompatArg,
+    /// How the configuration is read.
+    #[command(flatten)]
+    pub reading: Reading,
 
     /// Run in the foreground
     #[arg(short = 'n', long = "dont-fork", help_heading = "Process")]
@@ -177,12 +167,51 @@ pub struct Args {
     pub log_file: Option<PathBuf>,
 
     /// Print the version and end
-    #[arg(short = 'v', long = "version", action = ArgAction::Version)]
+    #[arg(short = 'v', long = "version", action = ArgAction::Version, help_heading = "Process")]
     version: Option<bool>,
 
     /// keepalived's flags that vipd has no use for.
     #[command(flatten)]
     pub without_effect: WithoutEffect,
+
+    /// Something else than to run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What is done instead of running.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Say everything that is wrong with configuration files, change nothing
+    Check(CheckArgs),
+    /// Print what a configuration asks of the kernel, without touching it
+    Plan(PlanArgs),
+}
+
+/// How a configuration is read.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Configuration")]
+pub struct Reading {
+    /// What lines that begin with @ID must name [default: the host name up to its first dot]
+    #[arg(short = 'i', long = "config-id", value_name = "ID")]
+    config_id: Option<String>,
+
+    /// Read slips in the configuration as this program does
+    #[arg(long, value_enum, default_value_t, value_name = "PROGRAM")]
+    compat: CompatArg,
+}
+
+impl Reading {
+    /// For the configuration's reader.
+    pub fn options(&self) -> config::Options {
+        config::Options {
+            compat: match self.compat {
+                CompatArg::Vipd => Compat::Vipd,
+                CompatArg::Keepalived => Compat::Keepalived,
+            },
+            config_id: self.config_id.clone().unwrap_or_else(host_id),
+        }
+    }
 }
 
 impl Args {
@@ -191,13 +220,7 @@ impl Args {
         let more = [&self.vrrp_pid, &self.checkers_pid, &self.bfd_pid];
         Options {
             file: self.file.clone(),
-            reading: config::Options {
-                compat: match self.compat {
-                    CompatArg::Vipd => Compat::Vipd,
-                    CompatArg::Keepalived => Compat::Keepalived,
-                },
-                config_id: self.config_id.clone().unwrap_or_else(host_id),
-            },
+            reading: self.reading.options(),
             foreground: self.dont_fork,
             run_dir: self.run_dir.clone(),
             parts: match (self.vrrp_only, self.check_only) {

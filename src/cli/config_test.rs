@@ -16,7 +16,7 @@ const WARNINGS: u8 = 5;
 /// Reads the file, prints every problem to standard error, or to `log` unless that is `-`.
 pub(super) fn run(args: &Args, log: &Path) -> ExitCode {
     let options = args.options();
-    let file = match prepare::config_file(&options).and_then(|file| {
+    let file = match prepare::config_file(options.file.as_deref()).and_then(|file| {
         prepare::readable(&file)?;
         Ok(file)
     }) {
@@ -26,9 +26,9 @@ pub(super) fn run(args: &Args, log: &Path) -> ExitCode {
             return ExitCode::from(ERRORS);
         }
     };
-    let loaded = prepare::load(&file, &options);
+    let loaded = prepare::load(&file, &options.reading);
     let to_log = log != Path::new("-");
-    let style = if super::wants_colour() && !to_log {
+    let style = if super::wants_colour(&std::io::stderr()) && !to_log {
         Style::Colour
     } else {
         Style::Plain

@@ -1,10 +1,7 @@
 //! "did you mean".
 
 /// The candidate that a misspelt word most likely meant: at most a third of its letters wrong.
-pub(super) fn nearest<'a>(
-    word: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
     if !(3..=64).contains(&length) {
         return None;

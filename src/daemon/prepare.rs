@@ -15,13 +15,13 @@ use super::failure::{Failure, Status};
 use super::files::Disk;
 use super::options::{DEFAULT_FILES, Options, Parts};
 
-/// Which file to read: `-f`, else the first default that exists.
+/// Which file to read: the one that was named, else the first default that exists.
 ///
 /// # Errors
 /// When none was named and none of the defaults exists.
-pub fn config_file(options: &Options) -> Result<PathBuf, Failure> {
-    if let Some(file) = &options.file {
-        return Ok(file.clone());
+pub fn config_file(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(file) = named {
+        return Ok(file.to_owned());
     }
     DEFAULT_FILES
         .iter()
@@ -39,8 +39,8 @@ pub fn config_file(options: &Options) -> Result<PathBuf, Failure> {
 }
 
 /// Reads and checks the text. What is wrong with it stands in the result, rendered by the caller.
-pub fn load(file: &Path, options: &Options) -> Loaded {
-    config::load(file, &Disk, &options.reading)
+pub fn load(file: &Path, reading: &config::Options) -> Loaded {
+    config::load(file, &Disk, reading)
 }
 
 /// A configuration that may run, with the kernel's picture against which it was checked.
@@ -62,7 +62,7 @@ pub struct Prepared {
 /// Every error of the text at once; or every interface that does not exist; or the kernel's refusal.
 pub fn prepare(file: &Path, options: &Options, route: &mut Route) -> Result<Prepared, Failure> {
     readable(file)?;
-    let mut loaded = load(file, options);
+    let mut loaded = load(file, &options.reading);
     let Some(mut config) = loaded.config.take() else {
         return Err(refused(&loaded));
     };
