@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::scene::{Instance, Lan, VIP, owner_stays, wait_owner};
-use crate::lab::check::{Outcome, ensure_eq, holds_for, wait_until};
+use crate::lab::check::{Outcome, ensure, ensure_eq, holds_for, wait_until};
 use crate::lab::daemon::{Daemon, Kind};
 use crate::lab::net::{Host, Net};
+use crate::lab::netlink::Requests;
 use crate::lab::traffic::{Conversation, Server};
 use crate::lab::{Case, Lab};
 
@@ -48,23 +49,6 @@ fn many_services() -> String {
     text
 }
 
-/// What one look at the host showed, in this order: table, VIP, table again.
-struct Look {
-    before: usize,
-    has_vip: bool,
-    after: usize,
-}
-
-fn look(host: &Host) -> Outcome<Look> {
-    let before = servers(host)?;
-    let has_vip = host.owns(VIP)?;
-    Ok(Look {
-        before,
-        has_vip,
-        after: servers(host)?,
-    })
-}
-
 fn servers(host: &Host) -> Outcome<usize> {
     let text = host.proc_net("ip_vs")?;
     Ok(text
@@ -78,53 +62,57 @@ fn start_and_stop(lab: &Lab) -> Outcome {
     let lan = net.segment("lan")?;
     let host = net.router("router")?;
     net.plug(&host, "eth0", &lan, &["192.0.2.1/24"])?;
-    // Loads the module: without it there is no /proc/net/ip_vs to look at.
-    host.ipvs()?;
+    let requests = Requests::watch(&host)?;
     let all = usize::from(SERVICES);
-    let daemon = Daemon::start(lab.subject(), &host, &many_services())?;
-    let mut looks = Vec::new();
-    wait_until("VIP and table are there", LIMIT, || {
-        let seen = look(&host)?;
-        let done = seen.has_vip && seen.before == all;
-        looks.push(seen);
-        Ok(done)
-    })?;
-    // The VIP was there when the table, looked at later, was not whole: claimed too early.
-    let too_early = looks.iter().find(|seen| seen.has_vip && seen.after < all);
-    let partial = looks.iter().filter(|seen| seen.after < all).count();
-    lab.note(format!(
-        "{partial} of {} looks while IPVS was being programmed",
-        looks.len()
-    ));
-    if let Some(seen) = too_early {
+    let mut daemon = Daemon::start(lab.subject(), &host, &many_services())?;
+    let there = || Ok(host.owns(VIP)? && servers(&host)? == all);
+    wait_until("VIP and table are there", LIMIT, there)?;
+    let asked = requests.sequence()?;
+    let claimed = asked.iter().position(|change| *change == "address new");
+    let programmed = asked.iter().rposition(|change| *change == "server new");
+    ensure!(
+        claimed.is_some() && programmed.is_some(),
+        "not all was seen: {asked:?}"
+    );
+    if claimed < programmed {
         judge(
             lab,
-            format!(
-                "VIP claimed with {} of {all} servers in the table",
-                seen.after
-            ),
+            format!("VIP claimed before IPVS was programmed: {}", brief(&asked)),
         )?;
     }
 
-    daemon.ask_to_stop()?;
-    looks.clear();
-    wait_until("VIP and table are gone", LIMIT, || {
-        let seen = look(&host)?;
-        let done = !seen.has_vip && seen.after == 0;
-        looks.push(seen);
-        Ok(done)
-    })?;
-    // The table lacked something while the VIP, looked at later, was still there.
-    if let Some(seen) = looks.iter().find(|seen| seen.has_vip && seen.before < all) {
+    requests.forget();
+    daemon.stop()?;
+    ensure!(
+        !host.owns(VIP)? && servers(&host)? == 0,
+        "the stop leaves something behind"
+    );
+    let asked = requests.sequence()?;
+    let released = asked.iter().rposition(|change| *change == "address del");
+    let dismantled = asked
+        .iter()
+        .position(|change| change.ends_with(" del") && *change != "address del");
+    ensure!(
+        released.is_some() && dismantled.is_some(),
+        "not all was seen: {asked:?}"
+    );
+    if released > dismantled {
         judge(
             lab,
             format!(
-                "VIP still there with {} of {all} servers in the table",
-                seen.before
+                "IPVS torn down before the VIP was released: {}",
+                brief(&asked)
             ),
         )?;
     }
     Ok(())
+}
+
+/// Each change and how often it follows itself.
+fn brief(asked: &[&str]) -> String {
+    let runs = asked.chunk_by(|one, other| one == other);
+    let words = runs.map(|run| format!("{} x {}", run.len(), run.first().unwrap_or(&"")));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// keepalived promises no order: of it this is a remark, of vipd a failure.

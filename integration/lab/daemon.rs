@@ -124,11 +124,6 @@ impl Daemon {
         self.process.wait(STOP_LIMIT)
     }
 
-    /// TERM; its end is not waited for.
-    pub(crate) fn ask_to_stop(&self) -> Outcome {
-        self.process.signal(libc::SIGTERM)
-    }
-
     /// KILL to all of its processes at once: none of them can clean up.
     pub(crate) fn kill(&mut self) -> Outcome {
         self.process.kill()

@@ -15,10 +15,14 @@ use super::sys;
 /// Changes that were asked for, by name, and how often.
 pub(crate) type Writes = BTreeMap<&'static str, usize>;
 
+/// Changes in the order in which they were asked for; as many as fit a case.
+type Sequence = Vec<&'static str>;
+const SEQUENCE_MAX: usize = 100_000;
+
 /// Watches one namespace until it is dropped.
 pub(crate) struct Requests {
     socket: Arc<OwnedFd>,
-    writes: Arc<Mutex<Writes>>,
+    asked: Arc<Mutex<Sequence>>,
     stop: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
 }
@@ -31,14 +35,14 @@ impl Requests {
         let socket = opened.map_err(|e| format!("watch netlink of {}: {e}", host.name()))?;
         let socket = Arc::new(socket);
         let ipvs = ipvs_family(host)?;
-        let writes = Arc::new(Mutex::new(Writes::new()));
+        let asked = Arc::new(Mutex::new(Sequence::new()));
         let stop = Arc::new(AtomicBool::new(false));
-        let (seen, enough) = (Arc::clone(&writes), Arc::clone(&stop));
+        let (seen, enough) = (Arc::clone(&asked), Arc::clone(&stop));
         let shared = Arc::clone(&socket);
         let reader = std::thread::spawn(move || read_requests(&shared, ipvs, &seen, &enough));
         Ok(Self {
             socket,
-            writes,
+            asked,
             stop,
             reader: Some(reader),
         })
@@ -46,24 +50,33 @@ impl Requests {
 
     /// Forgets what it saw.
     pub(crate) fn forget(&self) {
-        self.writes
+        self.asked
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
     }
 
-    /// Changes of the IPVS table, addresses, routes, rules and links so far; an error if some may
-    /// have been missed.
-    pub(crate) fn writes(&self) -> Outcome<Writes> {
+    /// Changes of the IPVS table, addresses, routes, rules and links so far, in their order; an
+    /// error if some may have been missed.
+    pub(crate) fn sequence(&self) -> Outcome<Sequence> {
         // What is on its way is read within a moment.
         std::thread::sleep(Duration::from_millis(200));
         let dropped = sys::dropped_frames(&self.socket)?;
         ensure!(dropped == 0, "{dropped} netlink messages were not seen");
         Ok(self
-            .writes
+            .asked
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone())
+    }
+
+    /// The same, counted.
+    pub(crate) fn writes(&self) -> Outcome<Writes> {
+        let mut writes = Writes::new();
+        for name in self.sequence()? {
+            *writes.entry(name).or_default() += 1;
+        }
+        Ok(writes)
     }
 }
 
@@ -91,7 +104,7 @@ fn ipvs_family(host: &Host) -> Outcome<u16> {
     id.ok_or_else(|| format!("no family IPVS in: {list}").into())
 }
 
-fn read_requests(socket: &OwnedFd, ipvs: u16, writes: &Mutex<Writes>, stop: &AtomicBool) {
+fn read_requests(socket: &OwnedFd, ipvs: u16, asked: &Mutex<Sequence>, stop: &AtomicBool) {
     let mut buffer = vec![0_u8; 1 << 17];
     while !stop.load(Ordering::SeqCst) {
         if !sys::readable(socket, Duration::from_millis(50)).unwrap_or(false) {
@@ -104,8 +117,10 @@ fn read_requests(socket: &OwnedFd, ipvs: u16, writes: &Mutex<Writes>, stop: &Ato
         while let Some(len) = message_length(rest) {
             let (message, after) = rest.split_at(len);
             if let Some(name) = write_name(message, got.protocol, ipvs) {
-                let mut writes = writes.lock().unwrap_or_else(PoisonError::into_inner);
-                *writes.entry(name).or_default() += 1;
+                let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+                if asked.len() < SEQUENCE_MAX {
+                    asked.push(name);
+                }
             }
             // Messages begin at multiples of four: NLMSG_ALIGN of linux/netlink.h.
             rest = after
