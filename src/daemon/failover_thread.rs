@@ -136,6 +136,7 @@ pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
         monitor: resources.monitor,
         arp: resources.arp,
         prepared: resources.sockets,
+        closing: Sockets::new(),
         sockets: BTreeMap::new(),
         groups: BTreeMap::new(),
         spawner: resources.spawner,
@@ -172,6 +173,8 @@ struct Thread {
     arp: ArpSocket,
     /// Opened by main, not yet asked for by the engine.
     prepared: Sockets,
+    /// Given up by the engine within the actions that are being carried out.
+    closing: Sockets,
     sockets: Sockets,
     groups: BTreeMap<InterfaceIndex, BTreeSet<Ipv4Addr>>,
     spawner: Spawner,
@@ -188,8 +191,8 @@ struct Thread {
     script_user: Option<ScriptUser>,
     poller: Poller,
     packet: Box<[u8]>,
-    /// Interfaces on which sending fails and was told of.
-    mute: BTreeSet<InterfaceIndex>,
+    /// Where sending fails and was told of.
+    mute: BTreeSet<(InterfaceIndex, Ipv4Addr)>,
 }
 
 impl Thread {
@@ -365,15 +368,16 @@ impl Thread {
                     interface,
                     groups,
                 } => {
-                    if let Err(error) = self.open_socket(&name, interface, groups) {
-                        let input = Input::SocketFailed { interface, error };
-                        queue.extend(self.engine.handle(input, clock::now()));
-                    }
+                    let input = match self.open_socket(&name, interface, groups) {
+                        Ok(()) => Input::SocketOpened(interface),
+                        Err(error) => Input::SocketFailed { interface, error },
+                    };
+                    queue.extend(self.engine.handle(input, clock::now()));
                 }
                 Action::CloseSocket(interface) => {
                     // Kept until the engine has said whether it wants it with other groups.
                     if let Some(socket) = self.sockets.remove(&interface) {
-                        self.prepared.insert(interface, socket);
+                        self.closing.insert(interface, socket);
                     }
                 }
                 Action::LookAgain => self.look_again(),
@@ -392,6 +396,12 @@ impl Thread {
                 Action::Event(event) => info!("{event}"),
             }
         }
+        // Not kept for later: a link that goes and comes back under the same number has left its groups.
+        for (interface, _) in std::mem::take(&mut self.closing) {
+            if !self.sockets.contains_key(&interface) {
+                self.groups.remove(&interface);
+            }
+        }
     }
 
     fn send(
@@ -406,12 +416,12 @@ impl Thread {
         };
         match socket.send(source, destination, payload) {
             Ok(()) => {
-                self.mute.remove(&interface);
+                self.mute.remove(&(interface, destination));
                 self.note(beat);
             }
             Err(error) => {
                 // A link that is down says so by itself; anything else is told once until it is over.
-                if beat.alive && self.mute.insert(interface) {
+                if beat.alive && self.mute.insert((interface, destination)) {
                     let (name, _) = socket.interface();
                     warn!("send advert from {source} to {destination} on {name}: {error}");
                 }
@@ -463,11 +473,14 @@ impl Thread {
         interface: InterfaceIndex,
         groups: BTreeSet<Ipv4Addr>,
     ) -> Result<(), String> {
-        let socket = match self.prepared.remove(&interface) {
+        let socket = match self.closing.remove(&interface) {
             Some(socket) => socket,
             None => {
                 self.groups.remove(&interface);
-                VrrpSocket::open(name, interface, None).map_err(|error| error.to_string())?
+                match self.prepared.remove(&interface) {
+                    Some(socket) => socket,
+                    None => VrrpSocket::open(name, interface, None).map_err(|e| e.to_string())?,
+                }
             }
         };
         let joined = self.groups.remove(&interface).unwrap_or_default();

@@ -33,8 +33,13 @@ use slot::Slot;
 pub const IPVS_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often the kernel's links and addresses are read again, whatever was heard of them.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// How soon they are read again after an operation failed.
+/// How soon they are read again after an operation failed; twice as long each time it fails again, up
+/// to [`LOOK_AGAIN`].
 pub const RETRY: Duration = Duration::from_millis(200);
+/// How soon an address that somebody removed is put back. Not at once: deleting the first address of a
+/// network takes the others of that network with it, one message for each, and a VIP that came back
+/// before the interface's own address would be the first from then on, and take that one with it.
+pub const RESTORE_AFTER: Duration = Duration::from_millis(30);
 
 /// How the daemon stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +92,8 @@ pub enum Input<'a> {
     IpvsReady,
     /// These operations failed.
     AddressesFailed(Vec<AddressFailure>),
+    /// A socket was opened.
+    SocketOpened(InterfaceIndex),
     /// No socket could be had there.
     SocketFailed {
         /// The interface.
@@ -201,6 +208,8 @@ pub enum Why {
     IpvsWait,
     /// The kernel is read again.
     LookAgain,
+    /// Addresses that went missing are put back.
+    Restore,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -228,6 +237,13 @@ pub struct Failover {
     ipvs_ready: bool,
     ipvs_wait_until: Time,
     look_again_at: Time,
+    /// When addresses that went missing are looked at.
+    restore_at: Option<Time>,
+    /// Refusals of the kernel that were told since everything was as it should be.
+    refused: BTreeSet<String>,
+    retry_after: Duration,
+    /// Links that an instance names.
+    watched: BTreeSet<InterfaceName>,
     roles: Roles,
     roles_changed: bool,
     stopping: bool,
@@ -258,6 +274,10 @@ impl Failover {
             ipvs_ready: !ipvs_needed,
             ipvs_wait_until: now + IPVS_WAIT_MAX,
             look_again_at: now + LOOK_AGAIN,
+            restore_at: None,
+            refused: BTreeSet::new(),
+            retry_after: RETRY,
+            watched: BTreeSet::new(),
             roles: Roles::new(),
             roles_changed: true,
             stopping: false,
@@ -317,7 +337,8 @@ impl Failover {
         });
         let ipvs = (!self.ipvs_ready).then_some((self.ipvs_wait_until, Why::IpvsWait));
         let look = (!self.stopping).then_some((self.look_again_at, Why::LookAgain));
-        [timers, ipvs, look].into_iter().flatten().min()
+        let restore = self.restore_at.map(|at| (at, Why::Restore));
+        [timers, ipvs, look, restore].into_iter().flatten().min()
     }
 
     /// `script_user`: who runs scripts that name nobody.
@@ -354,7 +375,14 @@ impl Failover {
             }
             Input::IpvsReady => self.on_ipvs_ready(now, &mut out),
             Input::AddressesFailed(failures) => self.on_addresses_failed(failures, now, &mut out),
+            Input::SocketOpened(interface) => {
+                if self.socket_errors.remove(&interface).is_some() {
+                    self.refresh_all_standings(now, &mut out);
+                }
+            }
             Input::SocketFailed { interface, error } => {
+                // Tried again with the next look at the kernel; in fault until it opens.
+                self.sockets.remove(&interface);
                 self.socket_errors.insert(interface, error);
                 self.refresh_all_standings(now, &mut out);
             }
@@ -382,6 +410,9 @@ impl Failover {
         if !self.ipvs_ready && now >= self.ipvs_wait_until {
             out.push(Action::Event(Event::IpvsNotReady));
             self.on_ipvs_ready(now, out);
+        }
+        if self.restore_at.is_some_and(|at| at <= now) {
+            self.restore_missing(now, out);
         }
         if !self.stopping && now >= self.look_again_at {
             self.look_again_at = now + LOOK_AGAIN;
@@ -511,6 +542,7 @@ impl Failover {
             }
         }
         self.timers.clear();
+        self.restore_at = None;
         self.scripts.clear();
         self.script_index.clear();
         self.ipvs_ready = true;

@@ -12,7 +12,7 @@ use crate::time::Time;
 use crate::vrrp::{self, State};
 
 use super::slot::{address_spec, device};
-use super::{Action, AddressFailure, Event, Failover, RETRY};
+use super::{Action, AddressFailure, Event, Failover, LOOK_AGAIN, RESTORE_AFTER, RETRY};
 
 impl Failover {
     /// A machine became master: what it lacks is set.
@@ -95,14 +95,17 @@ impl Failover {
         out: &mut Vec<Action>,
     ) {
         for failure in failures {
-            if !failure.disagreement {
+            // What fails again and again is told once.
+            if !failure.disagreement && self.refused.insert(failure.error.clone()) {
                 out.push(Action::Event(Event::AddressFailed {
                     error: failure.error,
                 }));
             }
         }
-        // Whatever was refused, the kernel knows better: look, and do what is then missing.
-        self.look_again_at = self.look_again_at.min(now + RETRY);
+        // Whatever was refused, the kernel knows better: look, and do what is then missing; less and
+        // less often while that fails too.
+        self.look_again_at = self.look_again_at.min(now + self.retry_after);
+        self.retry_after = (self.retry_after * 2).min(LOOK_AGAIN);
     }
 
     pub(super) fn on_address_seen(
@@ -112,37 +115,72 @@ impl Failover {
         out: &mut Vec<Action>,
     ) {
         let interface = address.key.interface;
-        if self.kernel.add(address) {
+        let source = self.kernel.source_on(interface);
+        // All that an instance wants of an address that is not its own is to speak from it.
+        if self.kernel.add(address) && self.kernel.source_on(interface) != source {
             self.refresh_standings_on(interface, now, out);
         }
     }
 
     pub(super) fn on_address_gone(&mut self, key: AddressKey, now: Time, out: &mut Vec<Action>) {
+        let source = self.kernel.source_on(key.interface);
         if !self.kernel.remove(&key) {
             return; // our own order, heard back
         }
         let holder = self.slots.iter().position(|slot| {
             slot.machine.state() == State::Master && slot.keys(&self.kernel).any(|(k, _)| k == key)
         });
-        match holder {
-            Some(index) => self.defend(index, key, now, out),
-            None => self.refresh_standings_on(key.interface, now, out),
+        if let Some(slot) = holder.and_then(|index| self.slots.get_mut(index)) {
+            slot.missing.insert(key);
+            self.restore_at.get_or_insert(now + RESTORE_AFTER);
+        }
+        if self.kernel.source_on(key.interface) != source {
+            self.refresh_standings_on(key.interface, now, out);
         }
     }
 
-    /// Somebody took away an address that an instance holds: it is put back and announced, but nobody
-    /// fights for ever.
-    fn defend(&mut self, index: usize, key: AddressKey, now: Time, out: &mut Vec<Action>) {
+    /// What was missing a moment ago and still is was taken by somebody else: it is put back and
+    /// announced. What is there again was an address that we changed; and where the link or the
+    /// interface's own address went too, the instance is in fault by now.
+    pub(super) fn restore_missing(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.restore_at = None;
+        for index in 0..self.slots.len() {
+            let Some(slot) = self.slots.get_mut(index) else {
+                continue;
+            };
+            let mut missing = std::mem::take(&mut slot.missing);
+            if missing.is_empty() || slot.machine.state() != State::Master {
+                continue;
+            }
+            let held: BTreeSet<AddressKey> = slot.keys(&self.kernel).map(|(key, _)| key).collect();
+            missing.retain(|key| held.contains(key) && !self.kernel.has(key));
+            if !missing.is_empty() {
+                self.defend(index, missing, now, out);
+            }
+        }
+    }
+
+    /// Somebody took addresses away that an instance holds: they are put back and announced, but nobody
+    /// fights for ever. However many went at once, it counts as one removal.
+    fn defend(
+        &mut self,
+        index: usize,
+        missing: BTreeSet<AddressKey>,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
         let instance = slot.config().name.clone();
         let too_often = slot.note_removal(now);
-        out.push(Action::Event(Event::AddressTaken {
-            instance,
-            cidr: key.cidr,
-            too_often,
-        }));
+        for key in &missing {
+            out.push(Action::Event(Event::AddressTaken {
+                instance: instance.clone(),
+                cidr: key.cidr,
+                too_often,
+            }));
+        }
         if too_often {
             self.drive(
                 index,
@@ -156,7 +194,9 @@ impl Failover {
                 .slots
                 .get(index)
                 .map_or(1, |slot| slot.config().garp.master_repeat);
-            out.extend(self.announcement(key, repeat));
+            for key in missing {
+                out.extend(self.announcement(key, repeat));
+            }
         }
     }
 
@@ -249,6 +289,10 @@ impl Failover {
                 }
                 Change::Remove(key) => commands.push(AddressCommand::Delete(key)),
             }
+        }
+        if commands.is_empty() {
+            self.refused.clear();
+            self.retry_after = RETRY;
         }
         self.order(commands, out);
         for key in added {

@@ -54,9 +54,9 @@ impl KernelView {
         before
     }
 
-    pub(super) fn remove_link(&mut self, index: InterfaceIndex) -> bool {
+    pub(super) fn remove_link(&mut self, index: InterfaceIndex) {
         let Some(link) = self.links.remove(&index) else {
-            return false;
+            return;
         };
         if self.by_name.get(&link.name) == Some(&index) {
             self.by_name.remove(&link.name);
@@ -64,7 +64,6 @@ impl KernelView {
         self.addresses.retain(|key, _| key.interface != index);
         self.in_order.remove(&index);
         self.bad_packets.remove(&index);
-        true
     }
 
     pub(super) fn link(&self, name: &InterfaceName) -> Option<&Link> {
@@ -131,7 +130,11 @@ impl KernelView {
         if let Some(IpAddr::V4(source)) = instance.src_ip {
             return Some(source);
         }
-        let index = self.index_of(&instance.interface)?;
+        self.source_on(self.index_of(&instance.interface)?)
+    }
+
+    /// The first IPv4 address of an interface that is no VIP.
+    pub(super) fn source_on(&self, index: InterfaceIndex) -> Option<Ipv4Addr> {
         let is_vip = |addr: &Ipv4Addr| self.vips.contains(&IpAddr::V4(*addr));
         self.in_order
             .get(&index)?

@@ -31,6 +31,8 @@ pub(super) struct Slot {
     advert: Option<(u8, Arc<[u8]>)>,
     /// When somebody else removed an address of ours.
     removals: Vec<Time>,
+    /// Addresses of ours that went without our doing, not yet looked at.
+    pub(super) missing: BTreeSet<AddressKey>,
 }
 
 impl Slot {
@@ -41,6 +43,7 @@ impl Slot {
             timer: None,
             advert: None,
             removals: Vec::new(),
+            missing: BTreeSet::new(),
         }
     }
 
@@ -137,6 +140,16 @@ impl Slot {
 /// Where a VIP is set.
 pub(super) fn device<'a>(config: &'a Instance, vip: &'a VirtualAddress) -> &'a InterfaceName {
     vip.dev.as_ref().unwrap_or(&config.interface)
+}
+
+/// Links that matter to an instance.
+fn watched(config: &Instance) -> impl Iterator<Item = &InterfaceName> {
+    let tracked = config.track_interfaces.iter();
+    config
+        .all_vips()
+        .filter_map(|vip| vip.dev.as_ref())
+        .chain(tracked.map(|tracked| &tracked.interface))
+        .chain([&config.interface])
 }
 
 /// What the kernel is asked for.
@@ -256,6 +269,12 @@ impl Failover {
                 let interface = self.kernel.index_of(&config.interface)?;
                 Some(((interface, config.vrid.get()), index))
             })
+            .collect();
+        self.watched = self
+            .slots
+            .iter()
+            .flat_map(|slot| watched(slot.config()))
+            .cloned()
             .collect();
         let mut seen = BTreeSet::new();
         let keys = self

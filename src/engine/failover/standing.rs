@@ -16,31 +16,36 @@ use super::{Action, Event, Failover};
 impl Failover {
     pub(super) fn on_link(&mut self, link: Link, now: Time, out: &mut Vec<Action>) {
         let (up, name) = (link.is_up(), link.name.clone());
-        let before = self.kernel.set_link(link);
-        let renamed = before.as_ref().is_none_or(|before| before.name != name);
+        let before = self.kernel.set_link(link.clone());
+        let had_name = before.as_ref().map(|before| &before.name);
+        let watched = self.watched.contains(&name);
+        let was_watched = had_name.is_some_and(|name| self.watched.contains(name));
+        if !(watched || was_watched) || before.as_ref() == Some(&link) {
+            return;
+        }
+        let renamed = had_name != Some(&name);
         let was_up = before.is_some_and(|before| before.is_up());
-        if was_up != up && self.is_watched(&name) {
+        if was_up != up && watched {
             out.push(Action::Event(Event::Link { name, up }));
         }
         if renamed {
             self.on_links_renumbered(out);
-            if up {
-                // Addresses may have come with it that nobody told us of.
-                self.look_again_at = self.look_again_at.min(now);
-            }
+        }
+        if up && (renamed || !was_up) {
+            // Addresses may have come with it, or gone, that nobody told us of.
+            self.look_again_at = self.look_again_at.min(now);
         }
         self.refresh_all_standings(now, out);
     }
 
     pub(super) fn on_link_gone(&mut self, index: InterfaceIndex, now: Time, out: &mut Vec<Action>) {
         let name = self.kernel.link_of(index).map(|link| link.name.clone());
-        if !self.kernel.remove_link(index) {
-            return;
-        }
-        if let Some(name) = name.filter(|name| self.is_watched(name)) {
-            out.push(Action::Event(Event::LinkGone { name }));
-        }
+        self.kernel.remove_link(index);
         self.socket_errors.remove(&index);
+        let Some(name) = name.filter(|name| self.watched.contains(name)) else {
+            return;
+        };
+        out.push(Action::Event(Event::LinkGone { name }));
         self.on_links_renumbered(out);
         self.refresh_all_standings(now, out);
     }
@@ -49,18 +54,6 @@ impl Failover {
     pub(super) fn on_links_renumbered(&mut self, out: &mut Vec<Action>) {
         self.index_slots();
         self.refresh_sockets(out);
-    }
-
-    fn is_watched(&self, name: &InterfaceName) -> bool {
-        self.slots.iter().any(|slot| {
-            let config = slot.config();
-            config.interface == *name
-                || config.all_vips().any(|vip| vip.dev.as_ref() == Some(name))
-                || config
-                    .track_interfaces
-                    .iter()
-                    .any(|tracked| tracked.interface == *name)
-        })
     }
 
     /// Opens and closes sockets so that every instance's link has one.
@@ -85,7 +78,6 @@ impl Failover {
             if self.sockets.get(index) == Some(groups) {
                 continue;
             }
-            self.socket_errors.remove(index);
             if let Some(link) = self.kernel.link_of(*index) {
                 out.push(Action::OpenSocket {
                     name: link.name.clone(),

@@ -1,3 +1,6 @@
+mod addresses;
+mod links;
+
 use super::*;
 use crate::config::model::{
     Auth, Garp, InitialState, Instance, Preempt, Script, TrackedScript, Transport, VirtualAddress,
@@ -85,11 +88,13 @@ struct Bench {
     engine: Failover,
     now: Time,
     kernel: BTreeMap<AddressKey, ObservedAddress>,
+    links: Vec<Link>,
     sent: Vec<u8>,
     events: Vec<String>,
     announced: Vec<(IpAddr, u32)>,
     commands: usize,
     scripts_run: Vec<String>,
+    opened: usize,
     released: bool,
 }
 
@@ -110,11 +115,13 @@ impl Bench {
             engine,
             now: Time::ZERO,
             kernel,
+            links: vec![link(true)],
             sent: Vec::new(),
             events: Vec::new(),
             announced: Vec::new(),
             commands: 0,
             scripts_run: Vec::new(),
+            opened: 0,
             released: false,
         };
         let actions = bench.engine.start(bench.now);
@@ -180,15 +187,13 @@ impl Bench {
                 Action::LookAgain => {
                     let addresses = self.kernel.values().cloned().collect();
                     self.input(Input::Kernel {
-                        links: vec![link(true)],
+                        links: self.links.clone(),
                         addresses,
                     });
                 }
                 Action::Released => self.released = true,
-                Action::OpenSocket { .. }
-                | Action::CloseSocket(_)
-                | Action::Roles(_)
-                | Action::Ended(_) => {}
+                Action::OpenSocket { .. } => self.opened += 1,
+                Action::CloseSocket(_) | Action::Roles(_) | Action::Ended(_) => {}
             }
         }
     }
@@ -225,6 +230,16 @@ impl Bench {
             ttl: 255,
             payload: &payload,
         });
+    }
+
+    /// The kernel loses an address and says so.
+    fn lose(&mut self, key: AddressKey) {
+        self.kernel.remove(&key);
+        self.input(Input::AddressGone(key));
+    }
+
+    fn said(&self, text: &str) -> usize {
+        self.events.iter().filter(|e| e.contains(text)).count()
     }
 
     fn has(&self, cidr: &str) -> bool {
@@ -418,13 +433,13 @@ fn a_vip_that_somebody_removes_is_put_back_three_times() {
     let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
     let key = address("10.0.0.100", 0).key;
     for _ in 0..3 {
-        bench.kernel.remove(&key);
-        bench.input(Input::AddressGone(key));
+        bench.lose(key);
+        bench.run_for(RESTORE_AFTER);
         assert!(bench.has("10.0.0.100"));
     }
     assert_eq!(bench.announced.len(), 3);
-    bench.kernel.remove(&key);
-    bench.input(Input::AddressGone(key));
+    bench.lose(key);
+    bench.run_for(RESTORE_AFTER);
     assert_eq!(
         (bench.role("VI_1"), bench.has("10.0.0.100")),
         (Role::Backup, false)

@@ -50,12 +50,13 @@ pub enum Error {
 impl Error {
     /// Whether the kernel's picture is another than the one that the request was made from, or is
     /// not known: "look at that key again", not a failure. EEXIST, ENOENT, ESRCH, lost answers, and
-    /// EADDRNOTAVAIL, which is what RTM_DELADDR says of an address that is not there.
+    /// EADDRNOTAVAIL, which is what RTM_DELADDR says of an address that is not there, and ENODEV, of a
+    /// link that is gone.
     pub fn is_disagreement(&self) -> bool {
         match self {
             Error::Refused { errno, .. } => matches!(
                 errno.0,
-                libc::EEXIST | libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL
+                libc::EEXIST | libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL | libc::ENODEV
             ),
             Error::Lost { .. } | Error::NoAnswer { .. } | Error::Changing { .. } => true,
             Error::Socket { .. } | Error::Message { .. } => false,

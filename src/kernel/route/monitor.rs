@@ -17,6 +17,10 @@ use super::decode;
 /// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR.
 const GROUPS: [u32; 3] = [1, 5, 9];
 
+/// Messages thrown away in one go after an overrun: more than the receive buffer holds, fewer than
+/// would hold the caller up when they keep coming.
+const DISCARD_MAX: usize = 50_000;
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -28,7 +32,7 @@ pub enum Event {
     AddressAdded(ObservedAddress),
     /// An address is gone.
     AddressRemoved(AddressKey),
-    /// Messages were lost: list everything again.
+    /// Messages were lost, and those that still waited were thrown away: list everything again.
     Overrun,
 }
 
@@ -38,6 +42,8 @@ pub struct Monitor {
     buffer: Vec<u8>,
     /// Where in `buffer` messages are that were not yet given.
     unread: std::ops::Range<usize>,
+    /// An overrun was heard of, and what waited then was not yet all thrown away.
+    overrun: bool,
 }
 
 impl Monitor {
@@ -53,6 +59,7 @@ impl Monitor {
             socket,
             buffer: vec![0; 32 << 10],
             unread: 0..0,
+            overrun: false,
         })
     }
 
@@ -66,6 +73,9 @@ impl Monitor {
     )]
     pub fn next(&mut self) -> io::Result<Option<Event>> {
         loop {
+            if self.overrun {
+                return Ok(self.discard().then_some(Event::Overrun));
+            }
             let bytes = self.buffer.get(self.unread.clone()).unwrap_or(&[]);
             let mut frames = Frames::new(bytes);
             for frame in &mut frames {
@@ -81,11 +91,31 @@ impl Monitor {
                 Ok(length) => self.unread = 0..length,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => {
-                    return Ok(Some(Event::Overrun));
+                    self.overrun = true;
                 }
                 Err(e) => return Err(e),
             }
         }
+    }
+}
+
+impl Monitor {
+    /// After an overrun the kernel queues nothing more until what waits was read, and says so once
+    /// only (netlink_overrun in net/netlink/af_netlink.c). Whoever lists everything before the queue
+    /// is empty would be told old news after it, and never hear what was left out meanwhile. True when
+    /// it is empty.
+    fn discard(&mut self) -> bool {
+        for _ in 0..DISCARD_MAX {
+            match receive(&self.socket, &mut self.buffer, Wait::No) {
+                Ok(_) => {}
+                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Err(_) => {
+                    self.overrun = false;
+                    return true;
+                }
+            }
+        }
+        false
     }
 }
 

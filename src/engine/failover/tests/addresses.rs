@@ -1,0 +1,109 @@
+//! What others do to our addresses, and what the kernel says of our own doing.
+
+use super::*;
+
+fn five_vips(label: &str) -> Config {
+    let mut vi = instance("VI_1", 51, "10.0.0.100");
+    let vip = |n: u8| VirtualAddress {
+        cidr: format!("10.0.0.{n}/24").parse().unwrap(),
+        label: Some(label.to_owned()),
+        ..vi.vips[0].clone()
+    };
+    vi.vips = (100..105).map(vip).collect();
+    config(vec![vi])
+}
+
+fn keys(config: &Config) -> Vec<AddressKey> {
+    let vips = config.instances[0].all_vips();
+    vips.map(|vip| AddressKey {
+        interface: eth0(),
+        cidr: vip.cidr,
+    })
+    .collect()
+}
+
+#[test]
+fn what_we_replace_ourselves_was_taken_by_nobody() {
+    let (before, after) = (five_vips("eth0:a"), five_vips("eth0:b"));
+    let mut bench = Bench::master(before);
+    bench.input(Input::Reload(Box::new(after.clone())));
+    assert_eq!(bench.commands, 10, "a label cannot be changed in place");
+    // The kernel tells of each deletion, then of each addition.
+    for key in keys(&after) {
+        bench.input(Input::AddressGone(key));
+        let seen = bench.kernel[&key].clone();
+        bench.input(Input::AddressSeen(seen));
+    }
+    bench.run(3);
+    assert_eq!(bench.role("VI_1"), Role::Master);
+    assert_eq!((bench.said("removed by somebody"), bench.commands), (0, 10));
+}
+
+#[test]
+fn addresses_that_go_together_count_as_one_removal_and_come_back_together() {
+    let config = five_vips("eth0:a");
+    let mut bench = Bench::master(config.clone());
+    for _ in 0..3 {
+        keys(&config).into_iter().for_each(|key| bench.lose(key));
+        bench.run_for(RESTORE_AFTER);
+        assert!(
+            keys(&config)
+                .iter()
+                .all(|key| bench.kernel.contains_key(key))
+        );
+    }
+    assert_eq!(bench.role("VI_1"), Role::Master);
+    assert_eq!(bench.announced.len(), 15);
+    keys(&config).into_iter().for_each(|key| bench.lose(key));
+    bench.run_for(RESTORE_AFTER);
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+}
+
+#[test]
+fn a_vip_does_not_come_back_before_the_address_of_the_interface() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100/24")]));
+    // Deleting the first address of a network takes the others with it, these first.
+    bench.lose(address("10.0.0.100/24", 0).key);
+    bench.lose(address("10.0.0.5/24", 0).key);
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    bench.run(1);
+    assert!(!bench.has("10.0.0.100/24"));
+    assert_eq!(bench.said("removed by somebody"), 0);
+    let own = address("10.0.0.5/24", 0);
+    bench.kernel.insert(own.key, own.clone());
+    bench.input(Input::AddressSeen(own));
+    bench.run(4);
+    assert!(bench.has("10.0.0.100/24"));
+}
+
+#[test]
+fn what_the_kernel_refuses_again_and_again_is_told_once_and_tried_less_and_less() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    let key = address("10.0.0.100", 0).key;
+    let started = bench.now;
+    let mut tries = 0;
+    while bench.now.since(started) < Duration::from_secs(120) {
+        if bench.kernel.remove(&key).is_some() {
+            tries += 1;
+            let failure = AddressFailure {
+                command: AddressCommand::Add(key, AddressSpec::default()),
+                disagreement: false,
+                error: "add address 10.0.0.100/32 to interface 2: no (EACCES)".to_owned(),
+            };
+            bench.input(Input::AddressesFailed(vec![failure]));
+        }
+        bench.run_for(Duration::from_millis(100));
+    }
+    assert_eq!(bench.said("EACCES"), 1);
+    assert!((5..=15).contains(&tries), "{tries}");
+    // It works again, and fails again: that is news.
+    bench.run(60);
+    assert!(bench.has("10.0.0.100"));
+    let failure = AddressFailure {
+        command: AddressCommand::Add(key, AddressSpec::default()),
+        disagreement: false,
+        error: "add address 10.0.0.100/32 to interface 2: no (EACCES)".to_owned(),
+    };
+    bench.input(Input::AddressesFailed(vec![failure]));
+    assert_eq!(bench.said("EACCES"), 2);
+}
