@@ -41,16 +41,16 @@ fn roles(role: Role) -> Input {
 }
 
 #[test]
-fn the_sync_daemon_follows_the_role_with_the_vrid_as_its_id() {
+fn the_sync_daemon_follows_the_role() {
     let mut rig = Rig::started(&syncing());
     rig.input(roles(Role::Init));
     assert_eq!(rig.kernel.text(), "");
     rig.input(roles(Role::Backup));
-    assert_eq!(rig.kernel.text(), "--start-daemon Backup eth1 51\n");
+    assert_eq!(rig.kernel.text(), "--start-daemon Backup eth1 0\n");
     rig.input(roles(Role::Master));
-    assert_eq!(rig.kernel.text(), "--start-daemon Master eth1 51\n");
+    assert_eq!(rig.kernel.text(), "--start-daemon Master eth1 0\n");
     rig.input(roles(Role::Fault));
-    assert_eq!(rig.kernel.text(), "--start-daemon Backup eth1 51\n");
+    assert_eq!(rig.kernel.text(), "--start-daemon Backup eth1 0\n");
     rig.input(Input::Stop(StopKind::Remove));
     assert_eq!(rig.kernel.text(), "");
     assert_eq!(rig.log.last().unwrap(), "stopped");
@@ -75,5 +75,5 @@ fn a_daemon_that_no_instance_asks_for_is_somebody_elses() {
     let mut rig = Rig::on(other.kernel, &two(), Owned::default());
     rig.input(Input::Started);
     rig.input(Input::Stop(StopKind::Remove));
-    assert_eq!(rig.kernel.text(), "--start-daemon Master eth1 51\n");
+    assert_eq!(rig.kernel.text(), "--start-daemon Master eth1 0\n");
 }
