@@ -152,6 +152,8 @@ pub enum Reason {
     FaultsCleared,
     /// Somebody outside took the addresses away again and again.
     AddressesTaken,
+    /// While it stood still somebody else became master, whom it may not preempt at once.
+    Overslept(IpAddr),
 }
 
 /// Something a person may want to know that is no change of state.
@@ -177,6 +179,8 @@ pub enum Note {
     },
     /// Kept addresses are given up: somebody else is master.
     KeptAddressesReleased(IpAddr),
+    /// It did not run for so long that others had time to elect a master.
+    Overslept(Duration),
     /// The priority that counts changed.
     PriorityChanged {
         /// Before.
@@ -228,6 +232,9 @@ impl fmt::Display for Reason {
             Reason::AddressesTaken => {
                 f.write_str("something on this host keeps removing its addresses")
             }
+            Reason::Overslept(who) => {
+                write!(f, "{who} became master while this router stood still")
+            }
         }
     }
 }
@@ -259,6 +266,11 @@ impl fmt::Display for Note {
                     "{source} is heard: addresses kept from before the restart are given up"
                 )
             }
+            Note::Overslept(late) => write!(
+                f,
+                "did not run for {:.1} s longer than it should: listens before it goes on",
+                late.as_secs_f64()
+            ),
             Note::PriorityChanged { from, to } => {
                 write!(f, "Changing effective priority from {from} to {to}")
             }

@@ -31,7 +31,17 @@ pub struct Machine {
     /// Addresses of a predecessor, kept while nobody else is heard.
     keeps_addresses: bool,
     last_heard: Option<Heard>,
+    /// Master: when a lower priority or a goodbye was last answered.
+    answered: Option<Time>,
+    /// Master: it stood still for long and listens before it speaks again.
+    listens: bool,
 }
+
+/// What is added to an interval for those who are late, when a router that stood still listens.
+const LISTEN_MARGIN: Duration = Duration::from_millis(100);
+
+/// Adverts that want an answer are answered at most this often in an interval, however many come.
+const ANSWERS_PER_INTERVAL: u32 = 4;
 
 impl Machine {
     /// A machine in [`State::Init`]; [`Input::Standing`] sets it going.
@@ -50,6 +60,8 @@ impl Machine {
             claim_reason: None,
             keeps_addresses: start != Start::Fresh,
             last_heard: None,
+            answered: None,
+            listens: false,
             config,
         }
     }
@@ -102,6 +114,7 @@ impl Machine {
 
     /// Handles one event; appends what to do.
     pub fn handle(&mut self, input: Input, now: Time, out: &mut Vec<Action>) {
+        self.notice_stall(now, out);
         match input {
             Input::Timer => {
                 while let Some((timer, due)) = self.timers.take_due(now) {
@@ -123,6 +136,28 @@ impl Machine {
         }
     }
 
+    /// A stall is no election. Whoever finds its deadline past by more than the time after which a master
+    /// is taken for dead stood still (a stopped process, a paused guest), and so heard nothing: it
+    /// listens first.
+    fn notice_stall(&mut self, now: Time, out: &mut Vec<Action>) {
+        let timer = match self.state {
+            State::Master => Timer::Advert,
+            State::Backup => Timer::MasterDown,
+            State::Init | State::Fault => return,
+        };
+        let Some(late) = self.timers.at(timer).map(|due| now.since(due)) else {
+            return;
+        };
+        if late <= self.master_down() {
+            return;
+        }
+        out.push(Action::Note(Note::Overslept(late)));
+        let listen_until = now + self.config.advert_int.get() + LISTEN_MARGIN;
+        self.timers.set(timer, listen_until);
+        self.timers.clear(Timer::AnnounceAgain);
+        self.listens = self.state == State::Master;
+    }
+
     fn on_timer(&mut self, timer: Timer, due: Time, now: Time, out: &mut Vec<Action>) {
         match timer {
             Timer::Advert => {
@@ -134,6 +169,11 @@ impl Machine {
                     Timer::Advert,
                     if next > now { next } else { now + interval },
                 );
+                if std::mem::take(&mut self.listens) {
+                    out.push(Action::Announce {
+                        repeat: self.config.garp.master_repeat,
+                    });
+                }
             }
             Timer::MasterDown => {
                 let reason = match self.last_heard {
@@ -207,7 +247,7 @@ impl Machine {
 
     /// Somebody else is master: what a predecessor left is not ours any more.
     fn give_up_kept(&mut self, heard: Heard, out: &mut Vec<Action>) {
-        if self.keeps_addresses && self.start == Start::Keep && heard.priority != 0 {
+        if self.keeps_addresses && heard.priority != 0 {
             self.keeps_addresses = false;
             out.push(Action::Note(Note::KeptAddressesReleased(heard.source)));
             out.push(Action::Release);
@@ -218,6 +258,9 @@ impl Machine {
     fn on_heard_as_master(&mut self, heard: Heard, now: Time, out: &mut Vec<Action>) {
         let ours = self.priority.get();
         if heard.priority == 0 {
+            if !self.may_answer(now) {
+                return;
+            }
             self.send_advert(out);
             self.timers
                 .set(Timer::Advert, now + self.config.advert_int.get());
@@ -242,6 +285,14 @@ impl Machine {
             self.follow(heard, now);
             return;
         }
+        if self.listens && self.config.preempt != Preempt::After(Duration::ZERO) {
+            self.enter_backup(Reason::Overslept(heard.source), now, out);
+            self.follow(heard, now);
+            return;
+        }
+        if !self.may_answer(now) {
+            return;
+        }
         // keepalived: a lower priority is answered at once, so that its sender yields, and the
         // neighbours are told again, since it has told them otherwise.
         out.push(Action::Note(Note::LowerPriorityHeard {
@@ -258,8 +309,23 @@ impl Machine {
         self.announce(garp.lower_prio_repeat, garp.lower_prio_delay, now, out);
     }
 
+    /// Whether an advert is answered now. One answer is for everybody who hears it; a flood of adverts
+    /// must not become a flood of ours.
+    fn may_answer(&mut self, now: Time) -> bool {
+        let pause = self.config.advert_int.get() / ANSWERS_PER_INTERVAL;
+        let may = self.answered.is_none_or(|at| now.since(at) >= pause);
+        if may {
+            self.answered = Some(now);
+        }
+        may
+    }
+
     fn on_standing(&mut self, standing: Standing, now: Time, out: &mut Vec<Action>) {
         match standing {
+            // Nothing spoke against it a moment ago, and others will not wait for our scripts.
+            Standing::Waiting if self.state == State::Init && self.start == Start::Resume => {
+                self.begin(now, out);
+            }
             Standing::Waiting => {}
             Standing::Able => match self.state {
                 State::Init => self.begin(now, out),
@@ -369,6 +435,8 @@ impl Machine {
         self.preempt_at = None;
         self.preempt_noted = false;
         self.keeps_addresses = false;
+        self.answered = None;
+        self.listens = false;
         self.master_interval = self.config.advert_int.get();
         // The advert is first: it is what keeps the others from claiming too (RFC 3768 section 6.4.1).
         self.send_advert(out);
@@ -397,6 +465,7 @@ impl Machine {
         self.preempt_noted = false;
         self.keeps_addresses = false;
         self.claim_reason = None;
+        self.listens = false;
         self.master_interval = self.config.advert_int.get();
         self.enter(State::Backup, reason, out);
         if was_master {

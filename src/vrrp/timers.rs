@@ -56,6 +56,10 @@ impl Timers {
         self.deadlines = [None; Timer::ALL.len()];
     }
 
+    pub(super) fn at(&self, timer: Timer) -> Option<Time> {
+        self.deadlines[Self::slot(timer)]
+    }
+
     /// Takes out one that is due.
     pub(super) fn take_due(&mut self, now: Time) -> Option<(Timer, Time)> {
         Timer::ALL.into_iter().find_map(|timer| {

@@ -1,3 +1,5 @@
+mod stalls;
+
 use super::*;
 use crate::config::model::{Garp, Transport};
 use crate::net::Family;
