@@ -22,9 +22,9 @@ pub mod run_dir;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use crate::config::Config;
+use crate::config::model::Instance;
 use crate::engine::balancer::Balancer;
 use crate::engine::failover::{Beat, Failover};
 use crate::kernel::arp_socket::ArpSocket;
@@ -48,6 +48,8 @@ use run_dir::{PidFiles, RunDir};
 /// # Errors
 /// Whatever keeps it from running; nothing was changed then.
 pub fn run(options: &Options) -> Result<(), Failure> {
+    // A reload that is asked for too early is made up for.
+    let _ = background::hold_signals();
     let file = prepare::config_file(options.file.as_deref())?;
     // Before the dump, so that nothing that happens between the two is missed.
     let monitor = Monitor::open()
@@ -61,25 +63,58 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     } else {
         background::detach()?
     };
-    let ended = serve(options, &file, monitor, route, prepared, report);
-    if let Err(failure) = &ended {
-        tracing::error!("{failure}");
+    // Whoever waits for us waits until the error was said.
+    let waiting = report.another();
+    let begun = Begun {
+        monitor,
+        route,
+        prepared,
+        report,
+    };
+    let ended = serve(options, &file, begun);
+    if ended.is_err() {
+        std::mem::forget(waiting);
     }
     ended
 }
 
-fn serve(
-    options: &Options,
-    file: &Path,
+/// What was opened and read before the process went into the background.
+struct Begun {
     monitor: Monitor,
     route: Route,
     prepared: Prepared,
     report: Report,
-) -> Result<(), Failure> {
+}
+
+fn serve(options: &Options, file: &Path, begun: Begun) -> Result<(), Failure> {
     let run_dir = RunDir::lock(&options.run_dir).map_err(|e| Failure::fatal(e.to_string()))?;
     let spawner = Spawner::start()
         .map_err(|error| Failure::fatal(format!("start the script helper: {error}")))?;
     let log = start_log(&options.log)?;
+    let ended = serve_logged(options, file, begun, run_dir, spawner, &log);
+    // Standard error is told by whoever called.
+    if let Err(failure) = &ended
+        && !log.on_console()
+    {
+        error!("{failure}");
+    }
+    ended
+}
+
+fn serve_logged(
+    options: &Options,
+    file: &Path,
+    begun: Begun,
+    run_dir: RunDir,
+    spawner: Spawner,
+    log: &logging::Guard,
+) -> Result<(), Failure> {
+    let Begun {
+        monitor,
+        route,
+        prepared,
+        report,
+    } = begun;
     info!(
         "vipd {} starts, configuration {}",
         env!("CARGO_PKG_VERSION"),
@@ -112,7 +147,7 @@ fn serve(
             .map_err(Failure::fatal)?;
     let arp =
         ArpSocket::open().map_err(|error| Failure::fatal(format!("open ARP socket: {error}")))?;
-    let masters = Masters::create(&run_dir.file("masters"), &place).map_err(|error| {
+    let masters = Masters::create(&run_dir.file("masters"), &place, &left).map_err(|error| {
         Failure::fatal(format!(
             "make {}: {error}",
             run_dir.file("masters").display()
@@ -125,7 +160,7 @@ fn serve(
         prepared.config.clone(),
         prepared.links,
         prepared.addresses,
-        |beat| how_to_start(&left, beat, &prepared.config),
+        |instance, beat| how_to_start(&left, instance, beat),
         !prepared.config.virtual_servers.is_empty(),
         now,
     );
@@ -145,7 +180,7 @@ fn serve(
         owned,
         run_dir,
         place,
-        pid_files,
+        _pid_files: pid_files,
         log,
     };
     daemon.run(engine, resources, balancer, ipvs, report)
@@ -173,17 +208,11 @@ fn write_pid_files(options: &Options, run_dir: &RunDir) -> Result<PidFiles, Fail
 }
 
 /// Younger than two adverts: go on as master. Older: keep the addresses until somebody else is heard.
-fn how_to_start(left: &LeftBehind, beat: &Beat, config: &Config) -> vrrp::Start {
+fn how_to_start(left: &LeftBehind, instance: &Instance, beat: &Beat) -> vrrp::Start {
     let Some(last) = left.last_advert(beat) else {
         return vrrp::Start::Fresh;
     };
-    let interval = config
-        .instances
-        .iter()
-        .find(|instance| instance.vrid.get() == beat.vrid)
-        .map(|instance| instance.advert_int.get())
-        .unwrap_or_default();
-    if clock::now().since(last) < interval * 2 {
+    if clock::now().since(last) < instance.advert_int.get() * 2 {
         vrrp::Start::Resume
     } else {
         vrrp::Start::Keep

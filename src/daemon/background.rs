@@ -4,6 +4,7 @@
 use std::io::{self, Read as _, Write as _};
 
 use crate::kernel::background::{Detached, detach_process, to_null};
+pub(super) use crate::kernel::background::{hold_signals, take_signals};
 
 use super::failure::Failure;
 
@@ -15,6 +16,11 @@ impl Report {
     /// Nobody waits: it runs in the foreground.
     pub fn to_nobody() -> Report {
         Report(None)
+    }
+
+    /// The same word once more, to be held or let go on its own.
+    pub fn another(&self) -> Report {
+        Report(self.0.as_ref().and_then(|pipe| pipe.try_clone().ok()))
     }
 
     /// It runs: the command returns, and the terminal is let go.

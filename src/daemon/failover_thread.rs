@@ -184,6 +184,7 @@ struct Thread {
     waker: Waker,
     roles: watch::Sender<Roles>,
     released: watch::Sender<bool>,
+    /// The thread is to end: it has let go, or the process has to start again.
     ended: bool,
     /// Scripts that run, by the number of the run.
     runs: BTreeMap<u64, String>,
@@ -312,11 +313,10 @@ impl Thread {
                 Ok(Some(finished)) => self.script_ended(finished),
                 Ok(None) => return,
                 Err(error) => {
-                    error!("no script can be run any more, each counts as failing: {error}");
+                    error!("no script can be run any more: {error}");
                     self.spawner_gone = true;
-                    for name in std::mem::take(&mut self.runs).into_values() {
-                        self.fail_script(name, "the script helper has ended".to_owned());
-                    }
+                    // It can be forked while there is one thread only: by a process that starts again.
+                    self.ended |= !self.runs.is_empty();
                 }
             }
         }
@@ -516,7 +516,8 @@ impl Thread {
         timeout: std::time::Duration,
     ) {
         if self.spawner_gone {
-            return self.fail_script(name, "the script helper has ended".to_owned());
+            self.ended = true;
+            return;
         }
         let id = self.next_run;
         self.next_run += 1;

@@ -10,8 +10,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime};
 
 use tracing::field::{Field, Visit};
@@ -45,24 +44,57 @@ struct Line {
     text: String,
 }
 
-/// Ends the log: what was queued is written first.
+/// How long an end waits for lines that are still queued, and how often it looks.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
+const FLUSH_STEP: Duration = Duration::from_millis(2);
+
+/// Ends the log: what was queued is written first, unless whoever should read it does not.
 #[derive(Debug)]
 pub struct Guard {
-    writer: Option<JoinHandle<()>>,
-    stop: Arc<AtomicU64>,
+    queued: Arc<AtomicU64>,
+    console: bool,
+}
+
+impl Guard {
+    /// Waits until everything is written, a second at most: nobody may keep the daemon from ending, or
+    /// from starting again, by not reading its log.
+    pub fn flush(&self) {
+        let mut waited = Duration::ZERO;
+        while self.queued.load(Ordering::Acquire) > 0 && waited < FLUSH_MAX {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "nobody waits for this thread, and it for nothing that can be polled"
+            )]
+            std::thread::sleep(FLUSH_STEP);
+            waited += FLUSH_STEP;
+        }
+    }
+
+    /// Whether lines go to standard error.
+    pub fn on_console(&self) -> bool {
+        self.console
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.stop.store(1, Ordering::Release);
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
+        self.flush();
     }
+}
+
+/// Panics go to the log like everything else. The standard hook would write to standard error itself,
+/// and a thread that has to wait there never ends, so that nobody notices that it panicked.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        tracing::error!("thread {name}: {panic}");
+    }));
 }
 
 struct QueueLayer {
     queue: SyncSender<Line>,
+    queued: Arc<AtomicU64>,
     dropped: Arc<AtomicU64>,
     most: Level,
 }
@@ -85,15 +117,15 @@ pub fn start(options: &Options) -> std::io::Result<Guard> {
     let console = options.console || (syslog.is_none() && file.is_none());
     let (queue, lines) = sync_channel(QUEUE_LINES);
     let dropped = Arc::new(AtomicU64::new(0));
-    let stop = Arc::new(AtomicU64::new(0));
+    let queued = Arc::new(AtomicU64::new(0));
     let outputs = Outputs {
         console,
         syslog,
         file,
     };
-    let writer = std::thread::Builder::new().name("log".into()).spawn({
-        let (dropped, stop) = (Arc::clone(&dropped), Arc::clone(&stop));
-        move || write_lines(&lines, outputs, &dropped, &stop)
+    std::thread::Builder::new().name("log".into()).spawn({
+        let (dropped, queued) = (Arc::clone(&dropped), Arc::clone(&queued));
+        move || write_lines(&lines, outputs, &dropped, &queued)
     })?;
     let most = if options.detail {
         Level::DEBUG
@@ -102,15 +134,14 @@ pub fn start(options: &Options) -> std::io::Result<Guard> {
     };
     let layer = QueueLayer {
         queue,
+        queued: Arc::clone(&queued),
         dropped,
         most,
     };
     // A second start in one process (only tests do that) keeps the first.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
-    Ok(Guard {
-        writer: Some(writer),
-        stop,
-    })
+    log_panics();
+    Ok(Guard { queued, console })
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for QueueLayer {
@@ -127,7 +158,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for QueueLayer {
             level,
             text: text.0,
         };
+        self.queued.fetch_add(1, Ordering::AcqRel);
         if self.queue.try_send(line).is_err() {
+            self.queued.fetch_sub(1, Ordering::AcqRel);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -158,14 +191,11 @@ fn write_lines(
     lines: &Receiver<Line>,
     mut outputs: Outputs,
     dropped: &AtomicU64,
-    stop: &AtomicU64,
+    queued: &AtomicU64,
 ) {
-    loop {
-        match lines.recv_timeout(Duration::from_millis(100)) {
-            Ok(line) => outputs.write(&line),
-            Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Acquire) == 0 => {}
-            Err(_) => return,
-        }
+    // The sending end is the process's, so this thread ends with the process.
+    while let Ok(line) = lines.recv() {
+        outputs.write(&line);
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             #[expect(clippy::disallowed_methods, reason = "the wall clock of a log line")]
@@ -175,6 +205,7 @@ fn write_lines(
                 text: format!("{lost} log lines were dropped: the log's target is too slow"),
             });
         }
+        queued.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -15,9 +15,11 @@ use crate::engine::failover::{Failover, StopKind};
 use crate::kernel::ipvs::Ipvs;
 use crate::kernel::route::Route;
 use crate::lvs::Owned;
-use crate::net::{ADDRESS_PROTOCOL, AddressCommand, InterfaceIndex};
+use crate::net::{
+    ADDRESS_PROTOCOL, AddressCommand, AddressKey, Cidr, InterfaceIndex, InterfaceName,
+};
 
-use super::background::Report;
+use super::background::{Report, take_signals};
 use super::balancer_thread::{self, Inbox, Order, PROBES_MAX, Status};
 use super::failover_thread::{self, Command, Resources, Sockets};
 use super::failure::{self, Failure};
@@ -33,7 +35,7 @@ const RELEASE_MAX: Duration = Duration::from_secs(10);
 const CLEAR_MAX: Duration = Duration::from_secs(10);
 
 /// What main keeps while the threads run.
-pub(super) struct Daemon {
+pub(super) struct Daemon<'a> {
     pub(super) options: Options,
     pub(super) file: PathBuf,
     pub(super) config: Config,
@@ -41,8 +43,8 @@ pub(super) struct Daemon {
     pub(super) owned: Owned,
     pub(super) run_dir: RunDir,
     pub(super) place: Place,
-    pub(super) pid_files: PidFiles,
-    pub(super) log: logging::Guard,
+    pub(super) _pid_files: PidFiles,
+    pub(super) log: &'a logging::Guard,
 }
 
 /// The two threads.
@@ -63,7 +65,7 @@ struct Signals {
 /// A reload on its way: the answer of the thread that reads the file.
 type Reading = oneshot::Receiver<ReadResult>;
 
-impl Daemon {
+impl Daemon<'_> {
     /// Starts the threads and stays until they have ended.
     ///
     /// # Errors
@@ -82,6 +84,7 @@ impl Daemon {
             .map_err(|error| Failure::fatal(format!("start the main loop: {error}")))?;
         runtime.block_on(async {
             let mut signals = Signals::take()
+                .and_then(|signals| take_signals().map(|()| signals))
                 .map_err(|error| Failure::fatal(format!("take over signals: {error}")))?;
             let started = |error| Failure::fatal(format!("start thread: {error}"));
             self.write_record(&self.owned);
@@ -106,7 +109,7 @@ impl Daemon {
             notify(&[NotifyState::Stopping]);
             match ended {
                 Ended::Asked => self.stop(threads).await,
-                Ended::Fault(which) => self.recover(which),
+                Ended::Fault(which) => self.recover(which, threads).await,
             }
         })
     }
@@ -245,19 +248,15 @@ impl Daemon {
     }
 
     /// A thread has ended by itself.
-    fn recover(self, which: &str) -> Result<(), Failure> {
+    async fn recover(self, which: &str, threads: Threads) -> Result<(), Failure> {
         error!("the {which} thread has ended by a fault of vipd: starting again in place");
-        let Daemon {
-            pid_files,
-            log,
-            run_dir,
-            config,
-            ..
-        } = self;
-        drop(log);
+        self.log.flush();
         let Err(why) = restart::again();
-        let released = release_vips(&config);
-        drop((pid_files, run_dir));
+        // If it was the other thread, this one still defends the VIPs.
+        let mut released = threads.failover.released.clone();
+        threads.failover.send(Command::Stop(StopKind::Release));
+        became(&mut released, RELEASE_MAX, |released| *released).await;
+        let released = release_vips(&self.config);
         Err(Failure::new(
             failure::Status::Software,
             format!("the {which} thread ended by a fault of vipd ({why}); {released}"),
@@ -342,18 +341,26 @@ async fn became<T>(
 
 /// The last resort: addresses that the configuration names or that carry our tag are removed.
 fn release_vips(config: &Config) -> String {
-    let vips: BTreeSet<_> = config
+    let vips: BTreeSet<(&InterfaceName, Cidr)> = config
         .instances
         .iter()
-        .flat_map(|i| i.all_vips().map(|vip| vip.cidr))
+        .flat_map(|i| {
+            i.all_vips()
+                .map(|vip| (vip.dev.as_ref().unwrap_or(&i.interface), vip.cidr))
+        })
         .collect();
     let removed = Route::open()
         .map_err(|error| error.to_string())
         .and_then(|mut route| {
+            let links = route.links().map_err(|error| error.to_string())?;
             let addresses = route.addresses().map_err(|error| error.to_string())?;
+            let named = |key: &AddressKey| {
+                let on = links.iter().find(|link| link.index == key.interface);
+                on.is_some_and(|link| vips.contains(&(&link.name, key.cidr)))
+            };
             let commands: Vec<AddressCommand> = addresses
                 .into_iter()
-                .filter(|a| a.protocol == ADDRESS_PROTOCOL || vips.contains(&a.key.cidr))
+                .filter(|a| a.protocol == ADDRESS_PROTOCOL || named(&a.key))
                 .map(|a| AddressCommand::Delete(a.key))
                 .collect();
             let failures = route.apply(&commands);

@@ -72,18 +72,23 @@ pub struct Masters {
 }
 
 impl Masters {
-    /// Starts the file anew.
+    /// Starts the file anew, with what the predecessor left in it: we may be killed too before we have
+    /// sent an advert, and our successor has to know.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn create(path: &Path, place: &Place) -> io::Result<Masters> {
-        let _ = fs::remove_file(path);
-        let file = File::options().write(true).create_new(true).open(path)?;
-        file.write_all_at(&place.head(), 0)?;
+    pub fn create(path: &Path, place: &Place, left: &LeftBehind) -> io::Result<Masters> {
+        let mut bytes = place.head().to_vec();
+        let mut offsets = BTreeMap::new();
+        for (key, at) in &left.0 {
+            offsets.insert(*key, bytes.len() as u64);
+            bytes.extend(entry(key, at.as_nanos()));
+        }
+        write_whole(path, &bytes)?;
         Ok(Masters {
-            file,
-            offsets: BTreeMap::new(),
-            next: HEAD_LEN as u64,
+            file: File::options().write(true).open(path)?,
+            offsets,
+            next: bytes.len() as u64,
         })
     }
 
@@ -98,14 +103,18 @@ impl Masters {
             self.next += ENTRY_LEN as u64;
             offset
         });
-        let mut entry = [0; ENTRY_LEN];
-        entry[..4].copy_from_slice(&key.0.to_le_bytes());
-        entry[4..10].copy_from_slice(&key.1.0);
-        entry[10] = key.2;
         let at = if beat.alive { now.as_nanos() } else { 0 };
-        entry[16..].copy_from_slice(&at.to_le_bytes());
-        self.file.write_all_at(&entry, offset)
+        self.file.write_all_at(&entry(&key, at), offset)
     }
+}
+
+fn entry(key: &MasterKey, at: u64) -> [u8; ENTRY_LEN] {
+    let mut entry = [0; ENTRY_LEN];
+    entry[..4].copy_from_slice(&key.0.to_le_bytes());
+    entry[4..10].copy_from_slice(&key.1.0);
+    entry[10] = key.2;
+    entry[16..].copy_from_slice(&at.to_le_bytes());
+    entry
 }
 
 /// When each virtual router sent its last advert as master, as a predecessor left it.
@@ -279,7 +288,7 @@ mod tests {
     #[test]
     fn a_successor_reads_when_each_router_was_last_master() {
         let path = scratch("masters");
-        let mut masters = Masters::create(&path, &place()).unwrap();
+        let mut masters = Masters::create(&path, &place(), &LeftBehind::default()).unwrap();
         masters.note(&beat(51), Time::from_millis(1000)).unwrap();
         masters.note(&beat(52), Time::from_millis(1100)).unwrap();
         masters.note(&beat(51), Time::from_millis(2000)).unwrap();
@@ -298,13 +307,22 @@ mod tests {
             None,
             "another link under the same number"
         );
+        // That one is killed before its first advert; the next one still knows.
+        let mut masters = Masters::create(&path, &place(), &left).unwrap();
+        let left = LeftBehind::read(&path, &place());
+        assert_eq!(left.last_advert(&beat(51)), Some(Time::from_millis(2000)));
+        masters.note(&beat(52), Time::from_millis(3000)).unwrap();
+        masters.note(&beat(51).ended(), Time::ZERO).unwrap();
+        let left = LeftBehind::read(&path, &place());
+        assert_eq!(left.last_advert(&beat(52)), Some(Time::from_millis(3000)));
+        assert_eq!(left.last_advert(&beat(51)), None);
         fs::remove_file(&path).unwrap();
     }
 
     #[test]
     fn records_of_another_boot_or_namespace_or_of_nobody_say_nothing() {
         let path = scratch("elsewhere");
-        let mut masters = Masters::create(&path, &place()).unwrap();
+        let mut masters = Masters::create(&path, &place(), &LeftBehind::default()).unwrap();
         masters.note(&beat(51), Time::from_millis(1000)).unwrap();
         let elsewhere = Place {
             namespace: 1,

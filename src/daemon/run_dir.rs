@@ -5,6 +5,14 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::errno::Words;
+
+/// How long a process that was killed may take to be gone: who starts the next at once is not told that
+/// the directory is in use.
+const DYING_MAX: Duration = Duration::from_secs(1);
+const DYING_STEP: Duration = Duration::from_millis(20);
 
 /// The run directory, locked for as long as this value lives.
 #[derive(Debug)]
@@ -38,7 +46,7 @@ impl fmt::Display for RunDirError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunDirError::Io { doing, path, error } => {
-                write!(f, "{doing} {}: {error}", path.display())
+                write!(f, "{doing} {}: {}", path.display(), Words(error))
             }
             RunDirError::InUse { path, pid } => {
                 write!(f, "another vipd ")?;
@@ -81,7 +89,18 @@ impl RunDir {
             .truncate(false)
             .open(&lock_path)
             .map_err(failed("open lock file", &lock_path))?;
-        match lock.try_lock() {
+        let mut waited = Duration::ZERO;
+        let mut locked = lock.try_lock();
+        while matches!(locked, Err(TryLockError::WouldBlock)) && waited < DYING_MAX {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "nobody waits for this thread, and it for nothing that can be polled"
+            )]
+            std::thread::sleep(DYING_STEP);
+            waited += DYING_STEP;
+            locked = lock.try_lock();
+        }
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let pid = fs::read_to_string(&lock_path)
@@ -151,6 +170,8 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
     let beside = PathBuf::from(beside);
+    // Of a predecessor that died here with the same number, as in a container.
+    let _ = fs::remove_file(&beside);
     let written = File::options()
         .write(true)
         .create_new(true)
@@ -183,6 +204,32 @@ mod tests {
         }
         drop(first);
         RunDir::lock(&dir).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_had_as_soon_as_its_owner_is_gone() {
+        let dir = scratch("dying");
+        let owner = RunDir::lock(&dir).unwrap();
+        let (ready, started) = std::sync::mpsc::channel();
+        let dying = std::thread::spawn(move || {
+            started.recv().unwrap();
+            drop(owner);
+        });
+        ready.send(()).unwrap();
+        RunDir::lock(&dir).unwrap();
+        dying.join().unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn half_a_file_of_a_predecessor_with_our_number_is_in_nobodys_way() {
+        let dir = scratch("half");
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("pid");
+        fs::write(dir.join(format!("pid.{}", std::process::id())), "half").unwrap();
+        write_whole(&path, b"whole").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
         fs::remove_dir_all(&dir).unwrap();
     }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::model::ScriptUser;
+use crate::config::model::{Instance, ScriptUser};
 use crate::net::{
     AddressCommand, AddressKey, InterfaceIndex, InterfaceName, Link, MacAddr, ObservedAddress,
 };
@@ -257,7 +257,7 @@ impl Failover {
         config: Config,
         links: Vec<Link>,
         addresses: Vec<ObservedAddress>,
-        left_behind: impl Fn(&Beat) -> vrrp::Start,
+        left_behind: impl Fn(&Instance, &Beat) -> vrrp::Start,
         ipvs_needed: bool,
         now: Time,
     ) -> Failover {
@@ -293,7 +293,7 @@ impl Failover {
                 let start = engine
                     .kernel
                     .beat(instance)
-                    .map_or(vrrp::Start::Fresh, |beat| left_behind(&beat));
+                    .map_or(vrrp::Start::Fresh, |beat| left_behind(instance, &beat));
                 // Something to keep is needed for keeping.
                 let held = slot
                     .keys(&engine.kernel)

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::sys::process::{self, Fork};
+use super::sys::process::{self, Fork, Mask};
 
 /// Which of the two processes goes on.
 pub enum Detached {
@@ -35,6 +35,22 @@ pub fn detach_process() -> io::Result<Detached> {
             Ok(Detached::Daemon)
         }
     }
+}
+
+/// Has SIGHUP, SIGUSR1 and SIGUSR2 wait, which would end a process that does not handle them yet.
+///
+/// # Errors
+/// None that the kernel is known to give.
+pub fn hold_signals() -> io::Result<()> {
+    process::mask_requests(Mask::Block)
+}
+
+/// Lets the signals of [`hold_signals`] in, those that waited too.
+///
+/// # Errors
+/// As there.
+pub fn take_signals() -> io::Result<()> {
+    process::mask_requests(Mask::Unblock)
 }
 
 /// Standard input, output and error become /dev/null. Where that fails they stay as they are, which

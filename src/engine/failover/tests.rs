@@ -107,7 +107,7 @@ impl Bench {
             config,
             vec![link(true)],
             addresses,
-            |_| start,
+            |_, _| start,
             ipvs,
             Time::ZERO,
         );

@@ -136,6 +136,36 @@ fn set_mask(fill: unsafe extern "C" fn(*mut libc::sigset_t) -> libc::c_int) -> i
     }
 }
 
+/// What [`mask_requests`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mask {
+    Block,
+    Unblock,
+}
+
+/// Blocks or unblocks, for this thread and those that it starts, the signals that ask for something
+/// while the daemon runs: SIGHUP, SIGUSR1, SIGUSR2.
+pub(crate) fn mask_requests(mask: Mask) -> io::Result<()> {
+    let how = match mask {
+        Mask::Block => libc::SIG_BLOCK,
+        Mask::Unblock => libc::SIG_UNBLOCK,
+    };
+    // SAFETY: the set is all zeros (a valid sigset_t) and then filled by calls that write nothing else;
+    // the last one only reads it, and no old mask is asked for.
+    let errno = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut())
+    };
+    match errno {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
 /// Has the kernel keep the status of ended children, whatever whoever started us asked for: an ignored
 /// SIGCHLD is inherited and throws it away (signal(7)).
 pub(crate) fn keep_children() -> io::Result<()> {
