@@ -477,24 +477,18 @@ impl Failover {
         }
     }
 
-    /// A new configuration: instances of the same name on the same link with the same VRID go on, the
-    /// others leave in order and new ones begin.
+    /// A new configuration: instances on the same link with the same VRID go on, whatever they are called
+    /// now, the others leave in order and new ones begin.
     fn on_reload(&mut self, config: Config, now: Time, out: &mut Vec<Action>) {
-        let mut old: BTreeMap<String, Slot> = std::mem::take(&mut self.slots)
+        let mut old: BTreeMap<_, Slot> = std::mem::take(&mut self.slots)
             .into_iter()
-            .map(|slot| (slot.config().name.clone(), slot))
+            .map(|slot| (slot::identity(slot.config()), slot))
             .collect();
-        let mut kept = Vec::new();
-        for instance in &config.instances {
-            let same = old
-                .get(&instance.name)
-                .is_some_and(|slot| slot.is_same_router(instance));
-            kept.push(if same {
-                old.remove(&instance.name)
-            } else {
-                None
-            });
-        }
+        let kept: Vec<Option<Slot>> = config
+            .instances
+            .iter()
+            .map(|instance| old.remove(&slot::identity(instance)))
+            .collect();
         // Those that leave do so first: a VIP may move from one instance to another.
         // Their addresses are removed below, unless somebody else has them now.
         for slot in old.values_mut() {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::config::model::{Auth, Broadcast, Instance, Transport, VirtualAddress};
 use crate::engine::shared::Role;
-use crate::net::{AddressKey, AddressSpec, Cidr, InterfaceName};
+use crate::net::{AddressKey, AddressSpec, Cidr, Family, InterfaceName};
 use crate::time::Time;
+use crate::units::{Version, Vrid};
 use crate::vrrp::{self, Machine, Rejections, State};
 use crate::wire::vrrp::{self as wire, Advert, AuthField};
 
@@ -57,13 +58,6 @@ impl Slot {
             self.machine.reconfigure(config, now);
         }
         self.timer = None;
-    }
-
-    /// Whether `other` is the same virtual router: link, VRID and family.
-    pub(super) fn is_same_router(&self, other: &Instance) -> bool {
-        let ours = self.config();
-        (&ours.interface, ours.vrid, ours.family) == (&other.interface, other.vrid, other.family)
-            && ours.version == other.version
     }
 
     pub(super) fn role(&self) -> Role {
@@ -135,6 +129,16 @@ impl Slot {
         }
         Some(bytes)
     }
+}
+
+/// What makes two instances the same virtual router: link, VRID, family and version of VRRP.
+pub(super) fn identity(config: &Instance) -> (InterfaceName, Vrid, Family, Version) {
+    (
+        config.interface.clone(),
+        config.vrid,
+        config.family,
+        config.version,
+    )
 }
 
 /// Where a VIP is set.

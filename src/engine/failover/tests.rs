@@ -535,6 +535,16 @@ fn a_reload_adds_and_removes_vips_of_a_master() {
 }
 
 #[test]
+fn an_instance_that_is_renamed_goes_on() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    let renamed = config(vec![instance("VI_db", 51, "10.0.0.100")]);
+    bench.input(Input::Reload(Box::new(renamed)));
+    assert_eq!((bench.sent.len(), bench.commands), (0, 0));
+    assert_eq!(bench.role("VI_db"), Role::Master);
+    assert_eq!(bench.engine.roles().len(), 1);
+}
+
+#[test]
 fn an_instance_that_leaves_with_a_reload_says_goodbye() {
     let both = config(vec![
         instance("VI_1", 51, "10.0.0.100"),
