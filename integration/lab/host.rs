@@ -145,6 +145,9 @@ fn run(chosen: &[&'static Case], options: &Options) -> ExitCode {
         if let Err(e) = report::write_json(&json, options.subject.name(), &records) {
             eprintln!("integration: {e}");
         }
+        for record in records.iter().filter(|r| r.verdict != Verdict::Passed) {
+            println!("not passed: {}", record.name);
+        }
         println!("{}", totals.line());
     }
     if totals.passed == chosen.len() {
