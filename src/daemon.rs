@@ -50,6 +50,7 @@ use run_dir::{PidFiles, RunDir};
 pub fn run(options: &Options) -> Result<(), Failure> {
     // A reload that is asked for too early is made up for.
     let _ = background::hold_signals();
+    let _ = background::forget_children();
     let file = prepare::config_file(options.file.as_deref())?;
     // Before the dump, so that nothing that happens between the two is missed.
     let monitor = Monitor::open()

@@ -504,7 +504,10 @@ impl Thread {
             Ok((links, addresses)) => {
                 self.feed(Input::Kernel { links, addresses }, clock::now());
             }
-            Err(error) => warn!("read links and addresses: {error}"),
+            Err(error) => {
+                warn!("read links and addresses: {error}");
+                self.feed(Input::KernelUnread, clock::now());
+            }
         }
     }
 

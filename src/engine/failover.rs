@@ -68,6 +68,8 @@ pub enum Input<'a> {
         /// Every address.
         addresses: Vec<ObservedAddress>,
     },
+    /// The picture could not be read.
+    KernelUnread,
     /// A packet of protocol 112.
     Packet {
         /// Where it came in.
@@ -373,6 +375,7 @@ impl Failover {
             Input::Kernel { links, addresses } => {
                 self.on_kernel_read(links, addresses, now, &mut out);
             }
+            Input::KernelUnread => self.look_again_soon(now),
             Input::IpvsReady => self.on_ipvs_ready(now, &mut out),
             Input::AddressesFailed(failures) => self.on_addresses_failed(failures, now, &mut out),
             Input::SocketOpened(interface) => {

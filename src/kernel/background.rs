@@ -53,6 +53,15 @@ pub fn take_signals() -> io::Result<()> {
     process::mask_requests(Mask::Unblock)
 }
 
+/// Children that end leave nothing behind: a script helper outlives the process that starts itself again
+/// in place, and that one does not know it.
+///
+/// # Errors
+/// None that the kernel is known to give.
+pub fn forget_children() -> io::Result<()> {
+    process::forget_children()
+}
+
 /// Standard input, output and error become /dev/null. Where that fails they stay as they are, which
 /// hurts nobody.
 pub fn to_null() {

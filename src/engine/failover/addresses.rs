@@ -104,6 +104,10 @@ impl Failover {
         }
         // Whatever was refused, the kernel knows better: look, and do what is then missing; less and
         // less often while that fails too.
+        self.look_again_soon(now);
+    }
+
+    pub(super) fn look_again_soon(&mut self, now: Time) {
         self.look_again_at = self.look_again_at.min(now + self.retry_after);
         self.retry_after = (self.retry_after * 2).min(LOOK_AGAIN);
     }
@@ -228,6 +232,8 @@ impl Failover {
         out: &mut Vec<Action>,
     ) {
         self.kernel.replace(links, addresses);
+        // What was seen here is newer than what was missed before.
+        self.look_again_at = now + LOOK_AGAIN;
         if self.stopping {
             return;
         }

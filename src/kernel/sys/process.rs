@@ -166,6 +166,15 @@ pub(crate) fn mask_requests(mask: Mask) -> io::Result<()> {
     }
 }
 
+/// Has the kernel forget ended children: nobody asks for their status (signal(7)).
+pub(crate) fn forget_children() -> io::Result<()> {
+    // SAFETY: takes no pointers; SIG_IGN runs no code of ours.
+    match unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) } {
+        libc::SIG_ERR => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 /// Has the kernel keep the status of ended children, whatever whoever started us asked for: an ignored
 /// SIGCHLD is inherited and throws it away (signal(7)).
 pub(crate) fn keep_children() -> io::Result<()> {

@@ -26,6 +26,16 @@ fn a_socket_that_cannot_be_had_is_a_fault_and_tried_again_until_it_opens() {
 }
 
 #[test]
+fn a_picture_that_could_not_be_read_is_asked_for_again_soon() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    // Lost without a word, as after an overrun.
+    bench.kernel.remove(&address("10.0.0.100", 0).key);
+    bench.input(Input::KernelUnread);
+    bench.run(1);
+    assert!(bench.has("10.0.0.100"));
+}
+
+#[test]
 fn links_that_nobody_names_and_news_without_news_change_nothing() {
     let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
     let deadline = bench.engine.next_deadline();
