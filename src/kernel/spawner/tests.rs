@@ -222,7 +222,8 @@ fn a_group_that_ignores_sigterm_is_killed() {
     let mut helper = Helper::start();
     let script = Script::new("deaf", "trap '' TERM; while :; do sleep 1; done");
     let mut request = request(4, &script.argv());
-    request.timeout = Some(Duration::from_secs(3));
+    // Long enough that it has started even on a machine that is busy with other things.
+    request.timeout = Some(Duration::from_secs(8));
     helper.send(&request);
     let group = script.pid();
     assert_eq!(helper.answer().outcome, Outcome::TimedOut);
