@@ -253,11 +253,9 @@ impl Router {
     fn carry_out(&mut self, actions: Vec<Action>, now: Time) {
         for action in actions {
             match action {
-                Action::Send { beat, payload, .. } => {
-                    if self.link_up {
-                        self.sent.push(payload);
-                        self.record = beat.alive.then_some(now);
-                    }
+                Action::Send { beat, payload, .. } if self.link_up => {
+                    self.sent.push(payload);
+                    self.record = beat.alive.then_some(now);
                 }
                 Action::Ended(_) => self.record = None,
                 Action::Addresses(commands) => {

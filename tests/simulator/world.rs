@@ -18,12 +18,15 @@ const TWO_MASTERS_MAX: Duration = Duration::from_millis(1_000 + 2 * 3 + 4);
 /// Enough for the slowest election there is: 3 adverts, the longest skew, one listening after a stall.
 const QUIET: Duration = Duration::from_secs(7);
 
+/// To whom, from whom, what.
+type Packet = (usize, Ipv4Addr, Arc<[u8]>);
+
 pub(crate) struct World {
     seed: Seed,
     now: Time,
     routers: Vec<Router>,
-    /// Packets on their way: to whom, from whom, what.
-    on_the_way: BTreeMap<(Time, u64), (usize, Ipv4Addr, Arc<[u8]>)>,
+    /// By the time when they are there.
+    on_the_way: BTreeMap<(Time, u64), Packet>,
     packets: u64,
     /// One packet in so many is lost; 0: none.
     loss: u64,

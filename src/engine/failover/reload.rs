@@ -1,0 +1,98 @@
+//! A new configuration in the place of the one that runs: who goes on, who leaves, who begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::time::Time;
+use crate::track::ScriptTracker;
+use crate::vrrp;
+
+use super::slot::{Slot, identity};
+use super::{Action, Failover, TimerOf};
+
+impl Failover {
+    /// A new configuration: instances on the same link with the same VRID go on, whatever they are called
+    /// now, the others leave in order and new ones begin.
+    pub(super) fn on_reload(&mut self, config: Config, now: Time, out: &mut Vec<Action>) {
+        let mut old: BTreeMap<_, Slot> = std::mem::take(&mut self.slots)
+            .into_iter()
+            .map(|slot| (identity(slot.config()), slot))
+            .collect();
+        let kept: Vec<Option<Slot>> = config
+            .instances
+            .iter()
+            .map(|instance| old.remove(&identity(instance)))
+            .collect();
+        // Those that leave do so first: a VIP may move from one instance to another.
+        // Their addresses are removed below, unless somebody else has them now.
+        for slot in old.values_mut() {
+            self.say_goodbye(slot, now, out);
+        }
+        self.timers.clear();
+        self.roles_changed = true;
+        self.slots = kept
+            .into_iter()
+            .zip(&config.instances)
+            .map(|(slot, instance)| {
+                let instance = Arc::new(instance.clone());
+                match slot {
+                    Some(mut slot) => {
+                        slot.reconfigure(instance, now);
+                        slot
+                    }
+                    None => Slot::new(instance, vrrp::Start::Fresh),
+                }
+            })
+            .collect();
+        let old_config = std::mem::replace(&mut self.config, config);
+        let old_scripts = std::mem::take(&mut self.scripts)
+            .into_iter()
+            .map(|tracker| (tracker.script().name.clone(), tracker))
+            .collect();
+        self.adopt_scripts(old_scripts, now);
+        self.index_slots();
+        self.refresh_sockets(out);
+        self.sync_addresses_after_reload(&old_config, out);
+        for slot in 0..self.slots.len() {
+            if self.ipvs_ready {
+                self.drive(slot, vrrp::Input::MayClaim, now, out);
+            }
+            self.refresh_standing(slot, now, out);
+        }
+        self.run_due_scripts(now, out);
+    }
+
+    /// Trackers for every script that an instance tracks; those that were there go on.
+    pub(super) fn adopt_scripts(&mut self, mut old: BTreeMap<String, ScriptTracker>, now: Time) {
+        self.scripts.clear();
+        self.script_index.clear();
+        let used: BTreeSet<&str> = self
+            .config
+            .instances
+            .iter()
+            .flat_map(|instance| &instance.track_scripts)
+            .map(|tracked| tracked.script.as_str())
+            .collect();
+        for script in self
+            .config
+            .scripts
+            .values()
+            .filter(|s| used.contains(s.name.as_str()))
+        {
+            let script = Arc::new(script.clone());
+            let tracker = match old.remove(&script.name) {
+                Some(mut tracker) if tracker.script().argv == script.argv => {
+                    tracker.reconfigure(script, now);
+                    tracker
+                }
+                _ => ScriptTracker::new(script, now),
+            };
+            self.script_index
+                .insert(tracker.script().name.clone(), self.scripts.len());
+            self.timers
+                .insert((tracker.next_deadline(), TimerOf::Script(self.scripts.len())));
+            self.scripts.push(tracker);
+        }
+    }
+}
