@@ -1,6 +1,6 @@
 //! One virtual router's state: Init, Backup, Master, Fault.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +74,14 @@ impl Machine {
     /// The priority that counts, weights included.
     pub fn priority(&self) -> Priority {
         self.priority
+    }
+
+    /// The IPv4 address that it last spoke from.
+    pub fn source(&self) -> Option<Ipv4Addr> {
+        match self.source {
+            Some(IpAddr::V4(source)) => Some(source),
+            _ => None,
+        }
     }
 
     /// Who was heard last, if anybody.

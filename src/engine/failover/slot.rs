@@ -350,7 +350,13 @@ fn send_advert(slot: &mut Slot, kernel: &KernelView, priority: u8, out: &mut Vec
     let Some(mut beat) = kernel.beat(&config) else {
         return;
     };
-    let Some(source) = kernel.source_of(&config) else {
+    let mut source = kernel.source_of(&config);
+    if source.is_none() && priority == 0 {
+        // It leaves because its address is gone. The others need not find that out by waiting; the
+        // goodbye comes from the address that they know, as every advert did.
+        source = slot.machine.source();
+    }
+    let Some(source) = source else {
         return;
     };
     beat.alive = priority != 0;

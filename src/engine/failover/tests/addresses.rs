@@ -66,6 +66,7 @@ fn a_vip_does_not_come_back_before_the_address_of_the_interface() {
     bench.lose(address("10.0.0.100/24", 0).key);
     bench.lose(address("10.0.0.5/24", 0).key);
     assert_eq!(bench.role("VI_1"), Role::Fault);
+    assert_eq!(bench.sent, [0], "goodbye, from the address that is gone");
     bench.run(1);
     assert!(!bench.has("10.0.0.100/24"));
     assert_eq!(bench.said("removed by somebody"), 0);
