@@ -14,7 +14,7 @@ use crate::vrrp::{self, Machine, Rejections, State};
 use crate::wire::vrrp::{self as wire, Advert, AuthField};
 
 use super::kernel_view::KernelView;
-use super::{Action, Beat, Event, Failover, TimerOf};
+use super::{Action, Event, Failover, TimerOf};
 
 /// Removals by somebody else that are answered by putting the address back...
 const REMOVALS_MAX: usize = 3;
@@ -380,16 +380,6 @@ fn send_advert(slot: &mut Slot, kernel: &KernelView, priority: u8, out: &mut Vec
                     send(*peer);
                 }
             }
-        }
-    }
-}
-
-impl Beat {
-    /// The same, no longer holding.
-    pub fn ended(self) -> Beat {
-        Beat {
-            alive: false,
-            ..self
         }
     }
 }

@@ -8,9 +8,10 @@ use crate::config::model::{
     Weight,
 };
 use crate::engine::shared::Role;
-use crate::net::{AddressSpec, Cidr, Family};
+use crate::net::{AddressCommand, AddressSpec, Cidr, Family, MacAddr};
 use crate::units::{AdvertInterval, Priority, Version, Vrid};
 use crate::wire;
+use std::net::IpAddr;
 
 fn instance(name: &str, vrid: u8, vip: &str) -> Instance {
     Instance {

@@ -1,0 +1,200 @@
+//! What goes into the failover engine and what comes out of it.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::config::model::ScriptUser;
+use crate::engine::shared::Roles;
+use crate::net::{
+    AddressCommand, AddressKey, InterfaceIndex, InterfaceName, Link, MacAddr, ObservedAddress,
+};
+use crate::track::ScriptEnd;
+use crate::vrrp;
+
+use super::Event;
+
+/// How the daemon stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopKind {
+    /// Say goodbye and remove the VIPs.
+    Release,
+    /// Leave them where they are (`-V`): a successor will take them over.
+    Keep,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A link appeared or changed.
+    Link(Link),
+    /// A link is gone.
+    LinkGone(InterfaceIndex),
+    /// An address appeared or changed.
+    AddressSeen(ObservedAddress),
+    /// An address is gone.
+    AddressGone(AddressKey),
+    /// The whole picture, read after [`Action::LookAgain`].
+    Kernel {
+        /// Every link.
+        links: Vec<Link>,
+        /// Every address.
+        addresses: Vec<ObservedAddress>,
+    },
+    /// The picture could not be read.
+    KernelUnread,
+    /// A packet of protocol 112.
+    Packet {
+        /// Where it came in.
+        interface: InterfaceIndex,
+        /// Who sent it.
+        source: Ipv4Addr,
+        /// Whom it was sent to.
+        destination: Ipv4Addr,
+        /// As it came in.
+        ttl: u8,
+        /// Behind the IP header.
+        payload: &'a [u8],
+    },
+    /// A script ended.
+    ScriptEnded {
+        /// Its name.
+        name: String,
+        /// How.
+        end: ScriptEnd,
+    },
+    /// IPVS is programmed: VIPs may be claimed.
+    IpvsReady,
+    /// These operations failed.
+    AddressesFailed(Vec<AddressFailure>),
+    /// A socket was opened.
+    SocketOpened(InterfaceIndex),
+    /// No socket could be had there.
+    SocketFailed {
+        /// The interface.
+        interface: InterfaceIndex,
+        /// Why, in words.
+        error: String,
+    },
+    /// A new configuration is in force.
+    Reload(Box<Config>),
+    /// Leave in order.
+    Stop(StopKind),
+    /// A deadline may have come.
+    Timer,
+}
+
+/// An address operation that the kernel refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressFailure {
+    /// Which.
+    pub command: AddressCommand,
+    /// The kernel's view differs from ours (EEXIST, ENOENT, EADDRNOTAVAIL...): not an error.
+    pub disagreement: bool,
+    /// In words.
+    pub error: String,
+}
+
+/// What to do, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Listen on this interface.
+    OpenSocket {
+        /// Its name.
+        name: InterfaceName,
+        /// Its number.
+        interface: InterfaceIndex,
+        /// Multicast groups to join.
+        groups: BTreeSet<Ipv4Addr>,
+    },
+    /// Stop listening there.
+    CloseSocket(InterfaceIndex),
+    /// Send this behind an IP header of protocol 112 and TTL 255.
+    Send {
+        /// Which instance, by [`Beat`].
+        beat: Beat,
+        /// Where.
+        interface: InterfaceIndex,
+        /// From.
+        source: Ipv4Addr,
+        /// To: the group or one peer.
+        destination: Ipv4Addr,
+        /// The advert.
+        payload: Arc<[u8]>,
+    },
+    /// Tell the neighbours where an address is now.
+    Announce {
+        /// Where.
+        interface: InterfaceIndex,
+        /// The hardware address it is at.
+        mac: MacAddr,
+        /// The address.
+        address: IpAddr,
+        /// How many times.
+        repeat: u32,
+    },
+    /// Set and remove addresses.
+    Addresses(Vec<AddressCommand>),
+    /// Read links and addresses from the kernel and hand them in as [`Input::Kernel`].
+    LookAgain,
+    /// Start a script.
+    RunScript {
+        /// Its name.
+        name: String,
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// Who runs it; the default user when absent.
+        user: Option<ScriptUser>,
+        /// When to kill it.
+        timeout: Duration,
+    },
+    /// The roles changed.
+    Roles(Roles),
+    /// This instance is no longer master: a successor must not resume it.
+    Ended(Beat),
+    /// After [`Input::Stop`]: everything is let go.
+    Released,
+    /// For the log.
+    Event(Event),
+}
+
+/// What identifies an instance across restarts: link, VRID, and the hardware address of the link, which
+/// tells a replaced link from the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Beat {
+    /// Number of the interface.
+    pub interface: InterfaceIndex,
+    /// Its hardware address.
+    pub mac: MacAddr,
+    /// VRID.
+    pub vrid: u8,
+    /// Whether it still holds the addresses after this (an advert of priority 0 does not).
+    pub alive: bool,
+}
+
+impl Beat {
+    /// The same, no longer holding.
+    pub fn ended(self) -> Beat {
+        Beat {
+            alive: false,
+            ..self
+        }
+    }
+}
+
+/// Why the engine wants to be called at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// A timer of an instance.
+    Vrrp(vrrp::Timer),
+    /// A script's next run.
+    Script,
+    /// IPVS is not ready and will not be waited for any longer.
+    IpvsWait,
+    /// The kernel is read again.
+    LookAgain,
+    /// Addresses that went missing are put back.
+    Restore,
+}
