@@ -73,7 +73,8 @@ pub struct Options {
 /// What came out.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The configuration; `None` when there was an error.
+    /// The configuration; `None` when it cannot be said what the text means. There may be refusals
+    /// all the same ([`Loaded::has_errors`]): what is understood is not always what can be run.
     pub config: Option<Config>,
     /// Everything that is wrong, in the order of the text.
     pub diagnostics: Diagnostics,
@@ -89,7 +90,7 @@ impl Loaded {
         render::render(&self.diagnostics, &self.sources, style)
     }
 
-    /// Whether the configuration must not be used.
+    /// Whether the configuration must not be run.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.has_errors()
     }
@@ -104,6 +105,14 @@ pub struct Origins {
     pub interfaces: BTreeMap<InterfaceName, Span>,
     /// The name of each `vrrp_script`.
     pub scripts: BTreeMap<String, Span>,
+    /// The name of each `vrrp_sync_group`.
+    pub sync_groups: BTreeMap<String, Span>,
+    /// The name of each `track_file`.
+    pub track_files: BTreeMap<String, Span>,
+    /// The name of each `vrrp_track_process`.
+    pub track_processes: BTreeMap<String, Span>,
+    /// The name of each `bfd_instance`.
+    pub bfd_instances: BTreeMap<String, Span>,
     /// The head of each `virtual_server`.
     pub virtual_servers: BTreeMap<VirtualServerAddress, Span>,
 }
@@ -123,7 +132,7 @@ pub fn load(root: &Path, files: &dyn Files, options: &Options) -> Loaded {
     }
     diagnostics.finish();
     Loaded {
-        config: config.filter(|_| !diagnostics.has_errors()),
+        config: config.filter(|_| !diagnostics.is_broken()),
         diagnostics,
         sources,
         origins,

@@ -29,6 +29,8 @@ impl fmt::Display for Severity {
 pub enum Code {
     /// A file cannot be read.
     CannotRead,
+    /// It is understood, and this version cannot run it and must not pretend to.
+    CannotRun,
     /// Two things that cannot both be, such as one VRID twice on a link.
     Conflict,
     /// A keyword means nothing beside another one and is cleared.
@@ -75,7 +77,7 @@ pub enum Code {
     UnknownKeyword,
     /// A name that is defined nowhere.
     UnknownName,
-    /// What this version cannot do and must not pretend to.
+    /// What this version does not understand.
     Unsupported,
     /// A quote that is never closed.
     UnterminatedQuote,
@@ -88,6 +90,7 @@ impl Code {
     pub const fn as_str(self) -> &'static str {
         match self {
             Code::CannotRead => "cannot-read",
+            Code::CannotRun => "cannot-run",
             Code::Conflict => "conflict",
             Code::Contradiction => "contradiction",
             Code::Duplicate => "duplicate",
@@ -151,6 +154,16 @@ impl Diagnostic {
         Diagnostic::new(Severity::Error, code, span.into(), message.into())
     }
 
+    /// A refusal: an error that keeps a configuration from being run, while what it means is known.
+    pub fn refusal(span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
+        Diagnostic::new(
+            Severity::Error,
+            Code::CannotRun,
+            span.into(),
+            message.into(),
+        )
+    }
+
     /// A warning.
     pub fn warning(code: Code, span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
         Diagnostic::new(Severity::Warning, code, span.into(), message.into())
@@ -206,6 +219,7 @@ pub const DIAGNOSTICS_MAX: usize = 1000;
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
     errors: usize,
+    refusals: usize,
     dropped: usize,
 }
 
@@ -213,6 +227,7 @@ impl Diagnostics {
     /// Takes one in; beyond [`DIAGNOSTICS_MAX`] it is only counted.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.errors += usize::from(diagnostic.severity == Severity::Error);
+        self.refusals += usize::from(diagnostic.code == Code::CannotRun);
         if self.is_full() {
             self.dropped += 1;
         } else {
@@ -230,7 +245,17 @@ impl Diagnostics {
         self.errors > 0
     }
 
-    /// Number of errors.
+    /// Whether it cannot even be said what the configuration means: some error is no refusal.
+    pub fn is_broken(&self) -> bool {
+        self.errors > self.refusals
+    }
+
+    /// Number of errors that are refusals ([`Code::CannotRun`]).
+    pub fn refusals(&self) -> usize {
+        self.refusals
+    }
+
+    /// Number of errors, refusals among them.
     pub fn errors(&self) -> usize {
         self.errors
     }

@@ -8,6 +8,7 @@ mod check;
 mod globals;
 mod lvs;
 mod outputs;
+mod track;
 mod vrrp;
 
 use std::collections::BTreeMap;
@@ -20,31 +21,88 @@ pub enum BlockKind {
     Root,
     /// `global_defs`.
     GlobalDefs,
-    /// `vrrp_script NAME`.
+    /// `track_group`.
+    TrackGroup,
+    /// `garp_group`.
+    GarpGroup,
+    /// `SSL`.
+    Ssl,
+    /// `vrrp_script`.
     VrrpScript,
-    /// `vrrp_instance NAME`.
+    /// `track_file` of its own: `track_file NAME`.
+    TrackFile,
+    /// `vrrp_track_process`.
+    TrackProcess,
+    /// `bfd_instance`.
+    BfdInstance,
+    /// `vrrp_sync_group`.
+    SyncGroup,
+    /// `vrrp_instance`.
     VrrpInstance,
     /// `authentication` of an instance.
     Authentication,
-    /// `virtual_server ...`.
+    /// `auth_hmac` of an instance.
+    AuthHmac,
+    /// `virtual_server`.
     VirtualServer,
-    /// `real_server ...`.
+    /// `real_server`.
     RealServer,
     /// `TCP_CHECK`.
     TcpCheck,
+    /// `HTTP_GET`.
+    HttpGet,
+    /// `SSL_GET`.
+    SslGet,
+    /// `url` of `HTTP_GET` and `SSL_GET`.
+    Url,
+    /// `SMTP_CHECK`.
+    SmtpCheck,
+    /// `host` of `SMTP_CHECK`.
+    SmtpHost,
+    /// `DNS_CHECK`.
+    DnsCheck,
+    /// `MISC_CHECK`.
+    MiscCheck,
+    /// `BFD_CHECK`.
+    BfdCheck,
+    /// `UDP_CHECK`.
+    UdpCheck,
+    /// `PING_CHECK`.
+    PingCheck,
+    /// `FILE_CHECK`.
+    FileCheck,
 }
 
 impl BlockKind {
     /// Every kind.
-    pub const ALL: [BlockKind; 8] = [
+    pub const ALL: [BlockKind; 27] = [
         BlockKind::Root,
         BlockKind::GlobalDefs,
+        BlockKind::TrackGroup,
+        BlockKind::GarpGroup,
+        BlockKind::Ssl,
         BlockKind::VrrpScript,
+        BlockKind::TrackFile,
+        BlockKind::TrackProcess,
+        BlockKind::BfdInstance,
+        BlockKind::SyncGroup,
         BlockKind::VrrpInstance,
         BlockKind::Authentication,
+        BlockKind::AuthHmac,
         BlockKind::VirtualServer,
         BlockKind::RealServer,
         BlockKind::TcpCheck,
+        BlockKind::HttpGet,
+        BlockKind::SslGet,
+        BlockKind::Url,
+        BlockKind::SmtpCheck,
+        BlockKind::SmtpHost,
+        BlockKind::DnsCheck,
+        BlockKind::MiscCheck,
+        BlockKind::BfdCheck,
+        BlockKind::UdpCheck,
+        BlockKind::PingCheck,
+        BlockKind::FileCheck,
     ];
 
     /// The keyword that begins such a block; `None` for what stands outside all blocks.
@@ -52,12 +110,31 @@ impl BlockKind {
         Some(match self {
             BlockKind::Root => return None,
             BlockKind::GlobalDefs => "global_defs",
+            BlockKind::TrackGroup => "track_group",
+            BlockKind::GarpGroup => "garp_group",
+            BlockKind::Ssl => "SSL",
             BlockKind::VrrpScript => "vrrp_script",
+            BlockKind::TrackFile => "track_file",
+            BlockKind::TrackProcess => "vrrp_track_process",
+            BlockKind::BfdInstance => "bfd_instance",
+            BlockKind::SyncGroup => "vrrp_sync_group",
             BlockKind::VrrpInstance => "vrrp_instance",
             BlockKind::Authentication => "authentication",
+            BlockKind::AuthHmac => "auth_hmac",
             BlockKind::VirtualServer => "virtual_server",
             BlockKind::RealServer => "real_server",
             BlockKind::TcpCheck => "TCP_CHECK",
+            BlockKind::HttpGet => "HTTP_GET",
+            BlockKind::SslGet => "SSL_GET",
+            BlockKind::Url => "url",
+            BlockKind::SmtpCheck => "SMTP_CHECK",
+            BlockKind::SmtpHost => "host",
+            BlockKind::DnsCheck => "DNS_CHECK",
+            BlockKind::MiscCheck => "MISC_CHECK",
+            BlockKind::BfdCheck => "BFD_CHECK",
+            BlockKind::UdpCheck => "UDP_CHECK",
+            BlockKind::PingCheck => "PING_CHECK",
+            BlockKind::FileCheck => "FILE_CHECK",
         })
     }
 }
@@ -105,8 +182,6 @@ pub enum Body {
     Block(BlockKind),
     /// Lines of values.
     Lines,
-    /// Something that this version does not look into.
-    Unread,
 }
 
 /// What vipd does with a keyword.
@@ -118,7 +193,8 @@ pub enum Support {
     NoEffect(&'static str),
     /// Nothing yet: a warning says so.
     NotYet,
-    /// It cannot do it and would do harm by leaving it out, so it is an error; why.
+    /// It cannot do it and would do harm by leaving it out: it is read, and a configuration with it is
+    /// not run; why.
     Refused(&'static str),
     /// A keyword of vipd's own, on a line that begins with `@vipd`.
     VipdOwn,
@@ -167,11 +243,6 @@ impl Keyword {
 
     const fn lines(mut self) -> Keyword {
         self.body = Body::Lines;
-        self
-    }
-
-    const fn unread(mut self) -> Keyword {
-        self.body = Body::Unread;
         self
     }
 
@@ -238,7 +309,7 @@ const TIMER_MAX: u64 = 2_147_483_647_000_000;
 /// The rows of a block, in the order in which they are documented.
 pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
     let parts: &[&[Keyword]] = match kind {
-        BlockKind::Root => &[globals::ROOT, vrrp::ROOT, lvs::ROOT],
+        BlockKind::Root => &[globals::ROOT, track::ROOT, vrrp::ROOT, lvs::ROOT],
         BlockKind::GlobalDefs => &[
             globals::IDENTITY,
             globals::PROCESSES,
@@ -248,7 +319,14 @@ pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
             globals::LVS,
             outputs::OUTPUTS,
         ],
+        BlockKind::TrackGroup => &[track::GROUP],
+        BlockKind::GarpGroup => &[track::GARP_GROUP],
+        BlockKind::Ssl => &[track::SSL],
         BlockKind::VrrpScript => &[vrrp::SCRIPT],
+        BlockKind::TrackFile => &[track::FILE],
+        BlockKind::TrackProcess => &[track::PROCESS],
+        BlockKind::BfdInstance => &[track::BFD],
+        BlockKind::SyncGroup => &[track::GROUP, track::SYNC_GROUP],
         BlockKind::VrrpInstance => &[
             vrrp::INSTANCE,
             vrrp::INSTANCE_ADDRESSES,
@@ -256,9 +334,20 @@ pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
             vrrp::INSTANCE_REST,
         ],
         BlockKind::Authentication => &[vrrp::AUTHENTICATION],
+        BlockKind::AuthHmac => &[vrrp::AUTH_HMAC],
         BlockKind::VirtualServer => &[lvs::VIRTUAL_SERVER, check::DEFAULTS],
         BlockKind::RealServer => &[lvs::REAL_SERVER, check::DEFAULTS, check::CHECKERS],
-        BlockKind::TcpCheck => &[check::COMMON, check::DEFAULTS],
+        BlockKind::TcpCheck | BlockKind::PingCheck => &[check::COMMON, check::DEFAULTS],
+        BlockKind::HttpGet => &[check::HTTP, check::COMMON, check::DEFAULTS],
+        BlockKind::SslGet => &[check::HTTP, check::TLS, check::COMMON, check::DEFAULTS],
+        BlockKind::Url => &[check::URL, check::TLS],
+        BlockKind::SmtpCheck => &[check::SMTP, check::COMMON, check::DEFAULTS],
+        BlockKind::SmtpHost => &[check::COMMON, check::TIMEOUT],
+        BlockKind::DnsCheck => &[check::DNS, check::COMMON, check::DEFAULTS],
+        BlockKind::MiscCheck => &[check::MISC, check::DEFAULTS],
+        BlockKind::BfdCheck => &[check::BFD],
+        BlockKind::UdpCheck => &[check::UDP, check::COMMON, check::DEFAULTS],
+        BlockKind::FileCheck => &[check::FILE, check::DEFAULTS],
     };
     parts.iter().copied().flatten()
 }

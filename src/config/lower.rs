@@ -6,25 +6,34 @@
 
 mod addresses;
 mod auth;
+mod auth_hmac;
 mod check;
 mod context;
+mod forwarding;
 mod globals;
+mod group;
 mod instance;
+mod links;
 mod real_server;
+mod route;
 mod script;
+mod sync_group;
+mod track;
 mod tracking;
 mod value;
 mod virtual_server;
+mod vmac;
 
 use super::Options;
 use super::Origins;
 use super::diagnostic::{Code, Diagnostic, Diagnostics};
 use super::keywords::BlockKind;
-use super::model::Config;
+use super::model::{Config, NodeSettings};
 use super::source::{SourceMap, Span};
 use super::tree::{Statement, Tree};
 
 use context::{Context, Draft, Handled, Line};
+use tracking::Trackable;
 use value::Value;
 
 /// What lowering makes.
@@ -45,17 +54,33 @@ pub(super) fn lower(
     ctx.read_items(BlockKind::Root, &tree.items, &mut root);
 
     let mut config = Config::default();
-    let defaults = globals::lower(&mut ctx, &root.globals);
+    let node = std::mem::take(&mut root.node);
+    let defaults = globals::lower(&mut ctx, &root.globals, node);
     config.globals = defaults.globals.clone();
     let scripts = script::lower(&mut ctx, &root.scripts);
-    let mut instances = instance::Instances::new(&defaults, &scripts);
+    config.track_files = track::files(&mut ctx, &root.track_files);
+    config.track_processes = track::processes(&mut ctx, &root.track_processes);
+    config.bfd_instances = track::bfd(&mut ctx, &root.bfd_instances);
+    let trackable = Trackable {
+        scripts: &scripts,
+        files: &config.track_files,
+        processes: &config.track_processes,
+        sessions: &config.bfd_instances,
+    };
+    let mut instances = instance::Instances::new(&defaults, trackable);
     for named in &root.instances {
         instances.lower(&mut ctx, named);
     }
-    let (instances, used) = instances.finish();
+    let (instances, mut used) = instances.finish();
     config.instances = instances;
+    config.sync_groups = sync_group::lower(&mut ctx, &root.sync_groups, trackable, &mut used);
     config.scripts = script::used(&mut ctx, scripts, &used);
-    config.virtual_servers = virtual_server::lower(&mut ctx, &root.virtual_servers, &defaults);
+    config.statics = links::statics(&mut ctx, &root);
+    config.links = links::lower(&mut ctx, &root);
+    config.ssl = links::ssl(&mut ctx, &root.ssl);
+    let groups = group::lower(&mut ctx, &root.groups);
+    config.virtual_servers =
+        virtual_server::lower(&mut ctx, &root.virtual_servers, &groups, &defaults);
     say_if_empty(&mut ctx, &config, &root);
     Lowered {
         config,
@@ -92,10 +117,24 @@ struct Root<'t> {
     scripts: Vec<Named<'t>>,
     instances: Vec<Named<'t>>,
     virtual_servers: Vec<&'t Statement>,
+    groups: Vec<Named<'t>>,
+    sync_groups: Vec<Named<'t>>,
+    track_files: Vec<Named<'t>>,
+    track_processes: Vec<Named<'t>>,
+    bfd_instances: Vec<Named<'t>>,
+    track_groups: Vec<Named<'t>>,
+    static_addresses: Vec<&'t Statement>,
+    static_routes: Vec<&'t Statement>,
+    static_rules: Vec<&'t Statement>,
+    garp_groups: Vec<&'t Statement>,
+    up_down_delays: Vec<&'t Statement>,
+    ssl: Vec<&'t Statement>,
+    node: NodeSettings,
 }
 
 impl<'t> Draft<'t> for Root<'t> {
-    fn apply(&mut self, _: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        let setting = ctx.setting(line, &value);
         let named = |value: Value| Named {
             name: value.text(),
             statement: line.statement,
@@ -105,7 +144,19 @@ impl<'t> Draft<'t> for Root<'t> {
             "vrrp_script" => self.scripts.push(named(value)),
             "vrrp_instance" => self.instances.push(named(value)),
             "virtual_server" => self.virtual_servers.push(line.statement),
-            _ => return Handled::No,
+            "virtual_server_group" => self.groups.push(named(value)),
+            "vrrp_sync_group" => self.sync_groups.push(named(value)),
+            "track_file" => self.track_files.push(named(value)),
+            "vrrp_track_process" => self.track_processes.push(named(value)),
+            "bfd_instance" => self.bfd_instances.push(named(value)),
+            "track_group" => self.track_groups.push(named(value)),
+            "static_ipaddress" => self.static_addresses.push(line.statement),
+            "static_routes" => self.static_routes.push(line.statement),
+            "static_rules" => self.static_rules.push(line.statement),
+            "garp_group" => self.garp_groups.push(line.statement),
+            "interface_up_down_delays" => self.up_down_delays.push(line.statement),
+            "SSL" => self.ssl.push(line.statement),
+            name => return Handled::of(self.node.set(name, &setting)),
         }
         Handled::Yes
     }

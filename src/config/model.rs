@@ -5,15 +5,38 @@
 
 mod check;
 mod globals;
+mod instance;
 mod lvs;
+mod route;
+pub(in crate::config) mod settings;
+mod track;
 mod vrrp;
 
-pub use check::{Checker, CheckerKind, ConnectOptions};
-pub use globals::{Globals, SmtpServer};
-pub use lvs::{Persistence, RealServer, SchedulerSpec, VirtualServer, VirtualServerAddress};
+pub use check::{
+    Checker, CheckerKind, ConnectOptions, DnsCheck, FileCheck, HttpCheck, HttpProtocol, HttpScheme,
+    HttpUrl, MaskedByte, MiscCheck, SmtpCheck, UdpCheck,
+};
+pub use globals::{
+    FilterSettings, Globals, LvsSettings, MailSettings, NodeSettings, OutputSettings,
+    SchedulingSettings, ScriptSettings, SmtpServer, VrrpSettings,
+};
+pub use instance::{
+    AntiReplay, AuthHmac, HmacMode, InstanceMore, InstanceSettings, Ipvlan, IpvlanMode,
+    PeerOptions, Vmac,
+};
+pub use lvs::{
+    GroupMember, Persistence, PoolSettings, RealServer, SchedulerSpec, ServerSettings, SorryServer,
+    Tunnel, TunnelChecksum, VirtualServer, VirtualServerAddress,
+};
+pub use route::{Route, RouteOption, RouteValue, Rule, Statics};
+pub use track::{
+    BfdInstance, FileWeight, GarpGroup, InitFile, LinkDelays, LinkSettings, ParamMatch, Run,
+    SslSettings, SyncGroup, SyncGroupSettings, TrackFile, TrackProcess, TrackedBfd, TrackedFile,
+    TrackedProcess,
+};
 pub use vrrp::{
-    Auth, Broadcast, Garp, InitialState, Instance, Preempt, Script, ScriptUser, TrackedInterface,
-    TrackedScript, Transport, VirtualAddress, Weight,
+    AddressOptions, Auth, Broadcast, Garp, InitialState, Instance, Lifetime, Preempt, Script,
+    ScriptUser, TrackedInterface, TrackedScript, Transport, VirtualAddress, Weight,
 };
 
 use std::collections::BTreeMap;
@@ -23,10 +46,25 @@ use std::collections::BTreeMap;
 pub struct Config {
     /// `global_defs`.
     pub globals: Globals,
-    /// Every `vrrp_script`, by name.
+    /// Every `vrrp_script` that somebody tracks, by name.
     pub scripts: BTreeMap<String, Script>,
+    /// Every `track_file`, by name.
+    pub track_files: BTreeMap<String, TrackFile>,
+    /// Every `vrrp_track_process`, by name.
+    pub track_processes: BTreeMap<String, TrackProcess>,
+    /// Every `bfd_instance`, by name.
+    pub bfd_instances: BTreeMap<String, BfdInstance>,
     /// Every `vrrp_instance`, in the order of the file; names are unique.
     pub instances: Vec<Instance>,
-    /// Every `virtual_server`, in the order of the file; addresses are unique.
+    /// Every `vrrp_sync_group`, in the order of the file; names are unique.
+    pub sync_groups: Vec<SyncGroup>,
+    /// What is set from start to stop.
+    pub statics: Statics,
+    /// Blocks that concern links.
+    pub links: LinkSettings,
+    /// `SSL`.
+    pub ssl: Option<SslSettings>,
+    /// Every `virtual_server`, in the order of the file, one for each address of a group; addresses are
+    /// unique.
     pub virtual_servers: Vec<VirtualServer>,
 }

@@ -321,8 +321,12 @@ fn refused((index, command): (usize, &Command)) -> Failure {
 
 /// Asks one question.
 async fn ask(kind: CheckerKind) -> CheckOutcome {
-    let CheckerKind::Tcp(options) = kind;
-    match crate::probe::tcp::connect(&options).await {
+    let CheckerKind::Tcp(options) = &kind else {
+        // A configuration with such a check is not run.
+        let keyword = kind.keyword();
+        return CheckOutcome::NotAsked(format!("this version cannot run {keyword}"));
+    };
+    match crate::probe::tcp::connect(options).await {
         Ok(()) => CheckOutcome::Passed,
         Err(error) if error.is_local() => CheckOutcome::NotAsked(error.to_string()),
         Err(error) => CheckOutcome::Failed(error.to_string()),

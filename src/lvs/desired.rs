@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use crate::config::model::{
-    Instance, Persistence, RealServer, SchedulerSpec, VirtualServer, VirtualServerAddress,
+    self, Instance, Persistence, RealServer, SchedulerSpec, Tunnel, VirtualServer,
+    VirtualServerAddress,
 };
 use crate::ipvs::{
     self, DestinationKey, DestinationSpec, Service, ServiceFlags, ServiceKey, ServiceSpec,
-    SyncDaemon, SyncRole, TunnelKind,
+    SyncDaemon, SyncRole, TunnelChecksum, TunnelKind,
 };
 use crate::net::{Endpoint, ForwardingMethod, SchedulerFlag};
 
@@ -70,13 +71,59 @@ pub fn service(
                 weight,
                 upper_threshold: server.upper_threshold,
                 lower_threshold: server.lower_threshold,
-                tunnel: TunnelKind::default(),
+                tunnel: tunnel(server.tunnel),
             });
     }
     Service {
         spec: service_spec(virtual_server),
         destinations,
     }
+}
+
+/// The service that keepalived would have when it has started and no check has run yet: servers with
+/// a check that has `alpha` count as down; the weight of those that are up decides on the quorum, and without it the
+/// `sorry_server` stands alone.
+pub fn before_checks(virtual_server: &VirtualServer) -> Service {
+    let waits = |server: &RealServer| server.checkers.iter().any(|checker| checker.alpha);
+    let mut service = service(virtual_server, |server| match waits(server) {
+        true => ServerState::Down,
+        false => ServerState::Up {
+            weight: server.weight,
+        },
+    });
+    let Some(sorry) = &virtual_server.sorry_server else {
+        return service;
+    };
+    let sum = |wanted: &dyn Fn(&RealServer) -> bool| {
+        let counted = virtual_server.real_servers.iter().filter(|s| wanted(s));
+        counted.map(|s| u64::from(s.weight)).sum::<u64>()
+    };
+    // keepalived clips the quorum to what there is at most, and the hysteresis to one less.
+    let quorum = u64::from(virtual_server.pool.quorum.unwrap_or(1)).min(sum(&|_| true).max(1));
+    let hysteresis = u64::from(virtual_server.pool.hysteresis.unwrap_or(0)).min(quorum - 1);
+    if sum(&|server| !waits(server)) >= quorum + hysteresis {
+        return service;
+    }
+    let port = match (virtual_server.address, sorry.endpoint.port) {
+        (VirtualServerAddress::FwMark { .. }, port) => port,
+        (VirtualServerAddress::Endpoint { endpoint, .. }, 0) => endpoint.port,
+        (VirtualServerAddress::Endpoint { endpoint, .. }, port) => match sorry.forwarding {
+            ForwardingMethod::DirectRoute | ForwardingMethod::Tunnel => endpoint.port,
+            ForwardingMethod::Masquerading | ForwardingMethod::Local => port,
+        },
+    };
+    service.destinations.clear();
+    service.destinations.insert(
+        DestinationKey(Endpoint::new(sorry.endpoint.addr, port)),
+        DestinationSpec {
+            forwarding: sorry.forwarding,
+            weight: 1,
+            upper_threshold: 0,
+            lower_threshold: 0,
+            tunnel: tunnel(sorry.tunnel),
+        },
+    );
+    service
 }
 
 /// The sync daemons that should run: for each instance with `lvs_sync_daemon_interface` the one of its
@@ -107,6 +154,24 @@ fn service_spec(virtual_server: &VirtualServer) -> ServiceSpec {
         scheduler: virtual_server.scheduler.name.clone(),
         flags: service_flags(&virtual_server.scheduler, virtual_server.one_packet),
         persistence: virtual_server.persistence.as_ref().map(persistence),
+    }
+}
+
+fn tunnel(tunnel: Tunnel) -> TunnelKind {
+    let sum = |checksum| match checksum {
+        model::TunnelChecksum::Off => TunnelChecksum::Off,
+        model::TunnelChecksum::On => TunnelChecksum::On,
+        model::TunnelChecksum::Remote => TunnelChecksum::Remote,
+    };
+    match tunnel {
+        Tunnel::Ipip => TunnelKind::Ipip,
+        Tunnel::Gue { port, checksum } => TunnelKind::Gue {
+            port,
+            checksum: sum(checksum),
+        },
+        Tunnel::Gre { checksum } => TunnelKind::Gre {
+            checksum: sum(checksum),
+        },
     }
 }
 

@@ -2,7 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::config::model::{
-    Persistence, RealServer, SchedulerSpec, VirtualServer, VirtualServerAddress,
+    Persistence, PoolSettings, RealServer, SchedulerSpec, ServerSettings, Tunnel, VirtualServer,
+    VirtualServerAddress,
 };
 use crate::ipvs::{DestinationKey, SyncRole};
 use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
@@ -25,6 +26,8 @@ fn real(text: &str, forwarding: ForwardingMethod, inhibit_on_failure: bool) -> R
         lower_threshold: 0,
         alpha: false,
         checkers: Vec::new(),
+        tunnel: Tunnel::default(),
+        more: ServerSettings::default(),
     }
 }
 
@@ -42,6 +45,9 @@ fn virtual_server(address: VirtualServerAddress, real_servers: Vec<RealServer>) 
         }),
         one_packet: false,
         real_servers,
+        group: None,
+        sorry_server: None,
+        pool: PoolSettings::default(),
     }
 }
 

@@ -67,7 +67,7 @@ fn value(row: &Keyword) -> String {
     let body = match row.body {
         Body::None => "",
         Body::Lines => "{ lines }",
-        Body::Block(_) | Body::Unread => "{ ... }",
+        Body::Block(_) => "{ ... }",
     };
     [arguments.as_str(), body].join(" ").trim().to_owned()
 }

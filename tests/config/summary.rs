@@ -5,25 +5,58 @@ use std::fmt::Write as _;
 
 use vipd::config::Config;
 use vipd::config::model::{
-    Checker, CheckerKind, ConnectOptions, Globals, Instance, RealServer, Script, VirtualAddress,
-    VirtualServer,
+    AddressOptions, Checker, CheckerKind, ConnectOptions, Globals, Instance, InstanceMore,
+    LinkSettings, PoolSettings, RealServer, Script, ServerSettings, Statics, Tunnel,
+    VirtualAddress, VirtualServer,
 };
 
 pub(crate) fn summary(config: &Config) -> String {
     let Config {
         globals,
         scripts,
+        track_files,
+        track_processes,
+        bfd_instances,
         instances,
+        sync_groups,
+        statics,
+        links,
+        ssl,
         virtual_servers,
     } = config;
     let mut out = String::new();
     global(&mut out, globals);
     scripts.values().for_each(|s| script(&mut out, s));
+    lines(&mut out, "", track_files.values());
+    lines(&mut out, "", track_processes.values());
+    lines(&mut out, "", bfd_instances.values());
+    lines(&mut out, "", sync_groups);
+    if *statics != Statics::default() {
+        lines(&mut out, "statics: ", [statics]);
+    }
+    if *links != LinkSettings::default() {
+        lines(&mut out, "links: ", [links]);
+    }
+    lines(&mut out, "TLS: ", ssl);
     instances.iter().for_each(|i| instance(&mut out, i));
     virtual_servers
         .iter()
         .for_each(|v| virtual_server(&mut out, v));
     out
+}
+
+/// Each thing on a line of its own, as Rust shows it.
+fn lines<T: std::fmt::Debug>(out: &mut String, what: &str, things: impl IntoIterator<Item = T>) {
+    for thing in things {
+        let _ = writeln!(out, "{what}{thing:?}");
+    }
+}
+
+/// The same for a part that most objects do not have.
+fn part<T: std::fmt::Debug + Default + PartialEq>(out: &mut String, what: &str, thing: &T) {
+    if *thing != T::default() {
+        lines(out, what, [thing]);
+    }
 }
 
 fn global(out: &mut String, globals: &Globals) {
@@ -38,6 +71,14 @@ fn global(out: &mut String, globals: &Globals) {
         smtp_connect_timeout,
         script_user,
         enable_script_security,
+        node,
+        mail,
+        scheduling,
+        scripts,
+        vrrp,
+        filters,
+        lvs,
+        outputs,
     } = globals;
     let _ = writeln!(
         out,
@@ -45,6 +86,14 @@ fn global(out: &mut String, globals: &Globals) {
          {notification_email_from:?} by {smtp_server:?} within {smtp_connect_timeout:?}, \
          script_user {script_user:?}, security {enable_script_security}"
     );
+    part(out, "  ", node);
+    part(out, "  ", mail);
+    part(out, "  ", scheduling);
+    part(out, "  ", scripts);
+    part(out, "  ", vrrp);
+    part(out, "  ", filters);
+    part(out, "  ", lvs);
+    part(out, "  ", outputs);
 }
 
 fn script(out: &mut String, script: &Script) {
@@ -89,6 +138,7 @@ fn instance(out: &mut String, instance: &Instance) {
         track_interfaces,
         dont_track_primary,
         lvs_sync_daemon_interface,
+        more,
     } = instance;
     let _ = writeln!(
         out,
@@ -109,6 +159,28 @@ fn instance(out: &mut String, instance: &Instance) {
     for tracked in track_interfaces {
         let _ = writeln!(out, "  tracks {} {:?}", tracked.interface, tracked.weight);
     }
+    let InstanceMore {
+        settings,
+        vmac,
+        ipvlan,
+        auth_hmac,
+        peers,
+        routes,
+        rules,
+        track_files,
+        track_processes,
+        track_bfds,
+    } = more;
+    part(out, "  ", settings);
+    lines(out, "  ", vmac);
+    lines(out, "  ", ipvlan);
+    lines(out, "  ", auth_hmac);
+    lines(out, "  peer ", peers);
+    lines(out, "  ", routes);
+    lines(out, "  ", rules);
+    lines(out, "  ", track_files);
+    lines(out, "  ", track_processes);
+    lines(out, "  ", track_bfds);
     vips.iter().for_each(|v| vip(out, "vip", v));
     vips_excluded
         .iter()
@@ -123,6 +195,7 @@ fn vip(out: &mut String, what: &str, vip: &VirtualAddress) {
         scope,
         label,
         no_track,
+        more,
     } = vip;
     let _ = write!(out, "  {what} {cidr} scope {scope}");
     if let Some(dev) = dev {
@@ -135,6 +208,7 @@ fn vip(out: &mut String, what: &str, vip: &VirtualAddress) {
         let _ = write!(out, " label {label}");
     }
     let _ = writeln!(out, "{}", if *no_track { " no_track" } else { "" });
+    part::<AddressOptions>(out, "    ", more);
 }
 
 fn virtual_server(out: &mut String, server: &VirtualServer) {
@@ -144,28 +218,38 @@ fn virtual_server(out: &mut String, server: &VirtualServer) {
         persistence,
         one_packet,
         real_servers,
+        group,
+        sorry_server,
+        pool,
     } = server;
     let _ = writeln!(
         out,
         "virtual server {address:?}\n  {} {:?}, {persistence:?}, one_packet {one_packet}",
         scheduler.name, scheduler.flags
     );
+    lines(out, "  ", group);
+    lines(out, "  ", sorry_server);
+    part::<PoolSettings>(out, "  ", pool);
     for server in real_servers {
         let RealServer {
             endpoint,
             weight,
             forwarding,
+            tunnel,
             inhibit_on_failure,
             upper_threshold,
             lower_threshold,
             alpha,
             checkers,
+            more,
         } = server;
         let _ = writeln!(
             out,
             "  real server {endpoint} weight {weight} {forwarding:?}, thresholds \
              {lower_threshold} {upper_threshold}, inhibit {inhibit_on_failure}, alpha {alpha}"
         );
+        part::<Tunnel>(out, "    ", tunnel);
+        part::<ServerSettings>(out, "    ", more);
         checkers.iter().for_each(|c| checker(out, c));
     }
 }
@@ -180,18 +264,25 @@ fn checker(out: &mut String, checker: &Checker) {
         alpha,
         log_all_failures,
     } = checker;
-    let CheckerKind::Tcp(ConnectOptions {
+    let times = format!(
+        "every {delay_loop:?} after up to {warmup:?}, retry {retry} after {delay_before_retry:?}, \
+         alpha {alpha}, log all {log_all_failures}"
+    );
+    let CheckerKind::Tcp(connect) = kind else {
+        let _ = writeln!(out, "    {kind:?}\n      {times}");
+        return;
+    };
+    let ConnectOptions {
         destination,
         bind_to,
         bind_port,
         bind_if,
         mark,
         connect_timeout,
-    }) = kind;
+    } = connect;
     let _ = writeln!(
         out,
         "    TCP_CHECK {destination} within {connect_timeout:?} from {bind_to:?} port {bind_port} \
-         if {bind_if:?} mark {mark:?}\n      every {delay_loop:?} after up to {warmup:?}, \
-         retry {retry} after {delay_before_retry:?}, alpha {alpha}, log all {log_all_failures}"
+         if {bind_if:?} mark {mark:?}\n      {times}"
     );
 }

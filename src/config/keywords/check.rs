@@ -1,6 +1,6 @@
 //! Rows of the checkers and of what they inherit.
 
-use super::{Arguments, BOOL, BlockKind, FLAG, Keyword, TIMER_MAX, Type, integer, row};
+use super::{Arguments, BOOL, BlockKind, FLAG, Keyword, TEXT, TIMER_MAX, Type, integer, row};
 
 const UP: &str = "the server would be taken as always up";
 const TIMER: Arguments = Arguments::One(Type::Seconds(0, TIMER_MAX));
@@ -63,33 +63,177 @@ pub(super) const COMMON: &[Keyword] = &[
     row("log_all_failures", BOOL, "Log each failure.").default("as checker_log_all_failures"),
 ];
 
+pub(super) const TIMEOUT: &[Keyword] = &[row(
+    "connect_timeout",
+    TIMER_SOME,
+    "Seconds a connection may take.",
+)
+.default("as the checker")];
+
 pub(super) const CHECKERS: &[Keyword] = &[
     row("TCP_CHECK", FLAG, "A connection can be opened.").block(BlockKind::TcpCheck),
     row("HTTP_GET", FLAG, "A page answers.")
-        .unread()
+        .block(BlockKind::HttpGet)
         .refused(UP),
     row("SSL_GET", FLAG, "A page answers over TLS.")
-        .unread()
+        .block(BlockKind::SslGet)
         .refused(UP),
     row("SMTP_CHECK", FLAG, "A mail server answers.")
-        .unread()
+        .block(BlockKind::SmtpCheck)
         .refused(UP),
     row("DNS_CHECK", FLAG, "A name server answers.")
-        .unread()
+        .block(BlockKind::DnsCheck)
         .refused(UP),
     row("MISC_CHECK", FLAG, "A command succeeds.")
-        .unread()
+        .block(BlockKind::MiscCheck)
         .refused(UP),
     row("BFD_CHECK", FLAG, "A BFD session is up.")
-        .unread()
+        .block(BlockKind::BfdCheck)
         .refused(UP),
     row("UDP_CHECK", FLAG, "A datagram is answered.")
-        .unread()
+        .block(BlockKind::UdpCheck)
         .refused(UP),
     row("PING_CHECK", FLAG, "An echo is answered.")
-        .unread()
+        .block(BlockKind::PingCheck)
         .refused(UP),
     row("FILE_CHECK", FLAG, "A tracked file says so.")
-        .unread()
+        .block(BlockKind::FileCheck)
         .refused(UP),
+];
+
+// What follows belongs to checkers that are refused as a whole, so nothing more is said of each row.
+
+pub(super) const HTTP: &[Keyword] = &[
+    row("url", FLAG, "A page that is asked for; at least one.").block(BlockKind::Url),
+    row(
+        "nb_get_retry",
+        integer(0, 4_294_967_295),
+        "Old name of `retry`.",
+    ),
+    row("virtualhost", TEXT, "Host of the requests."),
+    row(
+        "http_protocol",
+        Arguments::One(Type::Choice(&["1.0", "1.0C", "1.0c", "1.1"])),
+        "Version of HTTP; C: with `Connection: close`.",
+    )
+    .default("1.0"),
+    row("enable_sni", FLAG, "Name the host while TLS is set up."),
+    row("sni_name", TEXT, "Name this host then."),
+    row("fast_recovery", BOOL, "Ask all pages at once on recovery.").default("false"),
+];
+
+pub(super) const TLS: &[Keyword] = &[row(
+    "tls_compliant",
+    BOOL,
+    "A connection without a TLS close is a failure.",
+)
+.default("false")];
+
+const COUNT: Arguments = integer(0, 4_294_967_295);
+
+pub(super) const URL: &[Keyword] = &[
+    row("path", TEXT, "Path of the page."),
+    row("digest", TEXT, "MD5 of its body, 32 hexadecimal digits.").strict(),
+    row(
+        "status_code",
+        Arguments::Words(1, usize::MAX),
+        "Statuses and ranges of them, 100 to 599.",
+    )
+    .default("200-299"),
+    row("virtualhost", TEXT, "Host of this request."),
+    row(
+        "regex",
+        Arguments::Words(1, usize::MAX),
+        "Pattern that the body must match.",
+    ),
+    row("regex_no_match", FLAG, "It must not match."),
+    row(
+        "regex_options",
+        Arguments::Words(1, usize::MAX),
+        "Options of the pattern.",
+    ),
+    row(
+        "regex_stack",
+        Arguments::Words(2, 2),
+        "Bytes of stack for it, at first and at most.",
+    ),
+    row(
+        "regex_min_offset",
+        COUNT,
+        "Where a match may begin at the earliest.",
+    ),
+    row("regex_max_offset", COUNT, "And at the latest."),
+];
+
+pub(super) const SMTP: &[Keyword] = &[
+    row("helo_name", TEXT, "Name given to the server.").default("smtpchecker.keepalived.org"),
+    row("host", FLAG, "Another server to ask, in old files.").block(BlockKind::SmtpHost),
+];
+
+pub(super) const DNS: &[Keyword] = &[
+    row(
+        "type",
+        Arguments::One(Type::Choice(&[
+            "A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY",
+        ])),
+        "Type of the record.",
+    )
+    .default("SOA"),
+    row("name", TEXT, "Name that is asked for.").default("."),
+];
+
+pub(super) const MISC: &[Keyword] = &[
+    row(
+        "misc_path",
+        Arguments::Command,
+        "The command; quote it when it has arguments.",
+    ),
+    row("misc_timeout", TIMER_SOME, "Seconds it may take.").default("as delay_loop"),
+    row(
+        "misc_dynamic",
+        FLAG,
+        "An exit status from 2 sets the weight.",
+    ),
+    row(
+        "user",
+        Arguments::Words(1, 2),
+        "Who runs it: user and group.",
+    )
+    .default("as script_user"),
+];
+
+pub(super) const BFD: &[Keyword] = &[
+    row("name", TEXT, "A `bfd_instance`."),
+    row("alpha", BOOL, "Down until the session is up.").default("false"),
+];
+
+pub(super) const UDP: &[Keyword] = &[
+    row("payload", TEXT, "What is sent, in hexadecimal.").default("nothing"),
+    row(
+        "require_reply",
+        Arguments::Optional(Type::Text),
+        "An answer must come, and begin so; X: any digit.",
+    ),
+    row(
+        "min_reply_length",
+        integer(0, 65535),
+        "Shortest answer, in bytes.",
+    )
+    .default("0"),
+    row(
+        "max_reply_length",
+        integer(0, 65535),
+        "Longest answer, in bytes.",
+    )
+    .default("255"),
+];
+
+pub(super) const FILE: &[Keyword] = &[
+    row("track_file", TEXT, "A `track_file` block."),
+    row(
+        "weight",
+        Arguments::Words(1, 2),
+        "What its number is multiplied by.",
+    )
+    .default("that of the file"),
 ];

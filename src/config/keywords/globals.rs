@@ -39,59 +39,6 @@ pub(super) const ROOT: &[Keyword] = &[
         "How long child processes may take to stop.",
     )
     .no_effect("vipd has no child processes that hold state"),
-    row(
-        "linkbeat_interfaces",
-        FLAG,
-        "Interfaces whose link is asked for.",
-    )
-    .unread()
-    .not_yet(),
-    row(
-        "interface_up_down_delays",
-        FLAG,
-        "How long a change of link must last.",
-    )
-    .unread()
-    .not_yet(),
-    row(
-        "track_group",
-        TEXT,
-        "Instances that fail with a static address.",
-    )
-    .unread()
-    .not_yet(),
-    row("static_ipaddress", FLAG, "Addresses that are always set.")
-        .unread()
-        .not_yet(),
-    row("static_routes", FLAG, "Routes that are always set.")
-        .unread()
-        .not_yet(),
-    row("static_rules", FLAG, "Rules that are always set.")
-        .unread()
-        .not_yet(),
-    row(
-        "garp_group",
-        FLAG,
-        "How fast announcements may leave an interface.",
-    )
-    .unread()
-    .not_yet(),
-    row(
-        "track_file",
-        TEXT,
-        "A number in a file that is added to priorities.",
-    )
-    .also(&["vrrp_track_file"])
-    .unread()
-    .not_yet(),
-    row("track_process", TEXT, "Processes that must run.")
-        .also(&["vrrp_track_process"])
-        .unread()
-        .not_yet(),
-    row("bfd_instance", TEXT, "A BFD session.")
-        .unread()
-        .not_yet(),
-    row("SSL", FLAG, "Keys of SSL_GET.").unread().not_yet(),
 ];
 
 pub(super) const IDENTITY: &[Keyword] = &[

@@ -10,7 +10,7 @@ pub(super) const ROOT: &[Keyword] = &[
     row(
         "virtual_server",
         Arguments::Words(1, 2),
-        "A service that IPVS forwards.",
+        "A service that IPVS forwards: IP [PORT], fwmark N or group NAME.",
     )
     .block(BlockKind::VirtualServer),
     row(
@@ -18,8 +18,7 @@ pub(super) const ROOT: &[Keyword] = &[
         TEXT,
         "Several addresses of one service.",
     )
-    .unread()
-    .refused("its addresses would not be served"),
+    .lines(),
 ];
 
 pub(super) const VIRTUAL_SERVER: &[Keyword] = &[

@@ -13,13 +13,6 @@ const DELAY: Arguments = whole_seconds(0, 4_294_967);
 pub(super) const ROOT: &[Keyword] = &[
     row("vrrp_script", TEXT, "A command whose success is tracked.").block(BlockKind::VrrpScript),
     row("vrrp_instance", TEXT, "A virtual router on a link.").block(BlockKind::VrrpInstance),
-    row(
-        "vrrp_sync_group",
-        TEXT,
-        "Instances that change state together.",
-    )
-    .unread()
-    .not_yet(),
 ];
 
 pub(super) const SCRIPT: &[Keyword] = &[
@@ -98,7 +91,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
     row("vrf", INTERFACE, "VRF of unicast.").not_yet(),
     row("authentication", FLAG, "Password of version 2.").block(BlockKind::Authentication),
     row("auth_hmac", FLAG, "Signed adverts.")
-        .unread()
+        .block(BlockKind::AuthHmac)
         .refused("adverts would leave without a signature"),
     row("virtual_ipaddress", FLAG, "Addresses of the master.").lines(),
     row(
@@ -113,10 +106,10 @@ pub(super) const INSTANCE: &[Keyword] = &[
         "There are no addresses, on purpose.",
     ),
     row("virtual_routes", FLAG, "Routes of the master.")
-        .unread()
+        .lines()
         .not_yet(),
     row("virtual_rules", FLAG, "Rules of the master.")
-        .unread()
+        .lines()
         .not_yet(),
     row(
         "promote_secondaries",
@@ -270,13 +263,13 @@ pub(super) const INSTANCE_REST: &[Keyword] = &[
     row("track_interface", FLAG, "Other interfaces that must be up.").lines(),
     row("track_script", FLAG, "Scripts that must pass.").lines(),
     row("track_file", FLAG, "Files whose number is added.")
-        .unread()
+        .lines()
         .not_yet(),
     row("track_process", FLAG, "Processes that must run.")
-        .unread()
+        .lines()
         .not_yet(),
     row("track_bfd", FLAG, "BFD sessions that must be up.")
-        .unread()
+        .lines()
         .not_yet(),
     row("linkbeat_use_polling", FLAG, "Ask the link for its state.")
         .no_effect("the kernel says when a link changes"),
@@ -336,4 +329,35 @@ pub(super) const AUTHENTICATION: &[Keyword] = &[
     )
     .strict(),
     row("auth_pass", TEXT, "The password: 8 bytes count."),
+];
+
+pub(super) const AUTH_HMAC: &[Keyword] = &[
+    row(
+        "key",
+        Arguments::Words(2, 2),
+        "Number 1 to 255 and key: text, hex:... or file:...",
+    ),
+    row(
+        "active_key",
+        integer(1, 255),
+        "The key that adverts are signed with.",
+    ),
+    row(
+        "anti_replay",
+        Arguments::One(Type::Choice(&["time", "monotonic"])),
+        "How old adverts are told.",
+    )
+    .default("time"),
+    row(
+        "time_window",
+        whole_seconds(1, 300),
+        "How old an advert may be.",
+    )
+    .default("3 times advert_int, at least 5"),
+    row(
+        "mode",
+        Arguments::One(Type::Choice(&["enforce", "permissive", "receive-only"])),
+        "What is done without a signature.",
+    )
+    .default("enforce"),
 ];

@@ -1,11 +1,12 @@
 //! Lines of addresses: `virtual_ipaddress` and `unicast_peer`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords;
-use crate::config::model::{Broadcast, VirtualAddress};
+use crate::config::model::{AddressOptions, Broadcast, Lifetime, PeerOptions, VirtualAddress};
 use crate::config::source::Span;
 use crate::config::tree::{Statement, Word};
 use crate::net::{Cidr, Family, ParseCidrError};
@@ -16,6 +17,13 @@ use super::context::{Context, Line};
 pub(super) struct WrittenVip {
     pub(super) vip: VirtualAddress,
     pub(super) span: Span,
+}
+
+/// The lines of `static_ipaddress`.
+pub(super) fn statics(ctx: &mut Context<'_>, statement: &Statement) -> Vec<VirtualAddress> {
+    let entries = ctx.lines(statement);
+    let read = entries.iter().filter_map(|entry| vip(ctx, entry));
+    read.map(|written| written.vip).collect()
 }
 
 /// The lines of `virtual_ipaddress` or `virtual_ipaddress_excluded`; whether there were any.
@@ -37,6 +45,7 @@ fn vip(ctx: &mut Context<'_>, entry: &Statement) -> Option<WrittenVip> {
         scope: 0,
         label: None,
         no_track: false,
+        more: AddressOptions::default(),
     };
     while let Some((option, rest)) = words.split_first() {
         words = vip_option(ctx, &mut vip, option, rest)?;
@@ -72,11 +81,7 @@ fn vip_option<'w>(
         ("scope", Some(value)) => vip.scope = scope(ctx, value),
         ("label", Some(value)) => vip.label = label(ctx, vip, value),
         ("no_track", None) => vip.no_track = true,
-        (
-            "peer" | "preferred_lft" | "track_group" | "home" | "-nodad" | "nodad" | "mngtmpaddr"
-            | "noprefixroute" | "autojoin" | "use_vmac",
-            _,
-        ) => {
+        _ if more_option(ctx, &mut vip.more, &name, value) => {
             let message = format!("`{name}` of an address is not acted on by this version");
             let span = option.leaf.span;
             ctx.say(Diagnostic::warning(Code::NotYet, span, message));
@@ -91,6 +96,42 @@ fn vip_option<'w>(
         }
     }
     Some(rest)
+}
+
+/// An option that is read and not acted on; whether it was one.
+fn more_option(
+    ctx: &mut Context<'_>,
+    more: &mut AddressOptions,
+    name: &str,
+    value: Option<&Word>,
+) -> bool {
+    match (name, value) {
+        ("peer", Some(value)) => more.peer = cidr(ctx, value),
+        ("preferred_lft", Some(value)) => more.preferred_lifetime = lifetime(ctx, value),
+        ("track_group", Some(value)) => more.track_group = Some(ctx.text(value).into_owned()),
+        ("home", _) => more.home = true,
+        ("-nodad" | "nodad", _) => more.no_dad = true,
+        ("mngtmpaddr", _) => more.manage_temporary = true,
+        ("noprefixroute", _) => more.no_prefix_route = true,
+        ("autojoin", _) => more.auto_join = true,
+        ("use_vmac", _) => more.use_vmac = true,
+        _ => return false,
+    }
+    true
+}
+
+fn lifetime(ctx: &mut Context<'_>, word: &Word) -> Option<Lifetime> {
+    let text = ctx.text(word);
+    if text == "forever" {
+        return Some(Lifetime::Forever);
+    }
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    if seconds.is_none() {
+        let message = format!("`{text}` is not `forever` or a number of seconds");
+        let span = word.leaf.span;
+        ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+    }
+    seconds.map(Lifetime::For)
 }
 
 fn cidr(ctx: &mut Context<'_>, word: &Word) -> Option<Cidr> {
@@ -172,7 +213,12 @@ fn label(ctx: &mut Context<'_>, vip: &VirtualAddress, word: &Word) -> Option<Str
 }
 
 /// The lines of `unicast_peer`.
-pub(super) fn peers(ctx: &mut Context<'_>, line: &Line<'_>, peers: &mut Vec<(IpAddr, Span)>) {
+pub(super) fn peers(
+    ctx: &mut Context<'_>,
+    line: &Line<'_>,
+    peers: &mut Vec<(IpAddr, Span)>,
+    options_of: &mut BTreeMap<IpAddr, PeerOptions>,
+) {
     let mut seen: BTreeSet<IpAddr> = peers.iter().map(|&(address, _)| address).collect();
     for entry in ctx.lines(line.statement) {
         let Some((first, options)) = entry.words.split_first() else {
@@ -186,6 +232,9 @@ pub(super) fn peers(ctx: &mut Context<'_>, line: &Line<'_>, peers: &mut Vec<(IpA
                 continue;
             }
             peers.push((address, first.leaf.span));
+            if !options.is_empty() {
+                options_of.insert(address, peer_options(ctx, line, options));
+            }
         }
         if let Some(option) = options.first() {
             let message = "options of a peer are not acted on by this version";
@@ -193,4 +242,27 @@ pub(super) fn peers(ctx: &mut Context<'_>, line: &Line<'_>, peers: &mut Vec<(IpA
             ctx.say(Diagnostic::warning(Code::NotYet, span, message));
         }
     }
+}
+
+/// `[min_ttl N] [max_ttl N]`.
+fn peer_options(ctx: &mut Context<'_>, line: &Line<'_>, words: &[Word]) -> PeerOptions {
+    let mut read = PeerOptions::default();
+    for pair in words.chunks(2) {
+        let (Some(name), value) = (pair.first(), pair.get(1)) else {
+            continue;
+        };
+        let ttl = value
+            .and_then(|word| ctx.integer(word, 0, 255, line.row))
+            .and_then(|ttl| u8::try_from(ttl).ok());
+        match ctx.text(name).as_ref() {
+            "min_ttl" => read.min_ttl = ttl,
+            "max_ttl" => read.max_ttl = ttl,
+            other => {
+                let message = format!("`{other}` is not known behind a peer");
+                let span = name.leaf.span;
+                ctx.say(Diagnostic::warning(Code::UnknownKeyword, span, message).label("ignored"));
+            }
+        }
+    }
+    read
 }

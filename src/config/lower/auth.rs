@@ -56,13 +56,13 @@ impl AuthDraft {
         };
         match (self.kind, self.pass) {
             (Some(("AH", span)), _) => {
-                let message = "`auth_type AH` is not supported by this version; \
+                let message = "this version of vipd cannot run `auth_type AH`: \
                                adverts would leave without authentication";
                 ctx.say(
-                    Diagnostic::error(Code::Unsupported, span, message)
+                    Diagnostic::refusal(span, message)
                         .hint("use `auth_type PASS` on every router of this link".to_owned()),
                 );
-                None
+                self.pass.map(Auth::Ah)
             }
             (Some(_), Some(pass)) => Some(Auth::Pass(pass)),
             (Some(_), None) => {

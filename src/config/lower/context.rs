@@ -40,6 +40,15 @@ pub(super) enum Handled {
     No,
 }
 
+impl Handled {
+    pub(super) fn of(known: bool) -> Handled {
+        match known {
+            true => Handled::Yes,
+            false => Handled::No,
+        }
+    }
+}
+
 /// What a block is read into.
 pub(super) trait Draft<'t> {
     /// Takes one keyword with its value.
@@ -219,7 +228,7 @@ impl<'a> Context<'a> {
         };
         match (row.body, &statement.block) {
             (Body::None, Some(block)) => self.unexpected_block(&line, block, draft),
-            (Body::Block(_) | Body::Lines | Body::Unread, None) => {
+            (Body::Block(_) | Body::Lines, None) => {
                 self.missing_block(&line);
                 *orphans = match row.body {
                     Body::Block(inner) => Some(inner),
@@ -233,7 +242,7 @@ impl<'a> Context<'a> {
         self.say_support(kind, &line);
         match value {
             None => draft.refused(&line),
-            Some(_) if matches!(row.support, Support::NoEffect(_) | Support::Refused(_)) => {}
+            Some(_) if matches!(row.support, Support::NoEffect(_)) => {}
             Some(value) => {
                 draft.apply(self, &line, value);
             }
@@ -368,10 +377,9 @@ impl<'a> Context<'a> {
                 line.span,
                 format!("`{said}` is not acted on by this version"),
             ),
-            Support::Refused(why) => Diagnostic::error(
-                Code::Unsupported,
+            Support::Refused(why) => Diagnostic::refusal(
                 line.span,
-                format!("`{said}` is not supported by this version; {why}"),
+                format!("this version of vipd cannot run `{said}`: {why}"),
             ),
         };
         self.say_once(kind, name, diagnostic);
@@ -384,6 +392,15 @@ impl<'a> Context<'a> {
             self.collect_lines(&block.items, &mut lines);
         }
         lines
+    }
+
+    /// The words of such a block, each with its place: names that may share a line.
+    pub(super) fn names(&mut self, statement: &Statement) -> Vec<(String, Span)> {
+        let lines = self.lines(statement);
+        let words = lines.iter().flat_map(|line| &line.words);
+        words
+            .map(|word| (self.text(word).into_owned(), word.leaf.span))
+            .collect()
     }
 
     fn collect_lines<'t>(&mut self, items: &'t [Item], lines: &mut Vec<&'t Statement>) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
-use crate::config::model::{Garp, Globals, SmtpServer};
+use crate::config::model::{Garp, Globals, NodeSettings, SmtpServer};
 use crate::config::tree::Statement;
 use crate::units::Version;
 
@@ -106,8 +106,13 @@ fn whole(duration: Duration) -> Duration {
 }
 
 /// Reads every `global_defs`, later ones over earlier ones.
-pub(super) fn lower(ctx: &mut Context<'_>, statements: &[&Statement]) -> Defaults {
+pub(super) fn lower(
+    ctx: &mut Context<'_>,
+    statements: &[&Statement],
+    node: NodeSettings,
+) -> Defaults {
     let mut defaults = Defaults::default();
+    defaults.globals.node = node;
     for statement in statements {
         ctx.read_block(BlockKind::GlobalDefs, statement, &mut defaults);
     }
@@ -159,7 +164,18 @@ impl Defaults {
             }
             "script_user" => globals.script_user = ctx.user(line),
             "enable_script_security" => globals.enable_script_security = true,
-            _ => return Handled::No,
+            name => {
+                let setting = ctx.setting(line, &value);
+                return Handled::of(
+                    globals.mail.set(name, &setting)
+                        || globals.scheduling.set(name, &setting)
+                        || globals.scripts.set(name, &setting)
+                        || globals.vrrp.set(name, &setting)
+                        || globals.filters.set(name, &setting)
+                        || globals.lvs.set(name, &setting)
+                        || globals.outputs.set(name, &setting),
+                );
+            }
         }
         Handled::Yes
     }
@@ -171,8 +187,20 @@ impl Defaults {
     }
 }
 
+/// A multicast address.
+pub(super) fn group(ctx: &mut Context<'_>, line: &Line<'_>, value: &Value) -> Option<IpAddr> {
+    let address = value.address()?;
+    if address.is_multicast() {
+        return Some(address);
+    }
+    let message = format!("{address} is not a multicast address");
+    let span = line.args_span();
+    ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+    None
+}
+
 /// A multicast address of IPv4.
-pub(super) fn group4(ctx: &mut Context<'_>, line: &Line<'_>, value: &Value) -> Option<Ipv4Addr> {
+fn group4(ctx: &mut Context<'_>, line: &Line<'_>, value: &Value) -> Option<Ipv4Addr> {
     let address = value.address()?;
     match address {
         IpAddr::V4(group) if group.is_multicast() => Some(group),

@@ -1,13 +1,13 @@
 //! `vrrp_instance`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
 use crate::config::model::{
-    InitialState, Instance, Preempt, TrackedInterface, TrackedScript, Transport, VirtualAddress,
+    InitialState, Instance, InstanceMore, Preempt, Transport, VirtualAddress,
 };
 use crate::config::source::Span;
 use crate::config::tree::{Block, Item};
@@ -19,24 +19,25 @@ use super::addresses::{self, WrittenVip};
 use super::auth::AuthDraft;
 use super::context::{Context, Draft, Handled, Line};
 use super::globals::{self, Defaults, GarpWords};
-use super::script::{Scripts, duplicate};
-use super::tracking;
+use super::script::duplicate;
+use super::tracking::{Trackable, Tracked};
 use super::value::Value;
+use super::{auth_hmac, route, vmac};
 
 /// Reads instances one after the other and compares them.
 pub(super) struct Instances<'d> {
     defaults: &'d Defaults,
-    scripts: &'d Scripts,
+    known: Trackable<'d>,
     list: Vec<Instance>,
     used_scripts: BTreeSet<String>,
     links: BTreeMap<(InterfaceName, Vrid, Family), (String, Span)>,
 }
 
 impl<'d> Instances<'d> {
-    pub(super) fn new(defaults: &'d Defaults, scripts: &'d Scripts) -> Instances<'d> {
+    pub(super) fn new(defaults: &'d Defaults, known: Trackable<'d>) -> Instances<'d> {
         Instances {
             defaults,
-            scripts,
+            known,
             list: Vec::new(),
             used_scripts: BTreeSet::new(),
             links: BTreeMap::new(),
@@ -55,9 +56,9 @@ impl<'d> Instances<'d> {
             return;
         }
         ctx.origins().instances.insert(block.name.clone(), span);
-        let mut draft = InstanceDraft::new(&block.name, span, self.scripts);
+        let mut draft = InstanceDraft::new(&block.name, span, self.known);
         ctx.read_block(BlockKind::VrrpInstance, block.statement, &mut draft);
-        let used = draft.track_scripts.iter().map(|t| t.script.clone());
+        let used = draft.tracked.scripts.iter().map(|t| t.script.clone());
         self.used_scripts.extend(used);
         if let Some(instance) = draft.finish(ctx, self.defaults) {
             self.say_same_vrid(ctx, &instance, span);
@@ -87,7 +88,7 @@ impl<'d> Instances<'d> {
 pub(super) struct InstanceDraft<'s> {
     name: String,
     span: Span,
-    scripts: &'s Scripts,
+    known: Trackable<'s>,
     version: Option<Version>,
     state: InitialState,
     interface: Option<InterfaceName>,
@@ -102,7 +103,7 @@ pub(super) struct InstanceDraft<'s> {
     peers: Vec<(IpAddr, Span)>,
     unicast: Option<Span>,
     src_ip: Option<(IpAddr, Span)>,
-    mcast_dst_ip: Option<Ipv4Addr>,
+    mcast_dst_ip: Option<(IpAddr, Span)>,
     auth: AuthDraft,
     vips: Vec<WrittenVip>,
     vips_excluded: Vec<WrittenVip>,
@@ -110,18 +111,18 @@ pub(super) struct InstanceDraft<'s> {
     garp: GarpWords,
     lower_prio_no_advert: Option<bool>,
     higher_prio_send_advert: Option<bool>,
-    track_scripts: Vec<TrackedScript>,
-    track_interfaces: Vec<TrackedInterface>,
+    tracked: Tracked,
+    more: InstanceMore,
     dont_track_primary: bool,
     lvs_sync_daemon_interface: Option<InterfaceName>,
 }
 
 impl<'s> InstanceDraft<'s> {
-    pub(super) fn new(name: &str, span: Span, scripts: &'s Scripts) -> InstanceDraft<'s> {
+    pub(super) fn new(name: &str, span: Span, known: Trackable<'s>) -> InstanceDraft<'s> {
         InstanceDraft {
             name: name.to_owned(),
             span,
-            scripts,
+            known,
             version: None,
             state: InitialState::Backup,
             interface: None,
@@ -144,8 +145,8 @@ impl<'s> InstanceDraft<'s> {
             garp: GarpWords::default(),
             lower_prio_no_advert: None,
             higher_prio_send_advert: None,
-            track_scripts: Vec::new(),
-            track_interfaces: Vec::new(),
+            tracked: Tracked::default(),
+            more: InstanceMore::default(),
             dont_track_primary: false,
             lvs_sync_daemon_interface: None,
         }
@@ -218,10 +219,18 @@ impl InstanceDraft<'_> {
                 self.unicast = Some(line.span);
                 self.src_ip = value.address().map(|a| (a, line.args_span()));
             }
-            "mcast_dst_ip" => self.mcast_dst_ip = globals::group4(ctx, line, &value),
+            "mcast_dst_ip" => {
+                let group = globals::group(ctx, line, &value);
+                self.mcast_dst_ip = group.map(|group| (group, line.args_span()));
+            }
+            "auth_hmac" => self.more.auth_hmac = Some(auth_hmac::read(ctx, line.statement)),
+            "virtual_routes" => self.more.routes.extend(route::routes(ctx, line.statement)),
+            "virtual_rules" => self.more.rules.extend(route::rules(ctx, line.statement)),
+            "use_vmac" => self.more.vmac = vmac::vmac(ctx, line),
+            "use_ipvlan" => self.more.ipvlan = vmac::ipvlan(ctx, line),
             "unicast_peer" => {
                 self.unicast = Some(line.span);
-                addresses::peers(ctx, line, &mut self.peers);
+                addresses::peers(ctx, line, &mut self.peers, &mut self.more.peers);
             }
             _ => return self.apply_rest(ctx, line, value),
         }
@@ -236,15 +245,15 @@ impl InstanceDraft<'_> {
             "down_timer_adverts" => self.down_timer_adverts = value.number(),
             "lower_prio_no_advert" => self.lower_prio_no_advert = Some(value.is_true()),
             "higher_prio_send_advert" => self.higher_prio_send_advert = Some(value.is_true()),
-            "track_script" => {
-                tracking::scripts(ctx, line, &self.name, self.scripts, &mut self.track_scripts)
-            }
-            "track_interface" => {
-                tracking::interfaces(ctx, line, &self.name, &mut self.track_interfaces);
-            }
             "dont_track_primary" => self.dont_track_primary = true,
             "lvs_sync_daemon_interface" => self.lvs_sync_daemon_interface = interface(value),
-            _ => return Handled::No,
+            name => {
+                let setting = ctx.setting(line, &value);
+                if self.more.settings.set(name, &setting) {
+                    return Handled::Yes;
+                }
+                return self.tracked.apply(ctx, line, &self.name, self.known);
+            }
         }
         Handled::Yes
     }
@@ -253,17 +262,23 @@ impl InstanceDraft<'_> {
         let vrid = self.required(ctx, self.vrid, self.vrid_refused, "virtual_router_id");
         let interface = self.interface.clone();
         let interface = self.required(ctx, interface, self.interface_refused, "interface");
-        let version = self.version(ctx, defaults)?;
+        let (family, version) = self.family_and_version(ctx, defaults);
         let priority = self.priority(ctx);
         let preempt = self.preempt(ctx);
         let auth = self.auth.finish(ctx, &self.name);
-        let advert_int = self.advert_int(ctx);
-        let (vips, vips_excluded) = self.take_vips(ctx);
-        let transport = self.transport(ctx, defaults);
+        let advert_int = self.advert_int(ctx, version);
+        let (vips, vips_excluded) = self.take_vips(ctx, family);
+        let transport = self.transport(ctx, defaults, family);
+        let more = InstanceMore {
+            track_files: self.tracked.files,
+            track_processes: self.tracked.processes,
+            track_bfds: self.tracked.sessions,
+            ..self.more
+        };
         Some(Instance {
             name: self.name,
             version,
-            family: Family::V4,
+            family,
             state: self.state,
             interface: interface?,
             vrid: vrid?,
@@ -285,10 +300,11 @@ impl InstanceDraft<'_> {
             higher_prio_send_advert: self
                 .higher_prio_send_advert
                 .unwrap_or(defaults.higher_prio_send_advert),
-            track_scripts: self.track_scripts,
-            track_interfaces: self.track_interfaces,
+            track_scripts: self.tracked.scripts,
+            track_interfaces: self.tracked.interfaces,
             dont_track_primary: self.dont_track_primary,
             lvs_sync_daemon_interface: self.lvs_sync_daemon_interface,
+            more,
         })
     }
 
@@ -309,29 +325,27 @@ impl InstanceDraft<'_> {
         value
     }
 
-    /// What this version's engine speaks: version 2 over IPv4.
-    fn version(&self, ctx: &mut Context<'_>, defaults: &Defaults) -> Option<Version> {
+    /// Its family and its version, and that this version's engine speaks version 2 over IPv4 only.
+    fn family_and_version(&self, ctx: &mut Context<'_>, defaults: &Defaults) -> (Family, Version) {
         let name = &self.name;
-        let span_of_v6 = self.span_of_v6();
-        if let Some(span) = span_of_v6 {
-            let message = format!("`{name}` uses IPv6, which this version of vipd does not do");
+        if let Some(span) = self.span_of_v6() {
+            let message = format!("this version of vipd cannot run `{name}`: it uses IPv6");
             ctx.say(
-                Diagnostic::error(Code::Unsupported, span, message)
+                Diagnostic::refusal(span, message)
                     .note("IPv6 works in `virtual_server` and `real_server`"),
             );
-            return None;
+            return (Family::V6, Version::V3);
         }
         let version = self.version.unwrap_or(defaults.version);
         if version == Version::V3 {
             let message =
-                format!("`{name}` speaks VRRP version 3, which this version of vipd does not");
+                format!("this version of vipd cannot run `{name}`: it speaks VRRP version 3");
             ctx.say(
-                Diagnostic::error(Code::Unsupported, self.span, message)
+                Diagnostic::refusal(self.span, message)
                     .hint("use `version 2` on every router of this link".to_owned()),
             );
-            return None;
         }
-        Some(version)
+        (Family::V4, version)
     }
 
     /// Where IPv6 is written, if anywhere that counts: the first VIP says which family the others
@@ -391,16 +405,27 @@ impl InstanceDraft<'_> {
         }
     }
 
-    /// Version 2 says whole seconds on the wire; keepalived rounds, to 1 at least.
-    fn advert_int(&self, ctx: &mut Context<'_>) -> AdvertInterval {
+    /// Version 2 says whole seconds on the wire, version 3 hundredths up to 40.95 s; keepalived rounds,
+    /// to the shortest at least.
+    fn advert_int(&self, ctx: &mut Context<'_>, version: Version) -> AdvertInterval {
         let Some((written, span)) = self.advert_int else {
             return AdvertInterval::DEFAULT;
         };
-        let half_up = written.saturating_add(Duration::from_millis(500)).as_secs();
-        let rounded = Duration::from_secs(half_up.clamp(1, 255));
+        let (unit_ms, max, takes) = match version {
+            Version::V2 => (1000, 255, "version 2 takes whole seconds"),
+            Version::V3 => (
+                10,
+                4095,
+                "version 3 takes hundredths of a second up to 40.95",
+            ),
+        };
+        let units = (written.as_millis() + unit_ms / 2) / unit_ms;
+        let units = u64::try_from(units).unwrap_or(max).clamp(1, max);
+        let unit_ms = u64::try_from(unit_ms).unwrap_or(1000);
+        let rounded = Duration::from_millis(units * unit_ms);
         if rounded != written {
-            let seconds = rounded.as_secs();
-            let message = format!("VRRP version 2 takes whole seconds: `advert_int` is {seconds}");
+            let seconds = rounded.as_secs_f64();
+            let message = format!("VRRP {takes}: `advert_int` is {seconds}");
             ctx.say(
                 Diagnostic::warning(Code::OutOfRange, span, message)
                     .note("keepalived does the same"),
@@ -409,7 +434,12 @@ impl InstanceDraft<'_> {
         AdvertInterval::new(rounded).unwrap_or(AdvertInterval::DEFAULT)
     }
 
-    fn transport(&mut self, ctx: &mut Context<'_>, defaults: &Defaults) -> Transport {
+    fn transport(
+        &mut self,
+        ctx: &mut Context<'_>,
+        defaults: &Defaults,
+        family: Family,
+    ) -> Transport {
         if !self.peers.is_empty() {
             let peers = self.peers.iter().map(|&(address, _)| address);
             return Transport::Unicast(peers.collect());
@@ -422,10 +452,25 @@ impl InstanceDraft<'_> {
                     .hint("name the other routers in `unicast_peer`".to_owned()),
             );
         }
-        Transport::Multicast(self.mcast_dst_ip.unwrap_or(defaults.mcast_group4))
+        if let Some((group, span)) = self.mcast_dst_ip {
+            if Family::of(group) == family {
+                return Transport::Multicast(group);
+            }
+            let message = format!("{group} is not of the family of `{}`", self.name);
+            ctx.say(Diagnostic::error(Code::Conflict, span, message));
+        }
+        let group6 = defaults.globals.vrrp.vrrp_mcast_group6;
+        Transport::Multicast(match family {
+            Family::V4 => defaults.mcast_group4.into(),
+            Family::V6 => group6.unwrap_or(GROUP6.into()),
+        })
     }
 
-    fn take_vips(&mut self, ctx: &mut Context<'_>) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
+    fn take_vips(
+        &mut self,
+        ctx: &mut Context<'_>,
+        family: Family,
+    ) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
         let written = std::mem::take(&mut self.vips);
         let excluded = std::mem::take(&mut self.vips_excluded);
         if self.vips_expected {
@@ -443,7 +488,7 @@ impl InstanceDraft<'_> {
             .map(|w| (w, true))
             .chain(excluded.into_iter().map(|w| (w, false)))
         {
-            if !self.takes_vip(ctx, &written, &mut seen) {
+            if !self.takes_vip(ctx, family, &written, &mut seen) {
                 continue;
             }
             if in_adverts && vips.len() == VIPS_MAX {
@@ -466,15 +511,14 @@ impl InstanceDraft<'_> {
     fn takes_vip(
         &self,
         ctx: &mut Context<'_>,
+        family: Family,
         written: &WrittenVip,
         seen: &mut BTreeMap<(IpAddr, Option<InterfaceName>), Span>,
     ) -> bool {
         let address = written.vip.cidr.addr();
-        if address.is_ipv6() {
-            let message = format!(
-                "{address} is IPv6 and the first address of `{}` is not",
-                self.name
-            );
+        if Family::of(address) != family {
+            let (is, name) = (if address.is_ipv6() { "IPv6" } else { "IPv4" }, &self.name);
+            let message = format!("{address} is {is} and the first address of `{name}` is not");
             ctx.say(
                 Diagnostic::warning(Code::Conflict, written.span, message)
                     .label("left out, as in keepalived"),
@@ -495,6 +539,9 @@ impl InstanceDraft<'_> {
         true
     }
 }
+
+/// RFC 9568 section 5.1.2.2: the group of every router that speaks VRRP over IPv6.
+const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 
 /// The count of an advert is one byte (RFC 3768 section 5.3.5).
 const VIPS_MAX: usize = 255;

@@ -5,21 +5,27 @@ use std::net::IpAddr;
 
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
-use crate::config::model::{RealServer, VirtualServerAddress};
+use crate::config::keywords::Body;
+use crate::config::model::{RealServer, ServerSettings, VirtualServerAddress};
 use crate::config::source::Span;
 use crate::config::tree::Statement;
 use crate::net::{Endpoint, Family, ForwardingMethod};
 
-use super::check::{CheckWords, TcpDraft};
+use super::check::{Above, CheckWords, CheckerDraft};
 use super::context::{Context, Draft, Handled, Line};
+use super::forwarding::{self, Forwarding};
 use super::value::Value;
 use super::virtual_server::port_of;
 
 /// What the virtual server says to its real servers.
 pub(super) struct Pool {
+    /// Of a group the first.
     pub(super) address: VirtualServerAddress,
+    /// Whether it has more addresses than that, perhaps with other ports.
+    pub(super) grouped: bool,
     pub(super) family: Family,
-    pub(super) forwarding: ForwardingMethod,
+    pub(super) forwarding: Forwarding,
+    pub(super) virtualhost: Option<String>,
     pub(super) weight: u32,
     pub(super) inhibit_on_failure: bool,
     pub(super) check: CheckWords,
@@ -32,12 +38,13 @@ pub(super) struct RealServerDraft {
     port: Option<(u16, Span)>,
     span: Span,
     weight: Option<u32>,
-    forwarding: Option<ForwardingMethod>,
+    forwarding: Option<Forwarding>,
     upper_threshold: u32,
     lower_threshold: u32,
     inhibit_on_failure: Option<bool>,
     check: CheckWords,
-    tcp: Vec<TcpDraft>,
+    checkers: Vec<CheckerDraft>,
+    more: ServerSettings,
 }
 
 impl RealServerDraft {
@@ -52,7 +59,8 @@ impl RealServerDraft {
             lower_threshold: 0,
             inhibit_on_failure: None,
             check: CheckWords::default(),
-            tcp: Vec::new(),
+            checkers: Vec::new(),
+            more: ServerSettings::default(),
         }
     }
 
@@ -74,7 +82,10 @@ impl RealServerDraft {
     }
 
     fn finish(self, ctx: &mut Context<'_>, pool: &Pool) -> Option<RealServer> {
-        let forwarding = self.forwarding.unwrap_or(pool.forwarding);
+        let Forwarding {
+            method: forwarding,
+            tunnel,
+        } = self.forwarding.unwrap_or(pool.forwarding);
         if self.family() != pool.family && forwarding != ForwardingMethod::Tunnel {
             let message = "this server and its virtual server are of different families";
             ctx.say(
@@ -89,20 +100,28 @@ impl RealServerDraft {
             Some((port, _)) => Endpoint::new(self.addr, port),
             None => endpoint,
         };
-        let inherited = self.check.or(pool.check);
-        let mut checkers = Vec::with_capacity(self.tcp.len());
-        for tcp in self.tcp {
-            checkers.extend(tcp.finish(ctx, inherited, written, pool.log_all_failures));
+        let virtualhost = self.more.virtualhost.as_deref();
+        let above = Above {
+            words: self.check.or(pool.check),
+            server: written,
+            virtualhost: virtualhost.or(pool.virtualhost.as_deref()),
+            log_all_failures: pool.log_all_failures,
+        };
+        let mut checkers = Vec::with_capacity(self.checkers.len());
+        for checker in self.checkers {
+            checkers.extend(checker.finish(ctx, &above));
         }
         Some(RealServer {
             endpoint,
             weight: self.weight.unwrap_or(pool.weight),
             forwarding,
+            tunnel,
             inhibit_on_failure: self.inhibit_on_failure.unwrap_or(pool.inhibit_on_failure),
             upper_threshold: self.upper_threshold,
             lower_threshold: self.lower_threshold,
             alpha,
             checkers,
+            more: self.more,
         })
     }
 
@@ -115,7 +134,7 @@ impl RealServerDraft {
             }
             (VirtualServerAddress::Endpoint { endpoint, .. }, None) => endpoint.port,
             (VirtualServerAddress::Endpoint { endpoint, .. }, Some((port, span))) => {
-                if nat || port == endpoint.port {
+                if nat || pool.grouped || port == endpoint.port {
                     return port;
                 }
                 let message = format!(
@@ -144,17 +163,21 @@ impl<'t> Draft<'t> for RealServerDraft {
             "weight" => self.weight = value.number(),
             "lvs_method" => {
                 let default = "as the virtual server";
-                self.forwarding = forwarding(ctx, line, default).or(self.forwarding);
+                self.forwarding = forwarding::read(ctx, line, default).or(self.forwarding);
             }
             "uthreshold" => self.upper_threshold = value.number().unwrap_or(0),
             "lthreshold" => self.lower_threshold = value.number().unwrap_or(0),
             "inhibit_on_failure" => self.inhibit_on_failure = Some(value.is_true()),
-            "TCP_CHECK" => {
-                let mut tcp = TcpDraft::new(line.span);
-                ctx.read_block(BlockKind::TcpCheck, line.statement, &mut tcp);
-                self.tcp.push(tcp);
+            name => {
+                let Body::Block(kind) = line.row.body else {
+                    return Handled::of(self.more.set(name, &ctx.setting(line, &value)));
+                };
+                let Some(mut checker) = CheckerDraft::new(kind, line.span) else {
+                    return Handled::No;
+                };
+                ctx.read_block(kind, line.statement, &mut checker);
+                self.checkers.push(checker);
             }
-            _ => return Handled::No,
         }
         Handled::Yes
     }
@@ -186,41 +209,4 @@ pub(super) fn finish(
         servers.push(server);
     }
     servers
-}
-
-/// `lvs_method`; `None`: it was said why, and `default` holds.
-pub(super) fn forwarding(
-    ctx: &mut Context<'_>,
-    line: &Line<'_>,
-    default: &str,
-) -> Option<ForwardingMethod> {
-    let (first, options) = line.args.split_first()?;
-    let text = ctx.text(first);
-    let method = match text.as_ref() {
-        "NAT" => ForwardingMethod::Masquerading,
-        "DR" => ForwardingMethod::DirectRoute,
-        "TUN" => ForwardingMethod::Tunnel,
-        _ => {
-            let name = ctx.raw(line.span);
-            let message = format!("`{name}` wants NAT, DR or TUN, not `{text}`");
-            let upper = text.to_uppercase();
-            let near = ["NAT", "DR", "TUN"].into_iter().find(|&m| m == upper);
-            ctx.say(
-                Diagnostic::warning(Code::InvalidValue, first.leaf.span, message)
-                    .label(format!(
-                        "the line is left out, so the default holds: {default}"
-                    ))
-                    .note("keepalived does the same")
-                    .hint(near.map(|near| format!("did you mean `{near}`?"))),
-            );
-            return None;
-        }
-    };
-    if let (Some(option), Some(last)) = (options.first(), options.last()) {
-        let span = option.leaf.span.to(last.leaf.span);
-        let message = "options of a forwarding method are not supported by this version; \
-                       packets would be wrapped in another way";
-        ctx.say(Diagnostic::error(Code::Unsupported, span, message));
-    }
-    Some(method)
 }

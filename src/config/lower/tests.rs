@@ -59,15 +59,19 @@ fn example(row: &Keyword) -> String {
         Arguments::One(Type::Integer(min, _)) => return format!("{} {}\n", row.name, min.max(1)),
         Arguments::One(Type::Seconds(..)) => "1",
         Arguments::One(Type::Choice(words)) => words[0],
+        Arguments::One(Type::Address) if row.name == "vrrp_mcast_group6" => "ff02::9",
         Arguments::One(Type::Address) => "224.0.0.9",
         Arguments::One(Type::Interface) => "eth0",
         Arguments::One(Type::Text) => match row.name {
             "persistence_granularity" => "24",
+            "payload" | "digest" => "00112233445566778899aabbccddeeff",
             _ => "rr",
         },
         Arguments::Command => "/bin/true",
         Arguments::Words(..) => match row.name {
-            "lvs_method" => "DR",
+            "lvs_method" | "sorry_server_lvs_method" => "DR",
+            "key" => "1 secret",
+            "regex_stack" => "1 2",
             "weight" => "5",
             _ => "10.0.0.1",
         },
@@ -77,7 +81,8 @@ fn example(row: &Keyword) -> String {
 }
 
 fn unhandled(kind: BlockKind, draft: &mut dyn Draft<'static>) -> Vec<&'static str> {
-    let acts = |row: &&'static Keyword| row.support == Support::Acts;
+    // What is not acted on reaches the configuration all the same; only what has no effect is dropped.
+    let acts = |row: &&'static Keyword| !matches!(row.support, Support::NoEffect(_));
     let text: String = keywords::rows(kind).filter(acts).map(example).collect();
     let mut sources = SourceMap::default();
     let file = sources.add("k.conf".into(), text.into_bytes()).unwrap();
@@ -106,7 +111,7 @@ fn unhandled(kind: BlockKind, draft: &mut dyn Draft<'static>) -> Vec<&'static st
 }
 
 #[test]
-fn every_keyword_that_acts_is_lowered() {
+fn every_keyword_reaches_the_configuration() {
     let none: Vec<&str> = Vec::new();
     let mut defaults = globals::Defaults::default();
     assert_eq!(unhandled(BlockKind::GlobalDefs, &mut defaults), none);
@@ -119,7 +124,14 @@ fn every_keyword_that_acts_is_lowered() {
         end: 0,
     };
     let scripts = script::Scripts::new();
-    let mut instance = instance::InstanceDraft::new("VI", span, &scripts);
+    let (files, processes, sessions) = Default::default();
+    let known = Trackable {
+        scripts: &scripts,
+        files: &files,
+        processes: &processes,
+        sessions: &sessions,
+    };
+    let mut instance = instance::InstanceDraft::new("VI", span, known);
     assert_eq!(unhandled(BlockKind::VrrpInstance, &mut instance), none);
     let mut auth = auth::AuthDraft::default();
     assert_eq!(unhandled(BlockKind::Authentication, &mut auth), none);
@@ -127,8 +139,36 @@ fn every_keyword_that_acts_is_lowered() {
     assert_eq!(unhandled(BlockKind::VirtualServer, &mut service), none);
     let mut server = real_server::RealServerDraft::new([10, 0, 0, 1].into(), None, span);
     assert_eq!(unhandled(BlockKind::RealServer, &mut server), none);
-    let mut tcp = check::TcpDraft::new(span);
-    assert_eq!(unhandled(BlockKind::TcpCheck, &mut tcp), none);
+    for kind in BlockKind::ALL {
+        if let Some(mut checker) = check::CheckerDraft::new(kind, span) {
+            assert_eq!(unhandled(kind, &mut checker), none, "{kind:?}");
+        }
+    }
+    assert_eq!(
+        unhandled(BlockKind::Url, &mut check::UrlDraft::default()),
+        none
+    );
+    let mut host = check::HostDraft::default();
+    assert_eq!(unhandled(BlockKind::SmtpHost, &mut host), none);
+    assert_eq!(unhandled(BlockKind::Root, &mut Root::default()), none);
+    let mut group = sync_group::GroupDraft::new("G", known);
+    assert_eq!(unhandled(BlockKind::SyncGroup, &mut group), none);
+    let mut group = links::NamesDraft::default();
+    assert_eq!(unhandled(BlockKind::TrackGroup, &mut group), none);
+    let mut group = links::GarpDraft::default();
+    assert_eq!(unhandled(BlockKind::GarpGroup, &mut group), none);
+    assert_eq!(
+        unhandled(BlockKind::Ssl, &mut links::SslDraft::default()),
+        none
+    );
+    let mut hmac = auth_hmac::HmacDraft::default();
+    assert_eq!(unhandled(BlockKind::AuthHmac, &mut hmac), none);
+    let mut file = track::FileDraft::default();
+    assert_eq!(unhandled(BlockKind::TrackFile, &mut file), none);
+    let mut process = track::ProcessDraft::default();
+    assert_eq!(unhandled(BlockKind::TrackProcess, &mut process), none);
+    let mut session = track::BfdDraft::default();
+    assert_eq!(unhandled(BlockKind::BfdInstance, &mut session), none);
 }
 
 #[test]
@@ -164,7 +204,9 @@ fn checks_inherit_from_the_server_and_the_service() {
     assert_eq!(checker.delay_loop.as_secs(), 7);
     assert_eq!(checker.warmup.as_secs(), 7);
     assert_eq!(checker.retry, 3);
-    let model::CheckerKind::Tcp(options) = &checker.kind;
+    let model::CheckerKind::Tcp(options) = &checker.kind else {
+        panic!("{:?}", checker.kind);
+    };
     assert_eq!(options.connect_timeout.as_secs(), 2);
     assert_eq!(options.destination.to_string(), "10.0.0.2:80");
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::config::command::{self, Command};
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::{Arguments, Invalid, Keyword, Type};
-use crate::config::model::ScriptUser;
+use crate::config::model::settings::Setting;
+use crate::config::model::{Run, ScriptUser};
 use crate::config::suggest::nearest;
 use crate::config::tree::Word;
 use crate::net::InterfaceName;
@@ -327,11 +328,43 @@ impl Context<'_> {
         })
     }
 
+    /// What stood behind a keyword, for a field of its name.
+    pub(super) fn setting(&self, line: &Line<'_>, value: &Value) -> Setting {
+        match value {
+            Value::None if line.row.arguments == Arguments::None => Setting::Present,
+            Value::None if line.args.is_empty() => Setting::Present,
+            Value::None => {
+                let words = line.args.iter();
+                Setting::Words(words.map(|word| self.text(word).into_owned()).collect())
+            }
+            Value::Bool(on) => Setting::Bool(*on),
+            Value::Integer(number) => Setting::Integer(*number),
+            Value::Seconds(time) => Setting::Time(*time),
+            Value::Choice(word) => Setting::Text((*word).to_owned()),
+            Value::Address(address) => Setting::Address(*address),
+            Value::Interface(name) => Setting::Interface(name.clone()),
+            Value::Text(text) => Setting::Text(text.clone()),
+            Value::Command(command) => Setting::Run(run(command)),
+        }
+    }
+
     /// `NAME [GROUP]`.
     pub(super) fn user(&mut self, line: &Line<'_>) -> Option<ScriptUser> {
         let user = self.text(line.args.first()?).into_owned();
         let group = line.args.get(1).map(|word| self.text(word).into_owned());
         Some(ScriptUser { user, group })
+    }
+}
+
+/// A command with who runs it.
+fn run(command: &Command) -> Run {
+    let mut behind = command.rest.iter().cloned();
+    Run {
+        argv: command.argv.clone(),
+        user: behind.next().map(|user| ScriptUser {
+            user,
+            group: behind.next(),
+        }),
     }
 }
 

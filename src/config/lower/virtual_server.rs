@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
-use crate::config::model::{Persistence, SchedulerSpec, VirtualServer, VirtualServerAddress};
+use crate::config::model::{
+    GroupMember, Persistence, PoolSettings, SchedulerSpec, SorryServer, VirtualServer,
+    VirtualServerAddress,
+};
 use crate::config::source::Span;
 use crate::config::suggest::nearest;
 use crate::config::tree::{Statement, Word};
@@ -14,7 +17,9 @@ use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, Protocol, Scheduler
 
 use super::check::CheckWords;
 use super::context::{Context, Draft, Handled, Line};
+use super::forwarding::{self, Forwarding};
 use super::globals::Defaults;
+use super::group::{GroupAddress, Groups};
 use super::real_server::{self, Pool, RealServerDraft};
 use super::value::Value;
 
@@ -22,6 +27,7 @@ use super::value::Value;
 pub(super) fn lower(
     ctx: &mut Context<'_>,
     statements: &[&Statement],
+    groups: &Groups,
     defaults: &Defaults,
 ) -> Vec<VirtualServer> {
     let mut services = Services::default();
@@ -29,11 +35,11 @@ pub(super) fn lower(
         let Some(span) = statement.span() else {
             continue;
         };
-        let head = head(ctx, statement);
+        let head = head(ctx, statement, groups);
         let mut draft = VirtualServerDraft::default();
         ctx.read_block(BlockKind::VirtualServer, statement, &mut draft);
         let Some(head) = head else { continue };
-        if let Some(server) = draft.finish(ctx, head, span, defaults) {
+        for server in draft.finish(ctx, &head, span, defaults) {
             services.add(ctx, server, span);
         }
     }
@@ -82,22 +88,35 @@ impl Services {
 }
 
 /// What stands behind `virtual_server`.
-enum Head {
-    Address(Endpoint),
-    FwMark(FwMark),
+struct Head {
+    addresses: Vec<GroupAddress>,
+    group: Option<String>,
 }
 
-fn head(ctx: &mut Context<'_>, statement: &Statement) -> Option<Head> {
+impl Head {
+    fn one(address: GroupAddress) -> Head {
+        Head {
+            addresses: vec![address],
+            group: None,
+        }
+    }
+}
+
+fn head(ctx: &mut Context<'_>, statement: &Statement, groups: &Groups) -> Option<Head> {
     let (first, rest) = statement.words.get(1..)?.split_first()?;
     let text = ctx.text(first);
     match (text.as_ref(), rest.first()) {
-        ("fwmark", Some(word)) => fwmark(ctx, word).map(Head::FwMark),
-        ("group", Some(_)) => {
-            let message = "`virtual_server group` is not supported by this version; \
-                           its addresses would not be served";
-            let span = first.leaf.span;
-            ctx.say(Diagnostic::error(Code::Unsupported, span, message));
-            None
+        ("fwmark", Some(word)) => {
+            let mark = fwmark(ctx, word)?;
+            Some(Head::one(GroupAddress::FwMark { mark, family: None }))
+        }
+        ("group", Some(word)) => {
+            let name = ctx.text(word).into_owned();
+            let addresses = groups.find(ctx, &name, word.leaf.span)?;
+            Some(Head {
+                addresses,
+                group: Some(name),
+            })
         }
         ("fwmark" | "group", None) => {
             let message = format!("`virtual_server {text}` needs a value");
@@ -111,12 +130,13 @@ fn head(ctx: &mut Context<'_>, statement: &Statement) -> Option<Head> {
                 Some(word) => port_of(ctx, word)?,
                 None => 0,
             };
-            Some(Head::Address(Endpoint::new(addr, port)))
+            Some(Head::one(GroupAddress::Endpoint(Endpoint::new(addr, port))))
         }
     }
 }
 
-fn fwmark(ctx: &mut Context<'_>, word: &Word) -> Option<FwMark> {
+/// A firewall mark, not 0.
+pub(super) fn fwmark(ctx: &mut Context<'_>, word: &Word) -> Option<FwMark> {
     let text = ctx.text(word);
     let mark = text.parse().ok().and_then(FwMark::new);
     if mark.is_none() {
@@ -145,7 +165,7 @@ pub(super) struct VirtualServerDraft {
     scheduler: Option<Scheduler>,
     scheduler_written: bool,
     flags: BTreeSet<SchedulerFlag>,
-    forwarding: Option<ForwardingMethod>,
+    forwarding: Option<Forwarding>,
     forwarding_written: bool,
     one_packet: bool,
     persistence_timeout: Option<Duration>,
@@ -155,6 +175,9 @@ pub(super) struct VirtualServerDraft {
     weight: Option<u32>,
     inhibit_on_failure: bool,
     check: CheckWords,
+    sorry_server: Option<Endpoint>,
+    sorry_forwarding: Option<Forwarding>,
+    more: PoolSettings,
     real_servers: Vec<RealServerDraft>,
 }
 
@@ -178,7 +201,7 @@ impl<'t> Draft<'t> for VirtualServerDraft {
             }
             "lvs_method" => {
                 self.forwarding_written = true;
-                self.forwarding = real_server::forwarding(ctx, line, "NAT").or(self.forwarding);
+                self.forwarding = forwarding::read(ctx, line, "NAT").or(self.forwarding);
             }
             "ops" => self.one_packet = true,
             "flag-1" => self.flag(SchedulerFlag::One),
@@ -205,7 +228,11 @@ impl<'t> Draft<'t> for VirtualServerDraft {
                 self.real_servers
                     .extend(RealServerDraft::read(ctx, line.statement));
             }
-            _ => return Handled::No,
+            "sorry_server" => self.sorry_server = sorry_server(ctx, line),
+            "sorry_server_lvs_method" => {
+                self.sorry_forwarding = forwarding::read(ctx, line, "as the virtual server");
+            }
+            name => return Handled::of(self.more.set(name, &ctx.setting(line, &value))),
         }
         Handled::Yes
     }
@@ -219,87 +246,133 @@ impl VirtualServerDraft {
         self.flags.insert(flag);
     }
 
+    /// One virtual server for each address.
     fn finish(
         mut self,
         ctx: &mut Context<'_>,
-        head: Head,
+        head: &Head,
         span: Span,
         defaults: &Defaults,
-    ) -> Option<VirtualServer> {
-        let address = self.address(ctx, &head, span);
+    ) -> Vec<VirtualServer> {
+        let addresses = self.addresses(ctx, head, span);
         let drafts = std::mem::take(&mut self.real_servers);
+        let Some(&first) = addresses.first() else {
+            return Vec::new();
+        };
         if drafts.is_empty() {
             let message = "this virtual server has no real server";
             ctx.say(
                 Diagnostic::warning(Code::EmptyBlock, span, message)
                     .label("left out, as in keepalived"),
             );
-            return None;
+            return Vec::new();
         }
-        let scheduler = self.scheduler.take().unwrap_or_else(|| {
-            if !self.scheduler_written {
-                say_default(ctx, span, "lb_algo", "wlc");
-            }
-            Scheduler::wlc()
-        });
-        let forwarding = self.forwarding.unwrap_or_else(|| {
-            if !self.forwarding_written {
-                say_default(ctx, span, "lb_kind", "NAT");
-            }
-            ForwardingMethod::Masquerading
-        });
-        let family = match address {
-            VirtualServerAddress::Endpoint { endpoint, .. } => endpoint.family(),
-            VirtualServerAddress::FwMark { family, .. } => family,
-        };
-        let persistence = self.persistence(ctx, &address, family, span);
+        let family = family(&first);
+        let forwarding = self.forwarding(ctx, span);
+        let scheduler = self.scheduler(ctx, span);
         let pool = Pool {
-            address,
+            address: first,
+            grouped: addresses.len() > 1,
             family,
             forwarding,
+            virtualhost: self.more.virtualhost.clone(),
             weight: self.weight.unwrap_or(1),
             inhibit_on_failure: self.inhibit_on_failure,
             check: self.check,
             log_all_failures: defaults.checker_log_all_failures,
         };
         let real_servers = real_server::finish(ctx, &pool, drafts);
-        Some(VirtualServer {
-            address,
-            scheduler: SchedulerSpec {
-                name: scheduler,
-                flags: self.flags,
-            },
-            persistence,
-            one_packet: self.one_packet,
-            real_servers,
+        let sorry_forwarding = self.sorry_forwarding.unwrap_or(forwarding);
+        let sorry_server = self.sorry_server.map(|endpoint| SorryServer {
+            endpoint,
+            forwarding: sorry_forwarding.method,
+            tunnel: sorry_forwarding.tunnel,
+        });
+        let mut servers = Vec::with_capacity(addresses.len());
+        for (ordinal, address) in (0..).zip(addresses) {
+            let mut real_servers = real_servers.clone();
+            for server in real_servers.iter_mut().filter(|_| pool.grouped) {
+                if let VirtualServerAddress::Endpoint { endpoint, .. } = address
+                    && server.forwarding != ForwardingMethod::Masquerading
+                {
+                    server.endpoint.port = endpoint.port;
+                }
+            }
+            servers.push(VirtualServer {
+                address,
+                scheduler: scheduler.clone(),
+                persistence: self.persistence(ctx, &address, family, span),
+                one_packet: self.one_packet,
+                real_servers,
+                group: head.group.clone().map(|name| GroupMember { name, ordinal }),
+                sorry_server: sorry_server.clone(),
+                pool: self.more.clone(),
+            });
+        }
+        servers
+    }
+
+    fn forwarding(&self, ctx: &mut Context<'_>, span: Span) -> Forwarding {
+        self.forwarding.unwrap_or_else(|| {
+            if !self.forwarding_written {
+                say_default(ctx, span, "lb_kind", "NAT");
+            }
+            Forwarding::NAT
         })
     }
 
-    fn address(&self, ctx: &mut Context<'_>, head: &Head, span: Span) -> VirtualServerAddress {
-        match *head {
-            Head::Address(endpoint) => {
-                let protocol = self.protocol.map(|(protocol, _)| protocol);
-                VirtualServerAddress::Endpoint {
-                    protocol: protocol.unwrap_or_else(|| {
-                        say_default(ctx, span, "protocol", "UDP");
-                        Protocol::Udp
-                    }),
-                    endpoint,
-                }
+    fn scheduler(&self, ctx: &mut Context<'_>, span: Span) -> SchedulerSpec {
+        let name = self.scheduler.clone().unwrap_or_else(|| {
+            if !self.scheduler_written {
+                say_default(ctx, span, "lb_algo", "wlc");
             }
-            Head::FwMark(mark) => {
-                if let Some((_, span)) = self.protocol {
-                    let message = "a firewall mark selects packets of every protocol";
-                    ctx.say(
-                        Diagnostic::warning(Code::NoEffect, span, message)
-                            .label("ignored, as in keepalived"),
-                    );
-                }
-                let first = self.real_servers.first().map(RealServerDraft::family);
-                let family = self.ip_family.or(first).unwrap_or(Family::V4);
-                VirtualServerAddress::FwMark { family, mark }
-            }
+            Scheduler::wlc()
+        });
+        SchedulerSpec {
+            name,
+            flags: self.flags.clone(),
         }
+    }
+
+    fn addresses(
+        &self,
+        ctx: &mut Context<'_>,
+        head: &Head,
+        span: Span,
+    ) -> Vec<VirtualServerAddress> {
+        let mut marks = false;
+        let mut protocol = None;
+        let mut addresses = Vec::with_capacity(head.addresses.len());
+        for address in &head.addresses {
+            addresses.push(match *address {
+                GroupAddress::Endpoint(endpoint) => VirtualServerAddress::Endpoint {
+                    protocol: *protocol.get_or_insert_with(|| self.protocol(ctx, span)),
+                    endpoint,
+                },
+                GroupAddress::FwMark { mark, family } => {
+                    marks = true;
+                    let first = self.real_servers.first().map(RealServerDraft::family);
+                    let family = family.or(self.ip_family).or(first).unwrap_or(Family::V4);
+                    VirtualServerAddress::FwMark { family, mark }
+                }
+            });
+        }
+        if let (true, None, Some((_, span))) = (marks, protocol, self.protocol) {
+            let message = "a firewall mark selects packets of every protocol";
+            ctx.say(
+                Diagnostic::warning(Code::NoEffect, span, message)
+                    .label("ignored, as in keepalived"),
+            );
+        }
+        addresses
+    }
+
+    fn protocol(&self, ctx: &mut Context<'_>, span: Span) -> Protocol {
+        let written = self.protocol.map(|(protocol, _)| protocol);
+        written.unwrap_or_else(|| {
+            say_default(ctx, span, "protocol", "UDP");
+            Protocol::Udp
+        })
     }
 
     fn persistence(
@@ -333,6 +406,22 @@ impl VirtualServerDraft {
             engine: self.persistence_engine.clone(),
         })
     }
+}
+
+fn family(address: &VirtualServerAddress) -> Family {
+    match address {
+        VirtualServerAddress::Endpoint { endpoint, .. } => endpoint.family(),
+        VirtualServerAddress::FwMark { family, .. } => *family,
+    }
+}
+
+fn sorry_server(ctx: &mut Context<'_>, line: &Line<'_>) -> Option<Endpoint> {
+    let addr = ctx.address(line.args.first()?)?;
+    let port = match line.args.get(1) {
+        Some(word) => port_of(ctx, word)?,
+        None => 0,
+    };
+    Some(Endpoint::new(addr, port))
 }
 
 fn say_default(ctx: &mut Context<'_>, span: Span, keyword: &str, default: &str) {

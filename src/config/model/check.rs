@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::net::{Endpoint, FwMark, InterfaceName};
 
+use super::{FileWeight, Run, ScriptUser};
+
 /// One check of one real server; what it inherits from `real_server` and `virtual_server` is filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checker {
@@ -12,10 +14,11 @@ pub struct Checker {
     pub kind: CheckerKind,
     /// `delay_loop`: from one check to the next; 60 s when absent.
     pub delay_loop: Duration,
-    /// `retry`: failures after the first before the server is taken for down; 1 when absent.
+    /// `retry`: failures after the first before the server is taken for down; 1 when absent (3 for
+    /// DNS_CHECK, 0 for MISC_CHECK).
     pub retry: u32,
     /// `delay_before_retry`: from a failure to the next try while the server still counts as up; 1 s
-    /// when absent.
+    /// when absent (3 s for HTTP_GET and SSL_GET, `delay_loop` for DNS_CHECK).
     pub delay_before_retry: Duration,
     /// `warmup`: the first check is put off by a random part of this; `delay_loop` when absent.
     pub warmup: Duration,
@@ -25,11 +28,60 @@ pub struct Checker {
     pub log_all_failures: bool,
 }
 
-/// The ten checkers will stand here; each names its question.
+/// The ten checkers; each names its question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckerKind {
     /// `TCP_CHECK`: a connection can be opened.
     Tcp(ConnectOptions),
+    /// `HTTP_GET` and `SSL_GET`: pages answer as they should.
+    Http(Box<HttpCheck>),
+    /// `SMTP_CHECK`: a mail server greets.
+    Smtp(Box<SmtpCheck>),
+    /// `DNS_CHECK`: a name server answers.
+    Dns(Box<DnsCheck>),
+    /// `MISC_CHECK`: a command succeeds.
+    Misc(Box<MiscCheck>),
+    /// `BFD_CHECK`: the BFD session of this name is up.
+    Bfd(String),
+    /// `UDP_CHECK`: a datagram is not refused, or is answered.
+    Udp(Box<UdpCheck>),
+    /// `PING_CHECK`: an echo is answered; the port counts for nothing.
+    Ping(ConnectOptions),
+    /// `FILE_CHECK`: a tracked file says so.
+    File(FileCheck),
+}
+
+impl CheckerKind {
+    /// Its keyword.
+    pub const fn keyword(&self) -> &'static str {
+        match self {
+            CheckerKind::Tcp(_) => "TCP_CHECK",
+            CheckerKind::Http(check) => match check.scheme {
+                HttpScheme::Http => "HTTP_GET",
+                HttpScheme::Https => "SSL_GET",
+            },
+            CheckerKind::Smtp(_) => "SMTP_CHECK",
+            CheckerKind::Dns(_) => "DNS_CHECK",
+            CheckerKind::Misc(_) => "MISC_CHECK",
+            CheckerKind::Bfd(_) => "BFD_CHECK",
+            CheckerKind::Udp(_) => "UDP_CHECK",
+            CheckerKind::Ping(_) => "PING_CHECK",
+            CheckerKind::File(_) => "FILE_CHECK",
+        }
+    }
+
+    /// Whom it asks over the network, if anybody.
+    pub fn destination(&self) -> Option<Endpoint> {
+        match self {
+            CheckerKind::Tcp(connect) | CheckerKind::Ping(connect) => Some(connect),
+            CheckerKind::Http(check) => Some(&check.connect),
+            CheckerKind::Smtp(check) => check.hosts.first(),
+            CheckerKind::Dns(check) => Some(&check.connect),
+            CheckerKind::Udp(check) => Some(&check.connect),
+            CheckerKind::Misc(_) | CheckerKind::Bfd(_) | CheckerKind::File(_) => None,
+        }
+        .map(|connect| connect.destination)
+    }
 }
 
 /// Whom to connect to, from where, for how long.
@@ -47,4 +99,152 @@ pub struct ConnectOptions {
     pub mark: Option<FwMark>,
     /// `connect_timeout`; 5 s when absent.
     pub connect_timeout: Duration,
+}
+
+/// `HTTP_GET` or `SSL_GET`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpCheck {
+    /// Which of the two.
+    pub scheme: HttpScheme,
+    /// Where to.
+    pub connect: ConnectOptions,
+    /// `http_protocol`.
+    pub protocol: HttpProtocol,
+    /// `virtualhost`, else that of the real server, else that of the virtual server.
+    pub virtualhost: Option<String>,
+    /// `enable_sni`: the name of the host is told while TLS is set up.
+    pub enable_sni: bool,
+    /// `sni_name`: this name instead.
+    pub sni_name: Option<String>,
+    /// `fast_recovery`: the remaining URLs are asked at once.
+    pub fast_recovery: bool,
+    /// `tls_compliant`: a connection that ends without a TLS close is a failure.
+    pub tls_compliant: bool,
+    /// `url` blocks, in the order of the file, at least one.
+    pub urls: Vec<HttpUrl>,
+}
+
+/// With or without TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpScheme {
+    /// `HTTP_GET`.
+    Http,
+    /// `SSL_GET`.
+    Https,
+}
+
+/// `http_protocol`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpProtocol {
+    /// `1.0`, the default.
+    #[default]
+    V1_0,
+    /// `1.0C`: 1.0 with `Connection: close`.
+    V1_0Close,
+    /// `1.1`, with `Connection: close`.
+    V1_1,
+}
+
+/// `url` of an HTTP check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpUrl {
+    /// `path`.
+    pub path: String,
+    /// `digest`: MD5 of the body.
+    pub digest: Option<[u8; 16]>,
+    /// `status_code`: ranges, ends included, within 100 to 599; empty means 200 to 299 unless a digest
+    /// or a pattern is asked for.
+    pub status_codes: Vec<(u16, u16)>,
+    /// `virtualhost` of this URL.
+    pub virtualhost: Option<String>,
+    /// `regex`.
+    pub regex: Option<String>,
+    /// `regex_no_match`: it must not match.
+    pub regex_no_match: bool,
+    /// `regex_options`.
+    pub regex_options: Vec<String>,
+    /// `regex_stack START MAX`: bytes.
+    pub regex_stack: Option<(u32, u32)>,
+    /// `regex_min_offset`.
+    pub regex_min_offset: Option<u32>,
+    /// `regex_max_offset`.
+    pub regex_max_offset: Option<u32>,
+    /// `tls_compliant`.
+    pub tls_compliant: Option<bool>,
+}
+
+/// `SMTP_CHECK`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmtpCheck {
+    /// Whom to ask: the `host` blocks, else one that the checker itself describes.
+    pub hosts: Vec<ConnectOptions>,
+    /// `helo_name`; `smtpchecker.keepalived.org` when absent.
+    pub helo_name: Option<String>,
+}
+
+/// `DNS_CHECK`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsCheck {
+    /// Where to.
+    pub connect: ConnectOptions,
+    /// `type`: number of the record type (IANA DNS parameters); SOA, 6, when absent.
+    pub record_type: u16,
+    /// `name`; `.` when absent.
+    pub name: String,
+}
+
+/// `MISC_CHECK`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MiscCheck {
+    /// `misc_path` with its arguments.
+    pub argv: Vec<String>,
+    /// `misc_timeout`; `delay_loop` of the virtual server when absent.
+    pub timeout: Duration,
+    /// `misc_dynamic`: an exit status from 2 to 255 sets the weight to it less 2.
+    pub dynamic: bool,
+    /// `user`; `script_user` when absent.
+    pub user: Option<ScriptUser>,
+}
+
+impl MiscCheck {
+    /// As a command.
+    pub fn run(&self) -> Run {
+        Run {
+            argv: self.argv.clone(),
+            user: self.user.clone(),
+        }
+    }
+}
+
+/// `UDP_CHECK`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UdpCheck {
+    /// Where to.
+    pub connect: ConnectOptions,
+    /// `payload`: what is sent; empty for an empty datagram.
+    pub payload: Vec<u8>,
+    /// `require_reply`: an answer must come, and begin with these bytes.
+    pub require_reply: Option<Vec<MaskedByte>>,
+    /// `min_reply_length`: bytes, 0 when absent.
+    pub min_reply_length: u16,
+    /// `max_reply_length`: bytes, 255 when absent.
+    pub max_reply_length: u16,
+}
+
+/// A byte of which not every half counts (`X` in `require_reply`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskedByte {
+    /// Its bits.
+    pub value: u8,
+    /// Which of them count.
+    pub mask: u8,
+}
+
+/// `FILE_CHECK`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileCheck {
+    /// `track_file`: key in [`super::Config::track_files`].
+    pub track_file: String,
+    /// `weight`; the file's own when absent.
+    pub weight: Option<FileWeight>,
 }

@@ -1,8 +1,12 @@
-//! `global_defs`.
+//! `global_defs`, and the keywords that stand beside it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use super::ScriptUser;
+use crate::net::InterfaceName;
+
+use super::settings::settings;
+use super::{Run, ScriptUser};
 
 /// What holds for the whole configuration. Defaults that objects inherit were already copied into them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,22 @@ pub struct Globals {
     pub script_user: Option<ScriptUser>,
     /// `enable_script_security`: a script that another user than root could replace is not run.
     pub enable_script_security: bool,
+    /// Keywords outside all blocks.
+    pub node: NodeSettings,
+    /// More about mails.
+    pub mail: MailSettings,
+    /// How the process is scheduled.
+    pub scheduling: SchedulingSettings,
+    /// Scripts and FIFOs.
+    pub scripts: ScriptSettings,
+    /// What holds for every instance.
+    pub vrrp: VrrpSettings,
+    /// Packet filters.
+    pub filters: FilterSettings,
+    /// What holds for the whole of IPVS.
+    pub lvs: LvsSettings,
+    /// SNMP, D-Bus, reloads and files.
+    pub outputs: OutputSettings,
 }
 
 impl Default for Globals {
@@ -33,6 +53,14 @@ impl Default for Globals {
             smtp_connect_timeout: Duration::from_secs(30),
             script_user: None,
             enable_script_security: false,
+            node: NodeSettings::default(),
+            mail: MailSettings::default(),
+            scheduling: SchedulingSettings::default(),
+            scripts: ScriptSettings::default(),
+            vrrp: VrrpSettings::default(),
+            filters: FilterSettings::default(),
+            lvs: LvsSettings::default(),
+            outputs: OutputSettings::default(),
         }
     }
 }
@@ -44,4 +72,151 @@ pub struct SmtpServer {
     pub host: String,
     /// 25 when absent.
     pub port: u16,
+}
+
+settings! {
+    /// Keywords outside all blocks.
+    NodeSettings {
+        net_namespace: Option<String>,
+        net_namespace_ipvs: Option<Option<String>>,
+        namespace_with_ipsets: bool,
+        instance: Option<String>,
+    }
+}
+
+settings! {
+    /// More about mails.
+    MailSettings {
+        smtp_helo_name: Option<String>,
+        smtp_alert: Option<bool>,
+        smtp_alert_vrrp: Option<bool>,
+        smtp_alert_checker: Option<bool>,
+        no_email_faults: bool,
+        no_checker_emails: bool,
+    }
+}
+
+settings! {
+    /// How the process is scheduled; times in microseconds where the keyword is a bare number.
+    SchedulingSettings {
+        vrrp_priority: Option<i8>,
+        checker_priority: Option<i8>,
+        bfd_priority: Option<i8>,
+        vrrp_rt_priority: Option<u8>,
+        checker_rt_priority: Option<u8>,
+        bfd_rt_priority: Option<u8>,
+        vrrp_rlimit_rttime: Option<u32>,
+        checker_rlimit_rttime: Option<u32>,
+        bfd_rlimit_rttime: Option<u32>,
+        vrrp_no_swap: bool,
+        checker_no_swap: bool,
+        bfd_no_swap: bool,
+        vrrp_cpu_affinity: Vec<String>,
+        checker_cpu_affinity: Vec<String>,
+        bfd_cpu_affinity: Vec<String>,
+        max_auto_priority: Option<Option<i8>>,
+        min_auto_priority_delay: Option<u32>,
+    }
+}
+
+settings! {
+    /// Scripts and FIFOs.
+    ScriptSettings {
+        set_supplementary_groups: bool,
+        use_symlink_paths: bool,
+        startup_script: Option<Run>,
+        startup_script_timeout: Option<Duration>,
+        shutdown_script: Option<Run>,
+        shutdown_script_timeout: Option<Duration>,
+        notify_fifo: Vec<String>,
+        notify_fifo_script: Option<Run>,
+        vrrp_notify_fifo: Vec<String>,
+        vrrp_notify_fifo_script: Option<Run>,
+        lvs_notify_fifo: Vec<String>,
+        lvs_notify_fifo_script: Option<Run>,
+        vrrp_notify_priority_changes: Option<bool>,
+        fifo_write_vrrp_states_on_reload: bool,
+        rs_init_notifies: bool,
+    }
+}
+
+settings! {
+    /// What holds for every instance.
+    VrrpSettings {
+        vrrp_mcast_group6: Option<IpAddr>,
+        default_interface: Option<InterfaceName>,
+        vrrp_garp_interval: Option<Duration>,
+        vrrp_gna_interval: Option<Duration>,
+        vrrp_garp_extra_if: Vec<String>,
+        vrrp_owner_ignore_adverts: bool,
+        v3_checksum_as_v2: bool,
+        vrrp_check_unicast_src: bool,
+        vrrp_strict: bool,
+        vrrp_startup_delay: Option<Duration>,
+        vrrp_delay_after_boot: Option<Duration>,
+        log_unknown_vrids: bool,
+        vmac_prefix: Option<String>,
+        vmac_addr_prefix: Option<String>,
+        dynamic_interfaces: Option<Option<String>>,
+        disable_local_igmp: bool,
+        vrrp_rx_bufs_policy: Vec<String>,
+        vrrp_rx_bufs_multiplier: Option<u32>,
+    }
+}
+
+settings! {
+    /// Packet filters.
+    FilterSettings {
+        nftables: Option<Option<String>>,
+        nftables_priority: Option<i32>,
+        nftables_counters: bool,
+        nftables_ifindex: bool,
+        nftables_ipvs: Option<Option<String>>,
+        nftables_ipvs_priority: Option<i32>,
+        nftables_ipvs_start_fwmark: Option<u32>,
+        vrrp_iptables: Option<Vec<String>>,
+        vrrp_ipsets: Option<Vec<String>>,
+    }
+}
+
+settings! {
+    /// What holds for the whole of IPVS.
+    LvsSettings {
+        lvs_sync_daemon: Vec<String>,
+        lvs_timeouts: Vec<String>,
+        lvs_flush: bool,
+        lvs_flush_on_stop: Option<Option<String>>,
+    }
+}
+
+settings! {
+    /// SNMP, D-Bus, reloads and files.
+    OutputSettings {
+        snmp_socket: Option<String>,
+        enable_snmp_vrrp: bool,
+        enable_snmp_checker: bool,
+        enable_snmp_rfc: bool,
+        enable_snmp_rfcv2: bool,
+        enable_snmp_rfcv3: bool,
+        enable_traps: bool,
+        snmp_vs_stats_update_interval: Option<Duration>,
+        snmp_rs_stats_update_interval: Option<Duration>,
+        enable_dbus: bool,
+        dbus_service_name: Option<String>,
+        dbus_no_interface_name: Option<String>,
+        reload_time_file: Option<String>,
+        reload_repeat: bool,
+        reload_file: Option<Option<String>>,
+        include_check: Option<Vec<String>>,
+        config_save_dir: Option<String>,
+        umask: Vec<String>,
+        random_seed: Option<u32>,
+        data_use_instance: bool,
+        state_dump_file: Option<String>,
+        stats_dump_file: Option<String>,
+        json_dump_file: Option<String>,
+        json_version: Option<u8>,
+        iproute_usr_dir: Option<String>,
+        iproute_etc_dir: Option<String>,
+    }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
 
-use super::Checker;
+use super::settings::settings;
+use super::{Checker, Run};
 
 /// One service that IPVS forwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,91 @@ pub struct VirtualServer {
     pub one_packet: bool,
     /// In the order of the file; endpoints are unique.
     pub real_servers: Vec<RealServer>,
+    /// The `virtual_server_group` that this address is of.
+    pub group: Option<GroupMember>,
+    /// `sorry_server`.
+    pub sorry_server: Option<SorryServer>,
+    /// Quorum and notifications.
+    pub pool: PoolSettings,
+}
+
+/// A virtual server that stands for one address of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    /// `virtual_server group NAME`.
+    pub name: String,
+    /// Its place among the addresses of the group, from 0.
+    pub ordinal: u32,
+}
+
+/// Takes the place of the pool when the quorum is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SorryServer {
+    /// Address and port; port 0 as the virtual server's.
+    pub endpoint: Endpoint,
+    /// `sorry_server_lvs_method`, else the virtual server's `lb_kind`.
+    pub forwarding: ForwardingMethod,
+    /// What goes with it.
+    pub tunnel: Tunnel,
+}
+
+/// Options of `lb_kind TUN`; what is no tunnel has the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tunnel {
+    /// `type ipip`, the default.
+    #[default]
+    Ipip,
+    /// `type gue port N`.
+    Gue {
+        /// UDP port of the server.
+        port: u16,
+        /// Checksum of the outer packet.
+        checksum: TunnelChecksum,
+    },
+    /// `type gre`.
+    Gre {
+        /// Checksum of the outer packet.
+        checksum: TunnelChecksum,
+    },
+}
+
+/// `nocsum`, `csum`, `remcsum`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TunnelChecksum {
+    /// `nocsum`, the default.
+    #[default]
+    Off,
+    /// `csum`.
+    On,
+    /// `remcsum`, GUE only.
+    Remote,
+}
+
+settings! {
+    /// Quorum and notifications of a virtual server.
+    PoolSettings {
+        quorum: Option<u32>,
+        hysteresis: Option<u32>,
+        quorum_up: Option<Run>,
+        quorum_down: Option<Run>,
+        omega: bool,
+        sorry_server_inhibit: bool,
+        ha_suspend: bool,
+        virtualhost: Option<String>,
+        snmp_name: Option<String>,
+        smtp_alert: Option<bool>,
+    }
+}
+
+settings! {
+    /// Notifications of a real server.
+    ServerSettings {
+        notify_up: Option<Run>,
+        notify_down: Option<Run>,
+        smtp_alert: Option<bool>,
+        virtualhost: Option<String>,
+        snmp_name: Option<String>,
+    }
 }
 
 /// What selects the packets of a virtual server.
@@ -71,6 +157,8 @@ pub struct RealServer {
     pub weight: u32,
     /// `lvs_method`, else the virtual server's `lb_kind`.
     pub forwarding: ForwardingMethod,
+    /// What goes with it.
+    pub tunnel: Tunnel,
     /// `inhibit_on_failure`: a failed server keeps its place with weight 0.
     pub inhibit_on_failure: bool,
     /// `uthreshold`: no new connections at this many; 0: no limit.
@@ -81,4 +169,6 @@ pub struct RealServer {
     pub alpha: bool,
     /// In the order of the file. None at all: the server is always up.
     pub checkers: Vec<Checker>,
+    /// Notifications.
+    pub more: ServerSettings,
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::net::{Cidr, Family, InterfaceName};
 use crate::units::{AdvertInterval, Priority, Version, Vrid};
 
+use super::InstanceMore;
+
 /// One virtual router on one link: `vrrp_instance NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
@@ -54,6 +56,8 @@ pub struct Instance {
     pub dont_track_primary: bool,
     /// `lvs_sync_daemon_interface`: connections are sent out there as master and taken in as backup.
     pub lvs_sync_daemon_interface: Option<InterfaceName>,
+    /// What this version does not act on.
+    pub more: InstanceMore,
 }
 
 impl Instance {
@@ -85,8 +89,9 @@ pub enum Preempt {
 /// Whom adverts are sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// The group of every VRRP router: 224.0.0.18 unless `vrrp_mcast_group4` says otherwise.
-    Multicast(Ipv4Addr),
+    /// The group of every VRRP router: 224.0.0.18 or ff02::12 unless `vrrp_mcast_group4` and
+    /// `vrrp_mcast_group6` say otherwise.
+    Multicast(IpAddr),
     /// `unicast_peer`, in order.
     Unicast(Vec<IpAddr>),
 }
@@ -96,6 +101,8 @@ pub enum Transport {
 pub enum Auth {
     /// `auth_type PASS`: eight bytes, shorter passwords padded with zeros.
     Pass([u8; 8]),
+    /// `auth_type AH`: the key of the authentication header, as `auth_pass` gives it.
+    Ah([u8; 8]),
 }
 
 /// One line of `virtual_ipaddress`.
@@ -113,6 +120,40 @@ pub struct VirtualAddress {
     pub label: Option<String>,
     /// `no_track`: its `dev` going down is not a fault of the instance.
     pub no_track: bool,
+    /// What this version does not act on.
+    pub more: AddressOptions,
+}
+
+/// Options of an address that change how the kernel treats it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressOptions {
+    /// `peer`: the other end of a point-to-point link.
+    pub peer: Option<Cidr>,
+    /// `home`: IFA_F_HOMEADDRESS.
+    pub home: bool,
+    /// `nodad` or `-nodad`: IFA_F_NODAD.
+    pub no_dad: bool,
+    /// `mngtmpaddr`: IFA_F_MANAGETEMPADDR.
+    pub manage_temporary: bool,
+    /// `noprefixroute`: IFA_F_NOPREFIXROUTE.
+    pub no_prefix_route: bool,
+    /// `autojoin`: IFA_F_MCAUTOJOIN.
+    pub auto_join: bool,
+    /// `use_vmac`: on a VMAC of its own.
+    pub use_vmac: bool,
+    /// `preferred_lft`.
+    pub preferred_lifetime: Option<Lifetime>,
+    /// `track_group`, of static addresses.
+    pub track_group: Option<String>,
+}
+
+/// How long an address is preferred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// `forever`.
+    Forever,
+    /// So long.
+    For(Duration),
 }
 
 /// `brd` of a VIP.

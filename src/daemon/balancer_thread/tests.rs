@@ -3,7 +3,8 @@ use std::net::Ipv4Addr;
 use std::sync::Mutex;
 
 use crate::config::model::{
-    Checker, ConnectOptions, RealServer, SchedulerSpec, VirtualServer, VirtualServerAddress,
+    Checker, ConnectOptions, PoolSettings, RealServer, SchedulerSpec, ServerSettings, Tunnel,
+    VirtualServer, VirtualServerAddress,
 };
 use crate::lvs::fake::FakeKernel;
 use crate::net::{Endpoint, ForwardingMethod, Protocol, Scheduler};
@@ -54,6 +55,8 @@ fn real(last: u8) -> RealServer {
         upper_threshold: 0,
         lower_threshold: 0,
         alpha: false,
+        tunnel: Tunnel::default(),
+        more: ServerSettings::default(),
         checkers: vec![Checker {
             kind,
             delay_loop: Duration::from_secs(60),
@@ -79,6 +82,9 @@ fn config() -> Box<Config> {
         persistence: None,
         one_packet: false,
         real_servers: (1..=3).map(real).collect(),
+        group: None,
+        sorry_server: None,
+        pool: PoolSettings::default(),
     };
     Box::new(Config {
         virtual_servers: vec![virtual_server],
@@ -150,8 +156,7 @@ impl Rig {
 #[test]
 fn it_programs_checks_takes_failed_servers_out_and_removes_all_at_the_end() {
     let mut rig = Rig::start(|kind| async move {
-        let CheckerKind::Tcp(options) = kind;
-        match options.destination.addr.to_string().as_str() {
+        match kind.destination().unwrap().addr.to_string().as_str() {
             "10.1.0.1" => CheckOutcome::Failed("no".to_owned()),
             "10.1.0.2" => panic!("a check that breaks is a failed check"),
             _ => {

@@ -243,9 +243,10 @@ impl fmt::Display for BalancerEvent {
                 retries,
                 reason,
             } => {
-                let CheckerKind::Tcp(options) = &checker.kind;
-                let asked = Name(server.service, options.destination);
-                write!(f, "TCP_CHECK on service {asked} failed")?;
+                let whom = checker.kind.destination().unwrap_or(server.endpoint);
+                let asked = Name(server.service, whom);
+                let check = checker.kind.keyword();
+                write!(f, "{check} on service {asked} failed")?;
                 if *retries > 0 {
                     write!(f, " after {retries} retries")?;
                 }
@@ -384,8 +385,13 @@ struct Asked<'a>(&'a ServerKey, &'a CheckerKind);
 
 impl fmt::Display for Asked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CheckerKind::Tcp(options) = self.1;
-        let name = Name(self.0.service, options.destination);
-        write!(f, "TCP connection to {name}")
+        let name = Name(
+            self.0.service,
+            self.1.destination().unwrap_or(self.0.endpoint),
+        );
+        match self.1 {
+            CheckerKind::Tcp(_) => write!(f, "TCP connection to {name}"),
+            other => write!(f, "{} on service {name}", other.keyword()),
+        }
     }
 }

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::model::{
-    Checker, CheckerKind, ConnectOptions, RealServer, SchedulerSpec, VirtualServer,
-    VirtualServerAddress,
+    Checker, CheckerKind, ConnectOptions, PoolSettings, RealServer, SchedulerSpec, ServerSettings,
+    Tunnel, VirtualServer, VirtualServerAddress,
 };
 use crate::health::{CheckOutcome, ProbeId};
 use crate::ipvs::{Command, DestinationKey, DestinationSpec, ServiceKey};
@@ -75,8 +75,7 @@ impl Rig {
     fn act(&mut self, action: Action) -> Option<Input> {
         match action {
             Action::StartCheck { probe, kind } => {
-                let CheckerKind::Tcp(options) = kind;
-                let twice = self.running.insert(probe, options.destination);
+                let twice = self.running.insert(probe, kind.destination().unwrap());
                 assert_eq!(twice, None, "{probe} runs already");
                 None
             }
@@ -207,6 +206,8 @@ fn real(text: &str, weight: u32) -> RealServer {
         lower_threshold: 0,
         alpha: false,
         checkers: vec![tcp_check(endpoint(text))],
+        tunnel: Tunnel::default(),
+        more: ServerSettings::default(),
     }
 }
 
@@ -223,6 +224,9 @@ fn virtual_server(text: &str, real_servers: Vec<RealServer>) -> VirtualServer {
         persistence: None,
         one_packet: false,
         real_servers,
+        group: None,
+        sorry_server: None,
+        pool: PoolSettings::default(),
     }
 }
 

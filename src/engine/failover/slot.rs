@@ -119,6 +119,8 @@ impl Slot {
             auth: match config.auth {
                 None => AuthField::None,
                 Some(Auth::Pass(password)) => AuthField::Pass(password),
+                // A configuration with AH is not run.
+                Some(Auth::Ah(_)) => return None,
             },
         };
         let mut bytes = Vec::new();
@@ -373,7 +375,11 @@ fn send_advert(slot: &mut Slot, kernel: &KernelView, priority: u8, out: &mut Vec
         });
     };
     match &config.transport {
-        Transport::Multicast(group) => send(*group),
+        Transport::Multicast(group) => {
+            if let IpAddr::V4(group) = group {
+                send(*group);
+            }
+        }
         Transport::Unicast(peers) => {
             for peer in peers {
                 if let IpAddr::V4(peer) = peer {

@@ -65,7 +65,7 @@ impl Failover {
                 continue;
             };
             let groups = wanted.entry(index).or_default();
-            if let Transport::Multicast(group) = config.transport {
+            if let Transport::Multicast(IpAddr::V4(group)) = config.transport {
                 groups.insert(group);
             }
         }

@@ -4,8 +4,8 @@ mod reload;
 
 use super::*;
 use crate::config::model::{
-    Auth, Garp, InitialState, Instance, Preempt, Script, TrackedScript, Transport, VirtualAddress,
-    Weight,
+    AddressOptions, Auth, Garp, InitialState, Instance, InstanceMore, Preempt, Script,
+    TrackedScript, Transport, VirtualAddress, Weight,
 };
 use crate::engine::shared::Role;
 use crate::net::{AddressCommand, AddressSpec, Cidr, Family, MacAddr};
@@ -25,7 +25,7 @@ fn instance(name: &str, vrid: u8, vip: &str) -> Instance {
         advert_int: AdvertInterval::DEFAULT,
         down_timer_adverts: 3,
         preempt: Preempt::After(Duration::ZERO),
-        transport: Transport::Multicast(Ipv4Addr::new(224, 0, 0, 18)),
+        transport: Transport::Multicast(Ipv4Addr::new(224, 0, 0, 18).into()),
         src_ip: None,
         auth: Some(Auth::Pass(*b"123456\0\0")),
         vips: vec![VirtualAddress {
@@ -35,6 +35,7 @@ fn instance(name: &str, vrid: u8, vip: &str) -> Instance {
             scope: 0,
             label: None,
             no_track: false,
+            more: AddressOptions::default(),
         }],
         vips_excluded: Vec::new(),
         garp: Garp::default(),
@@ -44,6 +45,7 @@ fn instance(name: &str, vrid: u8, vip: &str) -> Instance {
         track_interfaces: Vec::new(),
         dont_track_primary: false,
         lvs_sync_daemon_interface: None,
+        more: InstanceMore::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 mod stalls;
 
 use super::*;
-use crate::config::model::{Garp, Transport};
+use crate::config::model::{Garp, InstanceMore, Transport};
 use crate::net::Family;
 use crate::units::{AdvertInterval, Version, Vrid};
 use std::net::Ipv4Addr;
@@ -18,7 +18,7 @@ fn instance(priority: u8) -> Instance {
         advert_int: AdvertInterval::DEFAULT,
         down_timer_adverts: 3,
         preempt: Preempt::After(Duration::ZERO),
-        transport: Transport::Multicast(Ipv4Addr::new(224, 0, 0, 18)),
+        transport: Transport::Multicast(Ipv4Addr::new(224, 0, 0, 18).into()),
         src_ip: None,
         auth: None,
         vips: Vec::new(),
@@ -30,6 +30,7 @@ fn instance(priority: u8) -> Instance {
         track_interfaces: Vec::new(),
         dont_track_primary: false,
         lvs_sync_daemon_interface: None,
+        more: InstanceMore::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-use crate::config::model::{Garp, InitialState, Instance, Preempt, Transport};
+use crate::config::model::{Garp, InitialState, Instance, InstanceMore, Preempt, Transport};
 use crate::engine::shared::{Role, Roles};
 use crate::net::Family;
 use crate::units::{AdvertInterval, Priority, Version, Vrid};
@@ -29,6 +29,7 @@ fn syncing() -> Config {
         track_interfaces: Vec::new(),
         dont_track_primary: false,
         lvs_sync_daemon_interface: Some("eth1".parse().unwrap()),
+        more: InstanceMore::default(),
     };
     Config {
         instances: vec![instance],

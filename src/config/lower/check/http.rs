@@ -1,0 +1,215 @@
+//! `HTTP_GET` and `SSL_GET` with their `url` blocks.
+
+use crate::config::command;
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::keywords::BlockKind;
+use crate::config::model::{
+    CheckerKind, ConnectOptions, HttpCheck, HttpProtocol, HttpScheme, HttpUrl,
+};
+use crate::config::source::Span;
+
+use crate::config::lower::context::{Context, Draft, Handled, Line};
+use crate::config::lower::value::Value;
+
+pub(super) struct HttpDraft {
+    scheme: HttpScheme,
+    protocol: HttpProtocol,
+    virtualhost: Option<String>,
+    enable_sni: bool,
+    sni_name: Option<String>,
+    fast_recovery: bool,
+    tls_compliant: bool,
+    urls: Vec<HttpUrl>,
+    urls_refused: bool,
+}
+
+impl HttpDraft {
+    pub(super) fn new(scheme: HttpScheme) -> HttpDraft {
+        HttpDraft {
+            scheme,
+            protocol: HttpProtocol::default(),
+            virtualhost: None,
+            enable_sni: false,
+            sni_name: None,
+            fast_recovery: false,
+            tls_compliant: false,
+            urls: Vec::new(),
+            urls_refused: false,
+        }
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        ctx: &mut Context<'_>,
+        line: &Line<'_>,
+        value: Value,
+    ) -> Handled {
+        match line.row.name {
+            "url" => {
+                let mut url = UrlDraft::default();
+                ctx.read_block(BlockKind::Url, line.statement, &mut url);
+                let url = url.finish(ctx, line.span);
+                self.urls_refused |= url.is_none();
+                self.urls.extend(url);
+            }
+            "virtualhost" => self.virtualhost = Some(value.text()),
+            "http_protocol" => {
+                self.protocol = match value {
+                    Value::Choice("1.0C" | "1.0c") => HttpProtocol::V1_0Close,
+                    Value::Choice("1.1") => HttpProtocol::V1_1,
+                    _ => HttpProtocol::V1_0,
+                }
+            }
+            "enable_sni" => self.enable_sni = true,
+            "sni_name" => self.sni_name = Some(value.text()),
+            "fast_recovery" => self.fast_recovery = value.is_true(),
+            "tls_compliant" => self.tls_compliant = value.is_true(),
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+
+    pub(super) fn finish(
+        self,
+        ctx: &mut Context<'_>,
+        span: Span,
+        connect: ConnectOptions,
+        virtualhost: Option<&str>,
+    ) -> Option<CheckerKind> {
+        if self.urls.is_empty() {
+            if !self.urls_refused {
+                let message = "this check asks for no `url`";
+                ctx.say(
+                    Diagnostic::warning(Code::MissingKeyword, span, message)
+                        .label("left out, as in keepalived: the server counts as up")
+                        .hint("add `url { path / }`".to_owned()),
+                );
+            }
+            return None;
+        }
+        Some(CheckerKind::Http(Box::new(HttpCheck {
+            scheme: self.scheme,
+            connect,
+            protocol: self.protocol,
+            virtualhost: self.virtualhost.or(virtualhost.map(str::to_owned)),
+            enable_sni: self.enable_sni,
+            sni_name: self.sni_name,
+            fast_recovery: self.fast_recovery,
+            tls_compliant: self.tls_compliant,
+            urls: self.urls,
+        })))
+    }
+}
+
+#[derive(Default)]
+pub(in crate::config::lower) struct UrlDraft {
+    path: Option<String>,
+    digest: Option<[u8; 16]>,
+    status_codes: Vec<(u16, u16)>,
+    virtualhost: Option<String>,
+    regex: Option<String>,
+    regex_no_match: bool,
+    regex_options: Vec<String>,
+    regex_stack: Option<(u32, u32)>,
+    regex_min_offset: Option<u32>,
+    regex_max_offset: Option<u32>,
+    tls_compliant: Option<bool>,
+}
+
+impl UrlDraft {
+    fn finish(self, ctx: &mut Context<'_>, span: Span) -> Option<HttpUrl> {
+        let Some(path) = self.path else {
+            let message = "this `url` has no `path`";
+            ctx.say(
+                Diagnostic::warning(Code::MissingKeyword, span, message)
+                    .label("left out, as in keepalived")
+                    .hint("add `path /`".to_owned()),
+            );
+            return None;
+        };
+        Some(HttpUrl {
+            path,
+            digest: self.digest,
+            status_codes: self.status_codes,
+            virtualhost: self.virtualhost,
+            regex: self.regex,
+            regex_no_match: self.regex_no_match,
+            regex_options: self.regex_options,
+            regex_stack: self.regex_stack,
+            regex_min_offset: self.regex_min_offset,
+            regex_max_offset: self.regex_max_offset,
+            tls_compliant: self.tls_compliant,
+        })
+    }
+
+    fn digest(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, text: &str) {
+        let bytes: Option<Vec<u8>> = super::other::hex(text);
+        self.digest = bytes.and_then(|bytes| bytes.try_into().ok());
+        if self.digest.is_none() {
+            let message = format!("`{text}` is not an MD5 digest of 32 hexadecimal digits");
+            let span = line.args_span();
+            ctx.say(
+                Diagnostic::warning(Code::InvalidValue, span, message)
+                    .label("ignored, as in keepalived"),
+            );
+        }
+    }
+
+    fn status_codes(&mut self, ctx: &mut Context<'_>, line: &Line<'_>) {
+        for word in line.args {
+            let text = ctx.text(word);
+            let (from, to) = text.split_once('-').unwrap_or((&text, &text));
+            let in_range = |text: &str| text.parse().ok().filter(|n| (100..=599).contains(n));
+            match (in_range(from), in_range(to)) {
+                (Some(from), Some(to)) if from <= to => self.status_codes.push((from, to)),
+                _ => {
+                    let message = format!("`{text}` is not a status or a range from 100 to 599");
+                    ctx.say(
+                        Diagnostic::warning(Code::InvalidValue, word.leaf.span, message)
+                            .label("ignored, as in keepalived"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn pattern(&mut self, ctx: &mut Context<'_>, line: &Line<'_>) {
+        let span = line.args_span();
+        match command::split(ctx.raw(span)) {
+            Ok(words) => self.regex = words.into_iter().next(),
+            Err(command::Unterminated) => {
+                let message = "a quote in this pattern is never closed";
+                ctx.say(Diagnostic::error(Code::UnterminatedQuote, span, message));
+            }
+        }
+    }
+}
+
+impl<'t> Draft<'t> for UrlDraft {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        match line.row.name {
+            "path" => self.path = Some(value.text()),
+            "digest" => self.digest(ctx, line, &value.text()),
+            "status_code" => self.status_codes(ctx, line),
+            "virtualhost" => self.virtualhost = Some(value.text()),
+            "regex" => self.pattern(ctx, line),
+            "regex_no_match" => self.regex_no_match = true,
+            "regex_options" => {
+                let words = line.args.iter();
+                self.regex_options = words.map(|word| ctx.text(word).into_owned()).collect();
+            }
+            "regex_stack" => {
+                let mut bytes = line.args.iter().map(|word| {
+                    let read = ctx.integer(word, 1, i64::from(u32::MAX), line.row)?;
+                    u32::try_from(read).ok()
+                });
+                self.regex_stack = bytes.next().flatten().zip(bytes.next().flatten());
+            }
+            "regex_min_offset" => self.regex_min_offset = value.number(),
+            "regex_max_offset" => self.regex_max_offset = value.number(),
+            "tls_compliant" => self.tls_compliant = Some(value.is_true()),
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+}

@@ -1,0 +1,152 @@
+//! Blocks that stand for themselves: static objects, links, keys of TLS.
+
+use std::time::Duration;
+
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::keywords::BlockKind;
+use crate::config::model::{GarpGroup, LinkDelays, LinkSettings, SslSettings, Statics};
+use crate::config::source::Span;
+use crate::config::tree::Statement;
+
+use super::context::{Context, Draft, Handled, Line};
+use super::value::Value;
+use super::{Root, addresses, route};
+
+/// `static_ipaddress`, `static_routes`, `static_rules` and `track_group`.
+pub(super) fn statics(ctx: &mut Context<'_>, root: &Root<'_>) -> Statics {
+    let mut statics = Statics::default();
+    for statement in &root.static_addresses {
+        statics.addresses.extend(addresses::statics(ctx, statement));
+    }
+    for statement in &root.static_routes {
+        statics.routes.extend(route::routes(ctx, statement));
+    }
+    for statement in &root.static_rules {
+        statics.rules.extend(route::rules(ctx, statement));
+    }
+    for block in &root.track_groups {
+        let mut members = NamesDraft::default();
+        ctx.read_block(BlockKind::TrackGroup, block.statement, &mut members);
+        let mut names = Vec::new();
+        for (name, span) in members.0 {
+            if ctx.origins().instances.contains_key(&name) || ctx.is_damaged() {
+                names.push(name);
+                continue;
+            }
+            let message = format!("no `vrrp_instance {name}` is defined");
+            ctx.say(
+                Diagnostic::warning(Code::UnknownName, span, message)
+                    .label("left out of the group, as in keepalived"),
+            );
+        }
+        statics.track_groups.push((block.name.clone(), names));
+    }
+    statics
+}
+
+/// `interface_up_down_delays` and `garp_group`.
+pub(super) fn lower(ctx: &mut Context<'_>, root: &Root<'_>) -> LinkSettings {
+    let mut links = LinkSettings::default();
+    for statement in &root.up_down_delays {
+        for line in ctx.lines(statement) {
+            up_down_delays(ctx, line, &mut links);
+        }
+    }
+    for statement in &root.garp_groups {
+        let mut draft = GarpDraft::default();
+        ctx.read_block(BlockKind::GarpGroup, statement, &mut draft);
+        if draft.0.interfaces.is_empty() {
+            let message = "this `garp_group` names no interface";
+            let label = "left out, as in keepalived";
+            let span = statement.span();
+            ctx.say(Diagnostic::warning(Code::EmptyBlock, span, message).label(label));
+            continue;
+        }
+        links.garp_groups.push(draft.0);
+    }
+    links
+}
+
+/// `IF DOWN [UP]`, seconds from 0 to 255.
+fn up_down_delays(ctx: &mut Context<'_>, line: &Statement, links: &mut LinkSettings) {
+    let [interface, delays @ ..] = line.words.as_slice() else {
+        return;
+    };
+    let Some(interface) = ctx.interface(interface) else {
+        return;
+    };
+    let mut seconds = [0; 2];
+    for (seconds, word) in seconds.iter_mut().zip(delays) {
+        let text = ctx.text(word);
+        match text.parse::<u8>() {
+            Ok(read) => *seconds = read,
+            Err(_) => {
+                let message = format!("`{text}` is not a delay from 0 to 255 seconds");
+                let span = word.leaf.span;
+                ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+            }
+        }
+    }
+    if delays.is_empty() {
+        let message = format!("`{interface}` needs a delay");
+        ctx.say(Diagnostic::error(Code::MissingValue, line.span(), message));
+    }
+    let [down, up] = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    links
+        .up_down_delays
+        .insert(interface, LinkDelays { down, up });
+}
+
+/// `SSL`; later blocks over earlier ones.
+pub(super) fn ssl(ctx: &mut Context<'_>, statements: &[&Statement]) -> Option<SslSettings> {
+    let mut draft = None;
+    for statement in statements {
+        let draft = draft.get_or_insert_with(SslDraft::default);
+        ctx.read_block(BlockKind::Ssl, statement, draft);
+    }
+    draft.map(|draft| draft.0)
+}
+
+#[derive(Default)]
+pub(super) struct SslDraft(SslSettings);
+
+impl<'t> Draft<'t> for SslDraft {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        Handled::of(self.0.set(line.row.name, &ctx.setting(line, &value)))
+    }
+}
+
+/// `track_group`.
+#[derive(Default)]
+pub(super) struct NamesDraft(Vec<(String, Span)>);
+
+impl<'t> Draft<'t> for NamesDraft {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, _: Value) -> Handled {
+        if line.row.name != "group" {
+            return Handled::No;
+        }
+        self.0.extend(ctx.names(line.statement));
+        Handled::Yes
+    }
+}
+
+#[derive(Default)]
+pub(super) struct GarpDraft(GarpGroup);
+
+impl<'t> Draft<'t> for GarpDraft {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        match (line.row.name, value) {
+            ("garp_interval", value) => self.0.garp_interval = value.seconds(),
+            ("gna_interval", value) => self.0.gna_interval = value.seconds(),
+            ("interface", Value::Interface(name)) => self.0.interfaces.push(name),
+            ("interfaces", _) => {
+                for entry in ctx.lines(line.statement) {
+                    let names = entry.words.iter().filter_map(|word| ctx.interface(word));
+                    self.0.interfaces.extend(names);
+                }
+            }
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+}

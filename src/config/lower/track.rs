@@ -1,0 +1,284 @@
+//! `track_file`, `vrrp_track_process` and `bfd_instance`: what can be tracked by name beside scripts.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::config::Origins;
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::keywords::BlockKind;
+use crate::config::model::{
+    BfdInstance, FileWeight, InitFile, ParamMatch, TrackFile, TrackProcess, Weight,
+};
+use crate::config::source::Span;
+
+use super::Named;
+use super::context::{Context, Draft, Handled, Line};
+use super::script::duplicate;
+use super::tracking::{read_file_weight, read_weight};
+use super::value::Value;
+
+type Places = fn(&mut Origins) -> &mut BTreeMap<String, Span>;
+
+/// Where a block stands, if its name was not taken.
+fn place(ctx: &mut Context<'_>, keyword: &str, block: &Named<'_>, places: Places) -> Option<Span> {
+    let span = block.span()?;
+    if let Some(&first) = places(ctx.origins()).get(&block.name) {
+        ctx.say(duplicate(keyword, &block.name, span, first));
+        return None;
+    }
+    places(ctx.origins()).insert(block.name.clone(), span);
+    Some(span)
+}
+
+fn say_missing(ctx: &mut Context<'_>, span: Span, block: &str, name: &str, keyword: &str) {
+    let message = format!("`{block} {name}` has no `{keyword}`");
+    ctx.say(
+        Diagnostic::error(Code::MissingKeyword, span, message)
+            .note("keepalived would leave this block out")
+            .hint(format!("add `{keyword}`")),
+    );
+}
+
+/// Every `track_file`.
+pub(super) fn files(ctx: &mut Context<'_>, blocks: &[Named<'_>]) -> BTreeMap<String, TrackFile> {
+    let mut files = BTreeMap::new();
+    for block in blocks {
+        let Some(span) = place(ctx, "track_file", block, |o| &mut o.track_files) else {
+            continue;
+        };
+        let mut draft = FileDraft::default();
+        ctx.read_block(BlockKind::TrackFile, block.statement, &mut draft);
+        let name = block.name.clone();
+        let Some(path) = draft.path else {
+            say_missing(ctx, span, "track_file", &name, "file");
+            continue;
+        };
+        let file = TrackFile {
+            name: name.clone(),
+            path,
+            weight: draft.weight.unwrap_or(FileWeight { factor: 1 }),
+            init: draft.init,
+        };
+        files.insert(name, file);
+    }
+    files
+}
+
+#[derive(Default)]
+pub(super) struct FileDraft {
+    path: Option<String>,
+    weight: Option<FileWeight>,
+    init: Option<InitFile>,
+}
+
+impl<'t> Draft<'t> for FileDraft {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        match line.row.name {
+            "file" => self.path = Some(value.text()),
+            "weight" => self.weight = read_file_weight(ctx, line.args, line.row),
+            "init_file" => {
+                let mut init = InitFile::default();
+                for word in line.args {
+                    if ctx.text(word) == "overwrite" {
+                        init.overwrite = true;
+                    } else if let Some(number) =
+                        ctx.integer(word, i64::from(i32::MIN), i64::from(i32::MAX), line.row)
+                    {
+                        init.value = i32::try_from(number).unwrap_or(0);
+                    }
+                }
+                self.init = Some(init);
+            }
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+}
+
+/// Every `vrrp_track_process`.
+pub(super) fn processes(
+    ctx: &mut Context<'_>,
+    blocks: &[Named<'_>],
+) -> BTreeMap<String, TrackProcess> {
+    let mut processes = BTreeMap::new();
+    for block in blocks {
+        let keyword = "vrrp_track_process";
+        let Some(span) = place(ctx, keyword, block, |o| &mut o.track_processes) else {
+            continue;
+        };
+        let mut draft = ProcessDraft::default();
+        ctx.read_block(BlockKind::TrackProcess, block.statement, &mut draft);
+        if draft.argv.is_empty() {
+            say_missing(ctx, span, keyword, &block.name, "process");
+            continue;
+        }
+        let quorum = draft.quorum.unwrap_or(1);
+        if draft.quorum_max.is_some_and(|max| max > 0 && max < quorum) {
+            let message = format!(
+                "`{}` can never run: `quorum_max` is below `quorum`",
+                block.name
+            );
+            ctx.say(Diagnostic::warning(Code::Contradiction, span, message));
+        }
+        let process = TrackProcess {
+            name: block.name.clone(),
+            argv: draft.argv,
+            param_match: draft.param_match,
+            weight: draft.weight.unwrap_or(Weight::Fault),
+            quorum,
+            quorum_max: draft.quorum_max,
+            fork_delay: draft.fork_delay.or(draft.delay).unwrap_or_default(),
+            terminate_delay: draft.terminate_delay.or(draft.delay).unwrap_or_default(),
+            full_command: draft.full_command,
+        };
+        processes.insert(block.name.clone(), process);
+    }
+    processes
+}
+
+#[derive(Default)]
+pub(super) struct ProcessDraft {
+    argv: Vec<String>,
+    param_match: Option<ParamMatch>,
+    weight: Option<Weight>,
+    quorum: Option<u32>,
+    quorum_max: Option<u32>,
+    fork_delay: Option<Duration>,
+    terminate_delay: Option<Duration>,
+    delay: Option<Duration>,
+    full_command: bool,
+}
+
+impl<'t> Draft<'t> for ProcessDraft {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        match line.row.name {
+            "process" => {
+                let words = line.args.iter();
+                self.argv = words.map(|word| ctx.text(word).into_owned()).collect();
+            }
+            "param_match" => {
+                self.param_match = Some(match value {
+                    Value::Choice("initial") => ParamMatch::Initial,
+                    Value::Choice("partial") => ParamMatch::Partial,
+                    _ => ParamMatch::Exact,
+                });
+            }
+            "weight" => self.weight = read_weight(ctx, line.args, line.row),
+            "quorum" => self.quorum = value.number(),
+            "quorum_max" => self.quorum_max = value.number(),
+            "fork_delay" => self.fork_delay = value.seconds(),
+            "terminate_delay" => self.terminate_delay = value.seconds(),
+            "delay" => self.delay = value.seconds(),
+            "full_command" => self.full_command = true,
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+}
+
+/// keepalived's BFD_INAME_MAX less its zero.
+const BFD_NAME_BYTES_MAX: usize = 31;
+
+/// Every `bfd_instance`.
+pub(super) fn bfd(ctx: &mut Context<'_>, blocks: &[Named<'_>]) -> BTreeMap<String, BfdInstance> {
+    let mut sessions = BTreeMap::new();
+    for block in blocks {
+        let keyword = "bfd_instance";
+        let Some(span) = place(ctx, keyword, block, |o| &mut o.bfd_instances) else {
+            continue;
+        };
+        let name = &block.name;
+        if name.len() > BFD_NAME_BYTES_MAX {
+            let message = format!("the name has more than {BFD_NAME_BYTES_MAX} bytes");
+            ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+        }
+        let mut draft = BfdDraft::default();
+        ctx.read_block(BlockKind::BfdInstance, block.statement, &mut draft);
+        if let Some(session) = draft.finish(ctx, name, span) {
+            sessions.insert(name.clone(), session);
+        }
+    }
+    sessions
+}
+
+#[derive(Default)]
+pub(super) struct BfdDraft {
+    neighbor: Option<IpAddr>,
+    neighbor_refused: bool,
+    source: Option<IpAddr>,
+    min_rx: Option<u32>,
+    min_tx: Option<u32>,
+    idle_tx: Option<u32>,
+    multiplier: Option<u8>,
+    passive: bool,
+    ttl: Option<u8>,
+    max_hops: Option<i16>,
+    multihop: bool,
+    weight: Option<Weight>,
+    vrrp: bool,
+    checker: bool,
+}
+
+impl BfdDraft {
+    fn finish(self, ctx: &mut Context<'_>, name: &str, span: Span) -> Option<BfdInstance> {
+        let Some(neighbor) = self.neighbor else {
+            if !self.neighbor_refused {
+                say_missing(ctx, span, "bfd_instance", name, "neighbor_ip");
+            }
+            return None;
+        };
+        if let Some(source) = self.source
+            && source.is_ipv4() != neighbor.is_ipv4()
+        {
+            let message = format!("`source_ip` {source} cannot reach {neighbor}");
+            ctx.say(Diagnostic::error(Code::Conflict, span, message));
+            return None;
+        }
+        let millis = |written: Option<u32>, default: u32| {
+            Duration::from_millis(written.unwrap_or(default).into())
+        };
+        Some(BfdInstance {
+            name: name.to_owned(),
+            neighbor,
+            source: self.source,
+            min_rx: millis(self.min_rx, 10),
+            min_tx: millis(self.min_tx, 10),
+            idle_tx: millis(self.idle_tx, 1000),
+            multiplier: self.multiplier.unwrap_or(5),
+            passive: self.passive,
+            ttl: self.ttl,
+            max_hops: self.max_hops.unwrap_or(0),
+            multihop: self.multihop,
+            weight: self.weight.unwrap_or(Weight::Fault),
+            for_vrrp: self.vrrp || !self.checker,
+            for_checker: self.checker || !self.vrrp,
+        })
+    }
+}
+
+impl<'t> Draft<'t> for BfdDraft {
+    fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
+        match line.row.name {
+            "neighbor_ip" => self.neighbor = value.address(),
+            "source_ip" => self.source = value.address(),
+            "min_rx" => self.min_rx = value.number(),
+            "min_tx" => self.min_tx = value.number(),
+            "idle_tx" => self.idle_tx = value.number(),
+            "multiplier" => self.multiplier = value.number(),
+            "passive" => self.passive = true,
+            "ttl" => self.ttl = value.number(),
+            "max_hops" => self.max_hops = value.number(),
+            "multihop" => self.multihop = value.is_true(),
+            "weight" => self.weight = read_weight(ctx, line.args, line.row),
+            "vrrp" => self.vrrp = true,
+            "checker" => self.checker = true,
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+
+    fn refused(&mut self, line: &Line<'t>) {
+        self.neighbor_refused |= line.row.name == "neighbor_ip";
+    }
+}

@@ -1,0 +1,152 @@
+//! What an instance may say that this version reads and does not act on.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::net::{Cidr, InterfaceName, MacAddr};
+
+use super::settings::settings;
+use super::{Route, Rule, Run, TrackedBfd, TrackedFile, TrackedProcess};
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstanceMore {
+    /// Keywords that are a value each.
+    pub settings: InstanceSettings,
+    /// `use_vmac`.
+    pub vmac: Option<Vmac>,
+    /// `use_ipvlan`.
+    pub ipvlan: Option<Ipvlan>,
+    /// `auth_hmac`.
+    pub auth_hmac: Option<AuthHmac>,
+    /// Options of `unicast_peer`s that have some.
+    pub peers: BTreeMap<IpAddr, PeerOptions>,
+    /// `virtual_routes`.
+    pub routes: Vec<Route>,
+    /// `virtual_rules`.
+    pub rules: Vec<Rule>,
+    /// `track_file`.
+    pub track_files: Vec<TrackedFile>,
+    /// `track_process`.
+    pub track_processes: Vec<TrackedProcess>,
+    /// `track_bfd`.
+    pub track_bfds: Vec<TrackedBfd>,
+}
+
+settings! {
+    /// Keywords of an instance that are a value each.
+    InstanceSettings {
+        native_ipv6: bool,
+        vrf: Option<InterfaceName>,
+        promote_secondaries: bool,
+        track_src_ip: bool,
+        unicast_ttl: Option<u8>,
+        unicast_fault_no_peer: bool,
+        check_unicast_src: bool,
+        old_unicast_checksum: Option<Option<String>>,
+        v3_checksum_as_v2: Option<bool>,
+        use_vmac_addr: bool,
+        vmac_xmit_base: bool,
+        timer_expired_backup: Option<Option<u8>>,
+        owner_ignore_adverts: Option<bool>,
+        accept: bool,
+        no_accept: bool,
+        strict_mode: Option<bool>,
+        garp_extra_if: Vec<String>,
+        notify_master: Option<Run>,
+        notify_backup: Option<Run>,
+        notify_fault: Option<Run>,
+        notify_stop: Option<Run>,
+        notify_deleted: Option<Run>,
+        notify_master_rx_lower_pri: Option<Run>,
+        notify: Option<Run>,
+        notify_priority_changes: Option<bool>,
+        smtp_alert: Option<bool>,
+        kernel_rx_buf_size: Option<u32>,
+    }
+}
+
+/// `use_vmac [[name] IF] [MAC] [netlink_notify_msg] [group G]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vmac {
+    /// Name of the interface; made of `vmac_prefix` and the VRID when absent.
+    pub name: Option<InterfaceName>,
+    /// Its address; the virtual router's own (RFC 9568 section 7.3) when absent.
+    pub mac: Option<MacAddr>,
+    /// `netlink_notify_msg`.
+    pub netlink_notify_msg: bool,
+    /// `group`: the interface's group in the kernel.
+    pub group: Option<u32>,
+}
+
+/// `use_ipvlan [[name] IF] [ADDRESS] [bridge|private|vepa] [group G]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ipvlan {
+    /// Name of the interface.
+    pub name: Option<InterfaceName>,
+    /// Its address.
+    pub address: Option<Cidr>,
+    /// How it meets others on its parent.
+    pub mode: IpvlanMode,
+    /// `group`.
+    pub group: Option<u32>,
+}
+
+/// Whom an ipvlan interface can reach on its parent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IpvlanMode {
+    /// `bridge`, the default: the others on it.
+    #[default]
+    Bridge,
+    /// `private`: nobody.
+    Private,
+    /// `vepa`: those that the switch sends back.
+    Vepa,
+}
+
+/// TTL that adverts of a peer must have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerOptions {
+    /// `min_ttl`.
+    pub min_ttl: Option<u8>,
+    /// `max_ttl`.
+    pub max_ttl: Option<u8>,
+}
+
+/// `auth_hmac`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthHmac {
+    /// `key`: as written, by number.
+    pub keys: BTreeMap<u8, String>,
+    /// `active_key`.
+    pub active_key: Option<u8>,
+    /// `anti_replay`.
+    pub anti_replay: AntiReplay,
+    /// `time_window`.
+    pub time_window: Option<Duration>,
+    /// `mode`.
+    pub mode: HmacMode,
+}
+
+/// How an old advert is told from a new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AntiReplay {
+    /// `time`, the default.
+    #[default]
+    Time,
+    /// `monotonic`.
+    Monotonic,
+}
+
+/// What is done without a signature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HmacMode {
+    /// `enforce`, the default: dropped.
+    #[default]
+    Enforce,
+    /// `permissive`: taken.
+    Permissive,
+    /// `receive-only`: taken, and ours carry none.
+    ReceiveOnly,
+}
