@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::Config;
-use vipd::config::model::{Garp, InitialState, Instance, Preempt, Transport, VirtualAddress};
+use vipd::config::model::{
+    AddressOptions, Garp, InitialState, Instance, InstanceMore, Preempt, Transport, VirtualAddress,
+};
 use vipd::engine::failover::{Action, Failover, Input, StopKind};
 use vipd::engine::shared::Role;
 use vipd::net::{
@@ -78,7 +80,7 @@ pub(crate) fn instance(priority: u8, preempt: Preempt) -> Instance {
         advert_int: AdvertInterval::DEFAULT,
         down_timer_adverts: 3,
         preempt,
-        transport: Transport::Multicast(GROUP),
+        transport: Transport::Multicast(GROUP.into()),
         src_ip: None,
         auth: None,
         vips: vec![VirtualAddress {
@@ -88,6 +90,7 @@ pub(crate) fn instance(priority: u8, preempt: Preempt) -> Instance {
             scope: 0,
             label: None,
             no_track: false,
+            more: AddressOptions::default(),
         }],
         vips_excluded: Vec::new(),
         garp: Garp::default(),
@@ -97,6 +100,7 @@ pub(crate) fn instance(priority: u8, preempt: Preempt) -> Instance {
         track_interfaces: Vec::new(),
         dont_track_primary: false,
         lvs_sync_daemon_interface: None,
+        more: InstanceMore::default(),
     }
 }
 
