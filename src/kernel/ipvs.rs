@@ -265,7 +265,7 @@ fn resolve_or_load(socket: &mut Socket) -> Result<u16, OpenError> {
         return Ok(family);
     }
     module::load("ip_vs").map_err(|why| OpenError::NoIpvs { why })?;
-    let why = || "it is loaded, and still there is no IPVS".to_owned();
+    let why = || "modprobe found nothing wrong, and still there is no IPVS".to_owned();
     resolve(socket)?.ok_or_else(|| OpenError::NoIpvs { why: why() })
 }
 

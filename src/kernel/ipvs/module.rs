@@ -22,9 +22,14 @@ pub(super) fn load(name: &str) -> Result<(), String> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| format!("{program}: {e}"))?;
-    let status = wait(&mut child).ok_or_else(|| format!("{program} did not end in 10 s"))?;
-    if status.success() {
+    let ended = wait(&mut child);
+    if let Ended::InTime(Some(status)) = ended
+        && status.success()
+    {
         return Ok(());
+    }
+    if let Ended::Killed = ended {
+        return Err(format!("{program} did not end in 10 s"));
     }
     let mut words = Vec::new();
     if let Some(stderr) = child.stderr.take() {
@@ -32,10 +37,21 @@ pub(super) fn load(name: &str) -> Result<(), String> {
         let _ = stderr.take(4096).read_to_end(&mut words);
     }
     let words = String::from_utf8_lossy(&words);
-    match words.lines().find(|l| !l.trim().is_empty()) {
-        Some(line) => Err(line.trim().to_owned()),
-        None => Err(format!("{program}: {status}")),
+    match (words.lines().find(|l| !l.trim().is_empty()), ended) {
+        (Some(line), _) => Err(line.trim().to_owned()),
+        (None, Ended::InTime(Some(status))) => Err(format!("{program}: {status}")),
+        // It had nothing to say: whether the module is there now shows at the next question.
+        (None, _) => Ok(()),
     }
+}
+
+/// How a run of `modprobe` ended.
+#[derive(Clone, Copy)]
+enum Ended {
+    /// By itself; without a status where the kernel keeps none (SIGCHLD is ignored: signal(7)).
+    InTime(Option<ExitStatus>),
+    /// Its time was over.
+    Killed,
 }
 
 /// The program that the kernel itself would run.
@@ -47,11 +63,12 @@ fn program() -> String {
     }
 }
 
-/// `None`: it did not end in time and was killed.
-fn wait(child: &mut Child) -> Option<ExitStatus> {
+fn wait(child: &mut Child) -> Ended {
     for _ in 0..STEPS {
-        if let Ok(Some(status)) = child.try_wait() {
-            return Some(status);
+        match child.try_wait() {
+            Ok(Some(status)) => return Ended::InTime(Some(status)),
+            Ok(None) => {}
+            Err(_) => return Ended::InTime(None), // ECHILD: gone, and its status with it
         }
         #[expect(
             clippy::disallowed_methods,
@@ -61,7 +78,7 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
     }
     let _ = child.kill();
     let _ = child.wait();
-    None
+    Ended::Killed
 }
 
 #[cfg(test)]
