@@ -1,0 +1,91 @@
+//! How long a large configuration takes to be read and checked, beside `keepalived -t` on the same file
+//! in the same run: 2277 virtual servers with 16 real servers each, and their checks.
+//!
+//! `cargo bench --bench parse [-- ROUNDS]`. Programs take turns, so that what else the machine does
+//! falls on both; only the ratio means something. Without a keepalived it stands alone.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "a benchmark: it has a clock, prints, and ends when it cannot work"
+)]
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const VIRTUAL_SERVERS: usize = 2277;
+const REAL_SERVERS: usize = 16;
+const ROUNDS: usize = 9;
+
+fn main() {
+    // cargo passes --bench; a number is the rounds.
+    let rounds = std::env::args()
+        .skip(1)
+        .find_map(|arg| arg.parse().ok())
+        .unwrap_or(ROUNDS);
+    let file = std::env::temp_dir().join(format!("vipd-bench-{}.conf", std::process::id()));
+    std::fs::write(&file, configuration()).expect("a scratch file");
+    let vipd = Path::new(env!("CARGO_BIN_EXE_vipd"));
+    let mut ours = Vec::new();
+    let mut theirs = Vec::new();
+    for _ in 0..rounds.max(1) {
+        ours.extend(run(vipd, &file));
+        theirs.extend(run(Path::new("keepalived"), &file));
+    }
+    let _ = std::fs::remove_file(&file);
+    println!("{VIRTUAL_SERVERS} virtual servers x {REAL_SERVERS} real servers, {rounds} rounds");
+    let ours = report("vipd -t", &mut ours).expect("vipd reads the file");
+    match report("keepalived -t", &mut theirs) {
+        Some(theirs) => println!("ratio of the medians: {:.2}", ours.div_duration_f64(theirs)),
+        None => println!("keepalived is not installed: nothing to compare with"),
+    }
+}
+
+/// Wall time of one run; `None` where the program is missing.
+fn run(program: &Path, file: &Path) -> Option<Duration> {
+    let began = Instant::now();
+    let ended = Command::new(program)
+        .arg("-t")
+        .arg("-f")
+        .arg(file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .ok()?;
+    // keepalived ends with 5 where it has something to say; a run that fails at once is no time.
+    matches!(ended.code(), Some(0 | 5)).then(|| began.elapsed())
+}
+
+fn report(name: &str, times: &mut [Duration]) -> Option<Duration> {
+    times.sort();
+    let median = *times.get(times.len() / 2)?;
+    let (least, most) = (times.first()?, times.last()?);
+    println!("{name:14} median {median:.1?}, {least:.1?} to {most:.1?}");
+    Some(median)
+}
+
+fn configuration() -> String {
+    let mut text = String::new();
+    for service in 0..VIRTUAL_SERVERS {
+        let (high, low) = (service / 256, service % 256);
+        let _ = writeln!(
+            text,
+            "virtual_server 10.{high}.{low}.1 80 {{\n    delay_loop 5\n    lb_algo wrr\n    \
+             lb_kind NAT\n    protocol TCP"
+        );
+        for server in 1..=REAL_SERVERS {
+            let _ = writeln!(
+                text,
+                "    real_server 172.{}.{low}.{server} 80 {{\n        weight 1\n        TCP_CHECK \
+                 {{\n            connect_timeout 3\n        }}\n    }}",
+                16 + high
+            );
+        }
+        text.push_str("}\n");
+    }
+    text
+}
