@@ -2,7 +2,8 @@
 //!
 //! [`load`] reads a file and what it includes through [`Files`], so that nothing in here does IO.
 //! `lexer` makes words with places, `tree` makes blocks of them and loses nothing, `keywords` is the
-//! one table of what may stand where, `lower` makes the [`Config`]. All problems come out of one run;
+//! one table of what may stand where, `lower` makes the [`Config`], `lint`
+//! looks at it as a whole. All problems come out of one run;
 //! a configuration with an error is not used, no part of it.
 
 pub mod command;
@@ -11,6 +12,7 @@ pub mod glob;
 mod include;
 pub mod keywords;
 pub mod lexer;
+mod lint;
 mod lower;
 pub mod model;
 pub mod render;
@@ -49,6 +51,25 @@ pub trait Files {
     /// # Errors
     /// What the system says.
     fn glob(&self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// A script that the configuration runs, to be looked at, if it is a regular file that can be read.
+    fn script(&self, _path: &Path) -> Option<ScriptFile> {
+        None
+    }
+}
+
+/// What can be known of a script without running it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScriptFile {
+    /// Its first bytes, at most [`ScriptFile::HEAD_MAX`].
+    pub head: Vec<u8>,
+    /// Whether its mode lets everybody write.
+    pub writable_by_all: bool,
+}
+
+impl ScriptFile {
+    /// How much of a script is looked at, in bytes.
+    pub const HEAD_MAX: u64 = 65_536;
 }
 
 /// Whose reading counts where the two differ.
@@ -127,8 +148,11 @@ pub fn load(root: &Path, files: &dyn Files, options: &Options) -> Loaded {
     let mut origins = Origins::default();
     if let Some(tree) = tree {
         let lowered = lower::lower(&tree, &sources, options, &mut diagnostics);
-        config = Some(lowered.config);
         origins = lowered.origins;
+        if !diagnostics.is_broken() {
+            lint::lint(&lowered.config, &origins, files, &mut diagnostics);
+        }
+        config = Some(lowered.config);
     }
     diagnostics.finish();
     Loaded {

@@ -63,6 +63,8 @@ pub enum Code {
     NotYet,
     /// A number outside its range.
     OutOfRange,
+    /// It runs, and most likely does not do what was meant.
+    Risk,
     /// A slip that vipd understands and keepalived does not.
     Slip,
     /// Blocks or includes nested too deep.
@@ -107,6 +109,7 @@ impl Code {
             Code::NoEffect => "no-effect",
             Code::NotYet => "not-yet",
             Code::OutOfRange => "out-of-range",
+            Code::Risk => "risk",
             Code::Slip => "slip",
             Code::TooDeep => "too-deep",
             Code::TooMany => "too-many",

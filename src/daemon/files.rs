@@ -1,11 +1,11 @@
 //! The files of a configuration, read from the disk.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use crate::config::Files;
 use crate::config::glob::{has_wildcard, matches};
+use crate::config::{Files, ScriptFile};
 
 /// The disk.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +37,20 @@ impl Files for Disk {
         found.retain(|path| self.exists(path));
         found.sort();
         Ok(found)
+    }
+
+    fn script(&self, path: &Path) -> Option<ScriptFile> {
+        // Asked before it is opened: opening a FIFO would wait for its writer.
+        let metadata = std::fs::metadata(path).ok().filter(|meta| meta.is_file())?;
+        let mut head = Vec::new();
+        let file = std::fs::File::open(path).ok()?;
+        file.take(ScriptFile::HEAD_MAX)
+            .read_to_end(&mut head)
+            .ok()?;
+        Some(ScriptFile {
+            head,
+            writable_by_all: metadata.permissions().mode() & 0o002 != 0,
+        })
     }
 }
 

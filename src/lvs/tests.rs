@@ -2,14 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::config::model::{
-    Persistence, PoolSettings, RealServer, SchedulerSpec, ServerSettings, Tunnel, VirtualServer,
-    VirtualServerAddress,
+    Checker, CheckerKind, Persistence, PoolSettings, RealServer, SchedulerSpec, ServerSettings,
+    SorryServer, Tunnel, TunnelChecksum, VirtualServer, VirtualServerAddress,
 };
-use crate::ipvs::{DestinationKey, SyncRole};
+use crate::ipvs::{DestinationKey, SyncRole, TunnelKind};
 use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
 
 use super::fake::FakeKernel;
-use super::{Owned, ServerState, service, service_key, table_commands};
+use super::{Owned, ServerState, before_checks, service, service_key, table_commands};
 
 fn endpoint(text: &str) -> Endpoint {
     let address: std::net::SocketAddr = text.parse().unwrap();
@@ -145,4 +145,67 @@ fn owned_keys_are_forgotten_only_when_neither_named_nor_there() {
     );
     owned.forget_gone(&Owned::default(), &seen.now);
     assert!(owned.has_service(&key) && owned.any_in(&seen.now));
+}
+
+/// Services and destinations before any check has run.
+fn text_before(vs: &VirtualServer) -> String {
+    let table = [(service_key(&vs.address), before_checks(vs))];
+    crate::ipvs::save(&table.into_iter().collect())
+}
+
+#[test]
+fn before_checks_the_sorry_server_stands_in_for_servers_that_must_pass_first() {
+    let nat = ForwardingMethod::Masquerading;
+    let mut vs = virtual_server(
+        by_endpoint("10.0.0.1:80"),
+        vec![
+            real("10.1.0.1:80", nat, false),
+            real("10.1.0.2:80", nat, false),
+        ],
+    );
+    vs.sorry_server = Some(SorryServer {
+        endpoint: endpoint("10.1.0.9:0"),
+        forwarding: nat,
+        tunnel: Tunnel::default(),
+    });
+    assert!(!text_before(&vs).contains("10.1.0.9"));
+    for server in &mut vs.real_servers {
+        server.checkers = vec![Checker {
+            kind: CheckerKind::Bfd("peer".to_owned()),
+            delay_loop: Duration::from_secs(60),
+            retry: 1,
+            delay_before_retry: Duration::from_secs(1),
+            warmup: Duration::ZERO,
+            alpha: true,
+            log_all_failures: false,
+        }];
+    }
+    let said = text_before(&vs);
+    assert!(said.contains("-r 10.1.0.9:80 -m -w 1"), "{said}");
+    assert!(!said.contains("10.1.0.1:80 -m"), "{said}");
+    vs.real_servers[1].checkers.clear();
+    assert!(text_before(&vs).contains("-r 10.1.0.2:80 -m -w 7"));
+    vs.pool.quorum = Some(8);
+    assert!(text_before(&vs).contains("10.1.0.9"));
+    vs.sorry_server = None;
+    assert!(text_before(&vs).contains("-r 10.1.0.2:80 -m -w 7"));
+}
+
+#[test]
+fn tunnels_reach_the_kernel_as_they_are_written() {
+    let mut vs = virtual_server(
+        by_endpoint("10.0.0.1:80"),
+        vec![real("10.1.0.1:80", ForwardingMethod::Tunnel, false)],
+    );
+    vs.real_servers[0].tunnel = Tunnel::Gue {
+        port: 6080,
+        checksum: TunnelChecksum::Remote,
+    };
+    let service = service(&vs, |_| ServerState::Up { weight: 1 });
+    let tunnels = service.destinations.values().map(|spec| spec.tunnel);
+    let expected = TunnelKind::Gue {
+        port: 6080,
+        checksum: crate::ipvs::TunnelChecksum::Remote,
+    };
+    assert_eq!(tunnels.collect::<Vec<_>>(), [expected]);
 }

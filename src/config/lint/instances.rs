@@ -1,0 +1,195 @@
+//! Instances: who can be reached, and whether what they track can move them.
+
+use std::net::IpAddr;
+
+use crate::config::diagnostic::Diagnostics;
+use crate::config::model::{Instance, Preempt, Transport, Weight};
+use crate::config::source::Span;
+use crate::config::{Config, Origins};
+use crate::units::Priority;
+
+use super::risk;
+
+/// The highest priority that a weight can make.
+const WEIGHTED_MAX: i32 = 254;
+
+pub(super) fn lint(config: &Config, origins: &Origins, diagnostics: &mut Diagnostics) {
+    for instance in &config.instances {
+        let mut check = Check {
+            config,
+            instance,
+            span: origins.instances.get(&instance.name).copied(),
+            diagnostics,
+        };
+        check.static_vips();
+        check.peers();
+        check.strict();
+        check.weights();
+    }
+}
+
+struct Check<'a> {
+    config: &'a Config,
+    instance: &'a Instance,
+    span: Option<Span>,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Check<'_> {
+    fn static_vips(&mut self) {
+        let statics = &self.config.statics.addresses;
+        for vip in self.instance.all_vips() {
+            let address = vip.cidr.addr();
+            if statics.iter().any(|fixed| fixed.cidr.addr() == address) {
+                let name = &self.instance.name;
+                let message = format!("{address} of `{name}` is a `static_ipaddress` too");
+                self.diagnostics.push(
+                    risk(self.span, message)
+                        .label("a backup would answer on it")
+                        .hint("take it out of `static_ipaddress`".to_owned()),
+                );
+            }
+        }
+    }
+
+    fn peers(&mut self) {
+        let name = &self.instance.name;
+        let Transport::Unicast(peers) = &self.instance.transport else {
+            return;
+        };
+        for &peer in peers {
+            let ours: Option<(IpAddr, &str)> = self
+                .instance
+                .src_ip
+                .filter(|&source| source == peer)
+                .map(|source| (source, "its own `unicast_src_ip`"))
+                .or_else(|| {
+                    let mut vips = self.instance.all_vips();
+                    let vip = vips.find(|vip| vip.cidr.addr() == peer)?;
+                    Some((vip.cidr.addr(), "one of its own virtual addresses"))
+                });
+            if let Some((address, what)) = ours {
+                let message = format!("{address} in `unicast_peer` of `{name}` is {what}");
+                self.diagnostics.push(
+                    risk(self.span, message)
+                        .label("a router that is its own peer hears nobody else there")
+                        .hint("name the other routers' own addresses".to_owned()),
+                );
+            }
+        }
+    }
+
+    /// Strict routers, and those with `no_accept`, drop what is sent to addresses that they do not own.
+    fn strict(&mut self) {
+        let settings = &self.instance.more.settings;
+        let global = self.config.globals.vrrp.vrrp_strict;
+        let strict = settings.strict_mode.unwrap_or(global);
+        let keyword = match (strict, settings.no_accept) {
+            (_, true) => "no_accept",
+            (true, false) if settings.strict_mode.is_some() => "strict_mode",
+            (true, false) => "vrrp_strict",
+            (false, false) => return,
+        };
+        let owns = self.instance.priority.is_owner();
+        let accepts = settings.accept && !settings.no_accept;
+        if owns || accepts || self.instance.all_vips().next().is_none() {
+            return;
+        }
+        let name = &self.instance.name;
+        let message =
+            format!("with `{keyword}` the addresses of `{name}` answer neither ping nor anybody");
+        self.diagnostics.push(
+            risk(self.span, message)
+                .note("keepalived drops what is sent to them; this version of vipd does not")
+                .hint(format!(
+                    "remove `{keyword}`, unless a service behind them is forwarded only"
+                )),
+        );
+    }
+
+    /// What its weights can add and take away, each with its name.
+    fn weights(&mut self) {
+        let instance = self.instance;
+        let mut weighted: Vec<(&str, i32)> = Vec::new();
+        let mut add = |name, weight: Weight| {
+            if let Weight::Priority { delta, .. } = weight {
+                weighted.push((name, i32::from(delta)));
+            }
+        };
+        for tracked in &instance.track_scripts {
+            add(&tracked.script, tracked.weight);
+        }
+        for tracked in &instance.track_interfaces {
+            add(tracked.interface.as_str(), tracked.weight);
+        }
+        for tracked in &instance.more.track_processes {
+            add(&tracked.process, tracked.weight);
+        }
+        for tracked in &instance.more.track_bfds {
+            add(&tracked.session, tracked.weight);
+        }
+        let Some(&(first, _)) = weighted.first() else {
+            return;
+        };
+        let name = &instance.name;
+        if instance.priority.is_owner() {
+            let owner = Priority::OWNER;
+            let message = format!("the weight of `{first}` never moves `{name}`");
+            self.diagnostics.push(
+                risk(self.span, message)
+                    .label(format!("a priority of {owner} takes no weights"))
+                    .note("keepalived does the same")
+                    .hint("give it a priority below 255".to_owned()),
+            );
+            return;
+        }
+        self.grouped(first);
+        if instance.preempt == Preempt::Never {
+            let message =
+                format!("with `nopreempt` the weight of `{first}` may never move `{name}`");
+            self.diagnostics.push(
+                risk(self.span, message)
+                    .label("a backup with `nopreempt` lets a master with a lower priority be")
+                    .note("keepalived does the same")
+                    .hint(
+                        "leave out `weight`, so that failure is a fault, or leave out `nopreempt`"
+                            .to_owned(),
+                    ),
+            );
+        }
+        let base = i32::from(instance.priority.get());
+        let message = match weighted.iter().find(|&&(_, delta)| delta > 0) {
+            Some((tracked, _)) if base == WEIGHTED_MAX => format!(
+                "the weight of `{tracked}` cannot raise `{name}`: {WEIGHTED_MAX} is the highest"
+            ),
+            _ => return,
+        };
+        self.diagnostics.push(
+            risk(self.span, message)
+                .note("keepalived does the same")
+                .hint("lower its priority, or use a negative weight".to_owned()),
+        );
+    }
+
+    /// Members of a sync group take no weights.
+    fn grouped(&mut self, tracked: &str) {
+        let name = &self.instance.name;
+        let mut groups = self.config.sync_groups.iter();
+        let Some(group) = groups.find(|group| group.members.contains(name)) else {
+            return;
+        };
+        let settings = &group.settings;
+        if settings.sync_group_tracking_weight || settings.global_tracking {
+            return;
+        }
+        let message = format!("the weight of `{tracked}` never moves `{name}`");
+        self.diagnostics.push(
+            risk(self.span, message)
+                .label(format!("it is a member of the group `{}`", group.name))
+                .note("keepalived does the same")
+                .hint(
+                    "track it in the group, or add `sync_group_tracking_weight` there".to_owned(),
+                ),
+        );
+    }
+}

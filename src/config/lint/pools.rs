@@ -1,0 +1,108 @@
+//! Virtual servers: whether packets find a server, and answers their way back.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::config::diagnostic::Diagnostics;
+use crate::config::model::{VirtualServer, VirtualServerAddress};
+use crate::config::source::Span;
+use crate::config::{Config, Origins};
+use crate::net::{Cidr, ForwardingMethod};
+
+use super::risk;
+
+pub(super) fn lint(config: &Config, origins: &Origins, diagnostics: &mut Diagnostics) {
+    let mut vips: BTreeMap<IpAddr, (Cidr, &str)> = BTreeMap::new();
+    for instance in &config.instances {
+        for vip in instance.all_vips() {
+            vips.insert(vip.cidr.addr(), (vip.cidr, &instance.name));
+        }
+    }
+    for server in &config.virtual_servers {
+        // The addresses of a group have one pool: the first speaks for all.
+        if server.group.as_ref().is_some_and(|group| group.ordinal > 0) {
+            continue;
+        }
+        let span = origins.virtual_servers.get(&server.address).copied();
+        real_servers(server, span, &vips, diagnostics);
+        quorum(server, span, diagnostics);
+    }
+}
+
+fn real_servers(
+    server: &VirtualServer,
+    span: Option<Span>,
+    vips: &BTreeMap<IpAddr, (Cidr, &str)>,
+    diagnostics: &mut Diagnostics,
+) {
+    let address = match server.address {
+        VirtualServerAddress::Endpoint { endpoint, .. } => Some(endpoint.addr),
+        VirtualServerAddress::FwMark { .. } => None,
+    };
+    let mut neighbours = Vec::new();
+    for real in &server.real_servers {
+        let addr = real.endpoint.addr;
+        let whose = match vips.get(&addr) {
+            _ if address == Some(addr) => "the virtual server's own address".to_owned(),
+            Some((_, instance)) => format!("a virtual address of `{instance}`"),
+            None => {
+                let network = address.and_then(|address| vips.get(&address));
+                let near = network.is_some_and(|(cidr, _)| cidr.contains(addr));
+                if near && real.forwarding == ForwardingMethod::Masquerading {
+                    neighbours.push(addr);
+                }
+                continue;
+            }
+        };
+        let message = format!("the real server {addr} is {whose}");
+        diagnostics.push(
+            risk(span, message)
+                .label("packets would come back to this node")
+                .hint("name the server's own address".to_owned()),
+        );
+    }
+    let (Some(first), more) = (neighbours.first(), neighbours.len().saturating_sub(1)) else {
+        return;
+    };
+    let others = match more {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let message =
+        format!("with NAT, {first}{others} has no way back to clients of its own network");
+    diagnostics.push(
+        risk(span, message)
+            .label("it is in the network of the virtual address and answers them itself")
+            .hint("use `lb_kind DR`, or put the servers behind this node".to_owned()),
+    );
+}
+
+fn quorum(server: &VirtualServer, span: Option<Span>, diagnostics: &mut Diagnostics) {
+    let weights = server.real_servers.iter();
+    let sum: u64 = weights.map(|real| u64::from(real.weight)).sum();
+    let Some(quorum) = server.pool.quorum.map(u64::from) else {
+        return;
+    };
+    if quorum > sum {
+        let message = format!("the quorum of {quorum} is above the sum of all weights, {sum}");
+        diagnostics.push(
+            risk(span, message)
+                .note(format!("keepalived takes {sum} instead"))
+                .hint("count weights, not servers".to_owned()),
+        );
+    }
+    let quorum = quorum.min(sum);
+    let hysteresis = server.pool.hysteresis.map_or(0, u64::from);
+    if hysteresis > 0 && hysteresis >= quorum {
+        let message = format!("the hysteresis of {hysteresis} is not below the quorum, {quorum}");
+        let note = format!("keepalived takes {} instead", quorum.saturating_sub(1));
+        diagnostics.push(risk(span, message).note(note));
+    } else if quorum + hysteresis > sum {
+        let message = format!(
+            "a quorum of {quorum} that was lost never comes back: with the hysteresis it needs {}, \
+             and all weights are {sum}",
+            quorum + hysteresis
+        );
+        diagnostics.push(risk(span, message).note("keepalived does the same"));
+    }
+}

@@ -1,0 +1,215 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Code;
+use crate::config::{Files, Options, ScriptFile, load};
+
+/// One configuration, and scripts.
+struct Fake {
+    text: String,
+    scripts: BTreeMap<PathBuf, ScriptFile>,
+}
+
+impl Files for Fake {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.text.clone().into_bytes())
+    }
+
+    fn exists(&self, _: &Path) -> bool {
+        false
+    }
+
+    fn glob(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(Vec::new())
+    }
+
+    fn script(&self, path: &Path) -> Option<ScriptFile> {
+        self.scripts.get(path).cloned()
+    }
+}
+
+/// The risks of a configuration in which a script has this text and mode.
+fn risks_with(text: &str, script: &str, writable_by_all: bool) -> Vec<String> {
+    let script = ScriptFile {
+        head: script.into(),
+        writable_by_all,
+    };
+    let files = Fake {
+        text: text.to_owned(),
+        scripts: BTreeMap::from([(PathBuf::from("/s"), script)]),
+    };
+    let loaded = load(Path::new("k.conf"), &files, &Options::default());
+    assert!(!loaded.diagnostics.is_broken(), "{text}");
+    let risks = loaded.diagnostics.iter().filter(|d| d.code == Code::Risk);
+    risks.map(|d| d.message.clone()).collect()
+}
+
+fn risks(text: &str) -> Vec<String> {
+    risks_with(text, "#!/bin/sh\n", false)
+}
+
+fn instance(more: &str) -> String {
+    format!(
+        "vrrp_instance A {{\n interface eth0\n virtual_router_id 1\n\
+         virtual_ipaddress {{\n 10.0.0.10/24\n }}\n{more}\n}}\n"
+    )
+}
+
+const SCRIPT: &str = "vrrp_script s {\n script /s\n timeout 2\n weight -5\n}\n";
+const TRACK: &str = "track_script {\n s\n}";
+
+fn service(kind: &str, more: &str) -> String {
+    format!(
+        "virtual_server 10.0.0.10 80 {{\n protocol TCP\n lb_algo rr\n lb_kind {kind}\n{more}\n}}\n"
+    )
+}
+
+#[test]
+fn what_is_in_order_is_no_risk() {
+    let none: Vec<String> = Vec::new();
+    assert_eq!(risks(&format!("{SCRIPT}{}", instance(TRACK))), none);
+    let real = "quorum 1\n real_server 10.9.0.1 80 {\n }\n real_server 127.0.0.1 80 {\n }";
+    assert_eq!(risks(&(instance("") + &service("NAT", real))), none);
+}
+
+#[test]
+fn a_virtual_address_that_is_static_too_is_a_risk() {
+    let text = instance("") + "static_ipaddress {\n 10.0.0.10/24 dev eth0\n}\n";
+    assert_eq!(
+        risks(&text),
+        ["10.0.0.10 of `A` is a `static_ipaddress` too"]
+    );
+}
+
+#[test]
+fn a_router_that_is_its_own_peer_is_a_risk() {
+    let unicast = |source: &str| {
+        instance(&format!(
+            "unicast_src_ip {source}\n unicast_peer {{\n 10.0.0.2\n 10.0.0.3\n }}"
+        ))
+    };
+    assert!(risks(&unicast("10.0.0.1")).is_empty());
+    assert_eq!(
+        risks(&unicast("10.0.0.2")),
+        ["10.0.0.2 in `unicast_peer` of `A` is its own `unicast_src_ip`"]
+    );
+}
+
+#[test]
+fn strict_routers_that_do_not_own_their_addresses_are_a_risk() {
+    let strict = "global_defs {\n vrrp_strict\n}\n";
+    let said = "with `vrrp_strict` the addresses of `A` answer neither ping nor anybody";
+    assert_eq!(risks(&format!("{strict}{}", instance(""))), [said]);
+    assert!(risks(&format!("{strict}{}", instance("accept"))).is_empty());
+    assert!(risks(&format!("{strict}{}", instance("priority 255"))).is_empty());
+    assert!(risks(&format!("{strict}{}", instance("strict_mode off"))).is_empty());
+}
+
+#[test]
+fn weights_that_cannot_move_an_instance_are_a_risk() {
+    let with = |more: &str| {
+        risks(&format!(
+            "{SCRIPT}{}",
+            instance(&format!("{TRACK}\n{more}"))
+        ))
+    };
+    assert_eq!(
+        with("nopreempt"),
+        ["with `nopreempt` the weight of `s` may never move `A`"]
+    );
+    assert_eq!(with("priority 255"), ["the weight of `s` never moves `A`"]);
+    let up = format!(
+        "{SCRIPT}{}",
+        instance("priority 254\ntrack_script {\n s weight 5\n}")
+    );
+    let said = "the weight of `s` cannot raise `A`: 254 is the highest";
+    assert_eq!(risks(&up), [said]);
+    let other =
+        "vrrp_instance B {\n interface eth1\n virtual_router_id 2\n no_virtual_ipaddress\n}\n";
+    let group = "vrrp_sync_group G {\n group { A B }\n}\n";
+    let grouped = format!("{SCRIPT}{}{other}{group}", instance(TRACK));
+    assert_eq!(risks(&grouped), ["the weight of `s` never moves `A`"]);
+    let allowed = grouped.replace("{ A B }", "{ A B }\n sync_group_tracking_weight");
+    assert!(risks(&allowed).is_empty());
+}
+
+#[test]
+fn a_real_server_that_is_the_virtual_address_is_a_risk() {
+    let text = service("DR", "real_server 10.0.0.10 80 {\n }");
+    let said = "the real server 10.0.0.10 is the virtual server's own address";
+    assert_eq!(risks(&text), [said]);
+}
+
+#[test]
+fn nat_to_a_server_in_the_network_of_the_address_is_a_risk() {
+    let near = "real_server 10.0.0.7 80 {\n }\n real_server 10.0.0.8 80 {\n }";
+    assert_eq!(
+        risks(&(instance("") + &service("NAT", near))),
+        ["with NAT, 10.0.0.7 (and 1 more) has no way back to clients of its own network"]
+    );
+    assert!(risks(&(instance("") + &service("DR", near))).is_empty());
+}
+
+#[test]
+fn a_quorum_that_cannot_be_reached_is_a_risk() {
+    let real = "real_server 10.9.0.1 80 {\n weight 3\n }";
+    let with = |more: &str| risks(&service("NAT", &format!("{more}\n{real}")));
+    assert_eq!(
+        with("quorum 4"),
+        ["the quorum of 4 is above the sum of all weights, 3"]
+    );
+    assert_eq!(
+        with("quorum 2\n hysteresis 2"),
+        ["the hysteresis of 2 is not below the quorum, 2"]
+    );
+    assert_eq!(
+        with("quorum 3\n hysteresis 1"),
+        [
+            "a quorum of 3 that was lost never comes back: with the hysteresis it needs 4, and all \
+          weights are 3"
+        ]
+    );
+    assert!(with("quorum 2\n hysteresis 1").is_empty());
+}
+
+#[test]
+fn scripts_that_the_kernel_cannot_run_are_a_risk() {
+    let text = format!("{SCRIPT}{}", instance(TRACK));
+    let with = |script: &str| risks_with(&text, script, false);
+    assert_eq!(
+        with("\n# check\n#!/bin/sh\nexit 1\n"),
+        ["`#!` of `/s` stands on line 3, not on the first"]
+    );
+    assert_eq!(with("exit 1\n"), ["`/s` has no `#!` line"]);
+    assert_eq!(
+        with("\u{feff}#!/bin/sh\n"),
+        ["`/s` does not begin with `#!` but with something unseen"]
+    );
+    assert!(with("\x7fELF\0").is_empty());
+}
+
+#[test]
+fn scripts_that_sleep_past_their_timeout_are_a_risk() {
+    let text = format!("{SCRIPT}{}", instance(TRACK));
+    let with = |script: &str| risks_with(&text, script, false);
+    assert_eq!(
+        with("#!/bin/sh\nsystemctl start x; sleep 2\n"),
+        ["`/s` sleeps 2 s and is killed after 2 s: it fails"]
+    );
+    assert!(with("#!/bin/sh\n# sleep 9\nsleep 0.5s\nsleep $N\n").is_empty());
+    let inline = text.replace("script /s", "script \"/bin/sh -c 'sleep 1m'\"");
+    assert_eq!(
+        risks(&inline),
+        ["`/bin/sh -c sleep 1m` sleeps 60 s and is killed after 2 s: it fails"]
+    );
+}
+
+#[test]
+fn scripts_that_everybody_may_write_are_a_risk() {
+    let notified = instance("notify_master /s");
+    assert_eq!(
+        risks_with(&notified, "#!/bin/sh\n", true),
+        ["everybody may write to `/s`"]
+    );
+}
