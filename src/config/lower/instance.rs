@@ -267,7 +267,7 @@ impl InstanceDraft<'_> {
         let preempt = self.preempt(ctx);
         let auth = self.auth.finish(ctx, &self.name);
         let advert_int = self.advert_int(ctx, version);
-        let (vips, vips_excluded) = self.take_vips(ctx, family);
+        let (vips, vips_excluded) = self.take_vips(ctx, family, version);
         let transport = self.transport(ctx, defaults, family);
         let more = InstanceMore {
             track_files: self.tracked.files,
@@ -470,10 +470,18 @@ impl InstanceDraft<'_> {
         &mut self,
         ctx: &mut Context<'_>,
         family: Family,
+        version: Version,
     ) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
         let written = std::mem::take(&mut self.vips);
         let excluded = std::mem::take(&mut self.vips_excluded);
-        if self.vips_expected {
+        if written.is_empty() && version == Version::V3 {
+            let message = format!("`{}` has no address that an advert could name", self.name);
+            ctx.say(
+                Diagnostic::error(Code::MissingKeyword, self.span, message)
+                    .note("VRRP version 3 wants one at least; keepalived would end here")
+                    .hint("add `virtual_ipaddress`, or use `version 2`".to_owned()),
+            );
+        } else if self.vips_expected {
             let message = format!("`{}` has no `virtual_ipaddress`", self.name);
             ctx.say(
                 Diagnostic::warning(Code::MissingKeyword, self.span, message)
