@@ -7,6 +7,8 @@ use crate::config::model::{Route, RouteOption, RouteValue, Rule};
 use crate::config::suggest::nearest;
 use crate::config::tree::{Statement, Word};
 
+use crate::net::Cidr;
+
 use super::context::Context;
 
 /// What stands behind a token.
@@ -146,22 +148,10 @@ fn route(ctx: &mut Context<'_>, line: &Statement) -> Option<Route> {
     if kind.is_some() {
         words = words.get(1..)?;
     }
-    // The destination stands first, or behind `to` anywhere.
-    let leading = words.first().and_then(|word| {
-        let text = ctx.text(word);
-        match text.as_ref() {
-            "default" => Some(None),
-            address => address.parse().ok().map(Some),
-        }
-    });
-    if leading.is_some() {
-        words = words.get(1..)?;
-    }
     let mut options = options(ctx, ROUTE, words)?;
     let named = options.iter().position(|option| option.name == "to");
-    let named = named.map(|at| options.remove(at).value);
-    let destination = match (leading, named) {
-        (Some(destination), _) | (None, Some(RouteValue::Network(destination))) => destination,
+    let destination = match named.map(|at| options.remove(at).value) {
+        Some(RouteValue::Network(destination)) => destination,
         _ => {
             let message = "this route does not say where to";
             ctx.say(
@@ -187,6 +177,17 @@ fn options(
     let mut options = Vec::new();
     while let Some((word, rest)) = words.split_first() {
         let text = ctx.text(word);
+        // The destination of a route may stand anywhere, with or without `to`.
+        if let Some(destination) = network(&text)
+            && tokens.iter().any(|(names, _)| names.contains(&"via"))
+        {
+            options.push(RouteOption {
+                name: "to",
+                value: RouteValue::Network(destination),
+            });
+            words = rest;
+            continue;
+        }
         let token = tokens
             .iter()
             .find(|(names, _)| names.contains(&text.as_ref()));
@@ -243,10 +244,7 @@ fn value<'w>(
         Takes::Time => time(&text).map(RouteValue::Time),
         Takes::Address => return Some((RouteValue::Address(ctx.address(word)?), rest)),
         Takes::Interface => return Some((RouteValue::Interface(ctx.interface(word)?), rest)),
-        Takes::Network => match text.as_ref() {
-            "default" | "all" | "any" => Some(RouteValue::Network(None)),
-            network => network.parse().ok().map(Some).map(RouteValue::Network),
-        },
+        Takes::Network => network(&text).map(RouteValue::Network),
         _ => Some(RouteValue::Word(text.clone().into_owned())),
     };
     let Some(read) = read else {
@@ -257,6 +255,14 @@ fn value<'w>(
         return None;
     };
     Some((read, rest))
+}
+
+/// A network, or a word for all of them.
+fn network(text: &str) -> Option<Option<Cidr>> {
+    match text {
+        "default" | "all" | "any" => Some(None),
+        network => network.parse().ok().map(Some),
+    }
 }
 
 /// iproute2: milliseconds, or with the unit behind it.
