@@ -238,6 +238,9 @@ impl<'t> Draft<'t> for VirtualServerDraft {
     }
 }
 
+/// Destinations that one block may make: a short file must not cost memory without bound.
+const DESTINATIONS_MAX: usize = 500_000;
+
 /// `persistence_timeout` without a number, in seconds.
 const PERSISTENCE_DEFAULT: u64 = 360;
 
@@ -264,6 +267,18 @@ impl VirtualServerDraft {
             ctx.say(
                 Diagnostic::warning(Code::EmptyBlock, span, message)
                     .label("left out, as in keepalived"),
+            );
+            return Vec::new();
+        }
+        if addresses.len().saturating_mul(drafts.len()) > DESTINATIONS_MAX {
+            let message = format!(
+                "{} addresses with {} real servers each are more than {DESTINATIONS_MAX}",
+                addresses.len(),
+                drafts.len()
+            );
+            ctx.say(
+                Diagnostic::error(Code::OutOfRange, span, message)
+                    .hint("use a firewall mark for so many addresses".to_owned()),
             );
             return Vec::new();
         }

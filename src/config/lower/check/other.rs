@@ -216,8 +216,8 @@ impl BfdDraft {
             missing(ctx, span, "name");
             return None;
         };
-        let known = ctx.origins().bfd_instances.clone();
-        if !ctx.is_damaged() && !known.contains_key(&name) {
+        if !ctx.is_damaged() && !ctx.origins().bfd_instances.contains_key(&name) {
+            let known = ctx.origins().bfd_instances.clone();
             let names = known.keys().map(String::as_str);
             undefined(ctx, span, "bfd_instance", &name, names);
             return None;
@@ -252,8 +252,8 @@ impl FileDraft {
             missing(ctx, span, "track_file");
             return None;
         };
-        let known = ctx.origins().track_files.clone();
-        if !ctx.is_damaged() && !known.contains_key(&track_file) {
+        if !ctx.is_damaged() && !ctx.origins().track_files.contains_key(&track_file) {
+            let known = ctx.origins().track_files.clone();
             let names = known.keys().map(String::as_str);
             undefined(ctx, span, "track_file", &track_file, names);
             return None;
