@@ -3,8 +3,30 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
+/// A length of time as a number of seconds, for JSON.
+///
+/// # Errors
+/// The serializer's.
+pub fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+/// The same; null where there is none.
+///
+/// # Errors
+/// The serializer's.
+pub fn seconds_or_null<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(serializer)
+}
+
 /// The protocol's version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Version {
     /// RFC 3768.
     V2,
@@ -13,7 +35,7 @@ pub enum Version {
 }
 
 /// Virtual router identifier, 1 to 255 (RFC 9568 section 5.2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Vrid(u8);
 
 impl Vrid {
@@ -36,7 +58,7 @@ impl fmt::Display for Vrid {
 
 /// Priority of a router, 1 to 255 (RFC 9568 section 5.2.4). Zero, "I am leaving", is not a priority
 /// that a router can have: it exists only in an advert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Priority(u8);
 
 impl Priority {
@@ -83,8 +105,8 @@ impl fmt::Display for Priority {
 
 /// Time between two adverts of a master: 10 ms to 255 s (`advert_int`). VRRP v2 can say whole seconds
 /// only, v3 whole centiseconds up to 40.95 s; `wire` encodes, `config` refuses what cannot be said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AdvertInterval(Duration);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct AdvertInterval(#[serde(serialize_with = "seconds")] Duration);
 
 impl AdvertInterval {
     /// Without an `advert_int` keyword.

@@ -212,3 +212,14 @@ fn plan_prints_the_table_before_any_check_has_run_without_needing_the_interfaces
         "-A -t 10.0.0.100:80 -s wrr\n-a -t 10.0.0.100:80 -r 10.0.0.11:80 -g -w 3\n"
     );
 }
+
+#[test]
+fn check_prints_the_effective_configuration_with_its_defaults() {
+    let conf = Conf::new("print", GOOD);
+    let output = vipd(&["check", "--print", conf.arg()]);
+    let config: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let instance = &config["instances"][0];
+    assert_eq!(instance["advert_int"], 1.0);
+    assert_eq!(instance["vips"][0]["cidr"], "10.0.0.100/32");
+    assert_eq!(instance["garp"]["master_delay"], 5.0);
+}

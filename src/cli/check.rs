@@ -39,6 +39,10 @@ pub struct CheckArgs {
     #[arg(long, value_name = "KEYWORD", conflicts_with = "files")]
     explain: Option<String>,
 
+    /// Print the effective configuration, every default filled in, as JSON
+    #[arg(long, conflicts_with_all = ["explain", "format"])]
+    print: bool,
+
     #[command(flatten)]
     reading: Reading,
 }
@@ -67,6 +71,10 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
         let loaded = prepare::load(file, &options);
         errors |= loaded.has_errors();
         warnings |= !loaded.diagnostics.is_empty();
+        if args.print {
+            print_effective(&loaded);
+            continue;
+        }
         match args.format {
             Format::Full if super::wants_colour(&std::io::stdout()) => {
                 print(&loaded.render(Style::Colour))
@@ -83,6 +91,17 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
         (true, _) => ExitCode::from(2),
         (false, true) => ExitCode::from(1),
         (false, false) => ExitCode::SUCCESS,
+    }
+}
+
+/// The configuration on standard output, what is wrong with it on standard error.
+fn print_effective(loaded: &Loaded) {
+    let _ = std::io::stderr().write_all(loaded.render(Style::Concise).as_bytes());
+    if let Some(config) = &loaded.config {
+        match serde_json::to_string_pretty(config) {
+            Ok(text) => print(&(text + "\n")),
+            Err(error) => super::say(&format!("write the configuration as JSON: {error}")),
+        }
     }
 }
 

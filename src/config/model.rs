@@ -3,6 +3,8 @@
 //! Times are [`std::time::Duration`]s, names are checked, references between objects were resolved or
 //! reported while lowering. Nothing here knows where in the text it stood.
 
+use serde::Serialize;
+
 mod check;
 mod globals;
 mod instance;
@@ -42,7 +44,7 @@ pub use vrrp::{
 use std::collections::BTreeMap;
 
 /// One configuration, whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Config {
     /// `global_defs`.
     pub globals: Globals,

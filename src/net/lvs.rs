@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 /// What a virtual server forwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// IPPROTO_TCP.
     Tcp,
@@ -46,7 +49,7 @@ impl fmt::Display for Protocol {
 }
 
 /// A firewall mark that selects the packets of a virtual server; never 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct FwMark(std::num::NonZeroU32);
 
 impl FwMark {
@@ -68,7 +71,8 @@ impl fmt::Display for FwMark {
 }
 
 /// How packets reach a real server (`lb_kind`, `lvs_method`). Options of tunnels stand beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ForwardingMethod {
     /// NAT: addresses are rewritten, answers come back through the director.
     Masquerading,
@@ -82,7 +86,7 @@ pub enum ForwardingMethod {
 
 /// Name of a scheduler as the kernel has it (`lb_algo`), 1 to 15 bytes. Any name is kept: which exist
 /// is the kernel's to say, and it loads `ip_vs_NAME` by itself.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Scheduler(String);
 
 impl Scheduler {
@@ -126,7 +130,8 @@ impl fmt::Display for Scheduler {
 
 /// The three flags that schedulers read their own way: `flag-1` is `sh-fallback` and `mh-fallback`,
 /// `flag-2` is `sh-port` and `mh-port` (include/uapi/linux/ip_vs.h).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SchedulerFlag {
     /// IP_VS_SVC_F_SCHED1.
     One,

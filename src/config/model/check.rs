@@ -1,5 +1,8 @@
 //! Health checks of real servers.
 
+use crate::units::seconds;
+use serde::Serialize;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,19 +11,22 @@ use crate::net::{Endpoint, FwMark, InterfaceName};
 use super::{FileWeight, Run, ScriptUser};
 
 /// One check of one real server; what it inherits from `real_server` and `virtual_server` is filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Checker {
     /// What is asked.
     pub kind: CheckerKind,
     /// `delay_loop`: from one check to the next; 60 s when absent.
+    #[serde(serialize_with = "seconds")]
     pub delay_loop: Duration,
     /// `retry`: failures after the first before the server is taken for down; 1 when absent (3 for
     /// DNS_CHECK, 0 for MISC_CHECK).
     pub retry: u32,
     /// `delay_before_retry`: from a failure to the next try while the server still counts as up; 1 s
     /// when absent (3 s for HTTP_GET and SSL_GET, `delay_loop` for DNS_CHECK).
+    #[serde(serialize_with = "seconds")]
     pub delay_before_retry: Duration,
     /// `warmup`: the first check is put off by a random part of this; `delay_loop` when absent.
+    #[serde(serialize_with = "seconds")]
     pub warmup: Duration,
     /// `alpha`: down until it has passed once.
     pub alpha: bool,
@@ -29,7 +35,8 @@ pub struct Checker {
 }
 
 /// The ten checkers; each names its question.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CheckerKind {
     /// `TCP_CHECK`: a connection can be opened.
     Tcp(ConnectOptions),
@@ -85,7 +92,7 @@ impl CheckerKind {
 }
 
 /// Whom to connect to, from where, for how long.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ConnectOptions {
     /// `connect_ip` and `connect_port`, else the real server's.
     pub destination: Endpoint,
@@ -98,11 +105,12 @@ pub struct ConnectOptions {
     /// `fwmark`: mark of the packets sent.
     pub mark: Option<FwMark>,
     /// `connect_timeout`; 5 s when absent.
+    #[serde(serialize_with = "seconds")]
     pub connect_timeout: Duration,
 }
 
 /// `HTTP_GET` or `SSL_GET`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HttpCheck {
     /// Which of the two.
     pub scheme: HttpScheme,
@@ -125,7 +133,8 @@ pub struct HttpCheck {
 }
 
 /// With or without TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HttpScheme {
     /// `HTTP_GET`.
     Http,
@@ -134,7 +143,8 @@ pub enum HttpScheme {
 }
 
 /// `http_protocol`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HttpProtocol {
     /// `1.0`, the default.
     #[default]
@@ -146,7 +156,7 @@ pub enum HttpProtocol {
 }
 
 /// `url` of an HTTP check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HttpUrl {
     /// `path`.
     pub path: String,
@@ -174,7 +184,7 @@ pub struct HttpUrl {
 }
 
 /// `SMTP_CHECK`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SmtpCheck {
     /// Whom to ask: the `host` blocks, else one that the checker itself describes.
     pub hosts: Vec<ConnectOptions>,
@@ -183,7 +193,7 @@ pub struct SmtpCheck {
 }
 
 /// `DNS_CHECK`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DnsCheck {
     /// Where to.
     pub connect: ConnectOptions,
@@ -194,11 +204,12 @@ pub struct DnsCheck {
 }
 
 /// `MISC_CHECK`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MiscCheck {
     /// `misc_path` with its arguments.
     pub argv: Vec<String>,
     /// `misc_timeout`; `delay_loop` of the virtual server when absent.
+    #[serde(serialize_with = "seconds")]
     pub timeout: Duration,
     /// `misc_dynamic`: an exit status from 2 to 255 sets the weight to it less 2.
     pub dynamic: bool,
@@ -217,7 +228,7 @@ impl MiscCheck {
 }
 
 /// `UDP_CHECK`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UdpCheck {
     /// Where to.
     pub connect: ConnectOptions,
@@ -232,7 +243,7 @@ pub struct UdpCheck {
 }
 
 /// A byte of which not every half counts (`X` in `require_reply`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MaskedByte {
     /// Its bits.
     pub value: u8,
@@ -241,7 +252,7 @@ pub struct MaskedByte {
 }
 
 /// `FILE_CHECK`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileCheck {
     /// `track_file`: key in [`super::Config::track_files`].
     pub track_file: String,

@@ -1,5 +1,8 @@
 //! `global_defs`, and the keywords that stand beside it.
 
+use crate::units::{seconds, seconds_or_null};
+use serde::Serialize;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use super::settings::settings;
 use super::{Run, ScriptUser};
 
 /// What holds for the whole configuration. Defaults that objects inherit were already copied into them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Globals {
     /// `router_id`: how this node calls itself in mails; the host name when absent.
     pub router_id: Option<String>,
@@ -20,6 +23,7 @@ pub struct Globals {
     /// `smtp_server`.
     pub smtp_server: Option<SmtpServer>,
     /// `smtp_connect_timeout`, 30 s when absent.
+    #[serde(serialize_with = "seconds")]
     pub smtp_connect_timeout: Duration,
     /// `script_user`; `None` means the user `keepalived_script` where there is one, else root.
     pub script_user: Option<ScriptUser>,
@@ -66,7 +70,7 @@ impl Default for Globals {
 }
 
 /// `smtp_server HOST [PORT]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SmtpServer {
     /// An address or a name.
     pub host: String,
@@ -125,8 +129,10 @@ settings! {
         set_supplementary_groups: bool,
         use_symlink_paths: bool,
         startup_script: Option<Run>,
+        #[serde(serialize_with = "seconds_or_null")]
         startup_script_timeout: Option<Duration>,
         shutdown_script: Option<Run>,
+        #[serde(serialize_with = "seconds_or_null")]
         shutdown_script_timeout: Option<Duration>,
         notify_fifo: Vec<String>,
         notify_fifo_script: Option<Run>,
@@ -145,14 +151,18 @@ settings! {
     VrrpSettings {
         vrrp_mcast_group6: Option<IpAddr>,
         default_interface: Option<InterfaceName>,
+        #[serde(serialize_with = "seconds_or_null")]
         vrrp_garp_interval: Option<Duration>,
+        #[serde(serialize_with = "seconds_or_null")]
         vrrp_gna_interval: Option<Duration>,
         vrrp_garp_extra_if: Vec<String>,
         vrrp_owner_ignore_adverts: bool,
         v3_checksum_as_v2: bool,
         vrrp_check_unicast_src: bool,
         vrrp_strict: bool,
+        #[serde(serialize_with = "seconds_or_null")]
         vrrp_startup_delay: Option<Duration>,
+        #[serde(serialize_with = "seconds_or_null")]
         vrrp_delay_after_boot: Option<Duration>,
         log_unknown_vrids: bool,
         vmac_prefix: Option<String>,
@@ -199,7 +209,9 @@ settings! {
         enable_snmp_rfcv2: bool,
         enable_snmp_rfcv3: bool,
         enable_traps: bool,
+        #[serde(serialize_with = "seconds_or_null")]
         snmp_vs_stats_update_interval: Option<Duration>,
+        #[serde(serialize_with = "seconds_or_null")]
         snmp_rs_stats_update_interval: Option<Duration>,
         enable_dbus: bool,
         dbus_service_name: Option<String>,

@@ -1,5 +1,8 @@
 //! What an instance may say that this version reads and does not act on.
 
+use crate::units::seconds_or_null;
+use serde::Serialize;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,7 +13,7 @@ use super::settings::settings;
 use super::{Route, Rule, Run, TrackedBfd, TrackedFile, TrackedProcess};
 
 /// All of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InstanceMore {
     /// Keywords that are a value each.
     pub settings: InstanceSettings,
@@ -68,7 +71,7 @@ settings! {
 }
 
 /// `use_vmac [[name] IF] [MAC] [netlink_notify_msg] [group G]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Vmac {
     /// Name of the interface; made of `vmac_prefix` and the VRID when absent.
     pub name: Option<InterfaceName>,
@@ -81,7 +84,7 @@ pub struct Vmac {
 }
 
 /// `use_ipvlan [[name] IF] [ADDRESS] [bridge|private|vepa] [group G]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ipvlan {
     /// Name of the interface.
     pub name: Option<InterfaceName>,
@@ -94,7 +97,8 @@ pub struct Ipvlan {
 }
 
 /// Whom an ipvlan interface can reach on its parent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum IpvlanMode {
     /// `bridge`, the default: the others on it.
     #[default]
@@ -106,7 +110,7 @@ pub enum IpvlanMode {
 }
 
 /// TTL that adverts of a peer must have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PeerOptions {
     /// `min_ttl`.
     pub min_ttl: Option<u8>,
@@ -115,7 +119,7 @@ pub struct PeerOptions {
 }
 
 /// `auth_hmac`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AuthHmac {
     /// `key`: as written, by number.
     pub keys: BTreeMap<u8, String>,
@@ -124,13 +128,15 @@ pub struct AuthHmac {
     /// `anti_replay`.
     pub anti_replay: AntiReplay,
     /// `time_window`.
+    #[serde(serialize_with = "seconds_or_null")]
     pub time_window: Option<Duration>,
     /// `mode`.
     pub mode: HmacMode,
 }
 
 /// How an old advert is told from a new one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AntiReplay {
     /// `time`, the default.
     #[default]
@@ -140,7 +146,8 @@ pub enum AntiReplay {
 }
 
 /// What is done without a signature.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HmacMode {
     /// `enforce`, the default: dropped.
     #[default]

@@ -1,5 +1,8 @@
 //! `virtual_server` and its `real_server`s.
 
+use crate::units::seconds;
+use serde::Serialize;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use super::settings::settings;
 use super::{Checker, Run};
 
 /// One service that IPVS forwards.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VirtualServer {
     /// Which packets.
     pub address: VirtualServerAddress,
@@ -30,7 +33,7 @@ pub struct VirtualServer {
 }
 
 /// A virtual server that stands for one address of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GroupMember {
     /// `virtual_server group NAME`.
     pub name: String,
@@ -39,7 +42,7 @@ pub struct GroupMember {
 }
 
 /// Takes the place of the pool when the quorum is lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SorryServer {
     /// Address and port; port 0 as the virtual server's.
     pub endpoint: Endpoint,
@@ -50,7 +53,8 @@ pub struct SorryServer {
 }
 
 /// Options of `lb_kind TUN`; what is no tunnel has the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Tunnel {
     /// `type ipip`, the default.
     #[default]
@@ -70,7 +74,8 @@ pub enum Tunnel {
 }
 
 /// `nocsum`, `csum`, `remcsum`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TunnelChecksum {
     /// `nocsum`, the default.
     #[default]
@@ -109,7 +114,8 @@ settings! {
 }
 
 /// What selects the packets of a virtual server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum VirtualServerAddress {
     /// `virtual_server IP PORT` with its `protocol`.
     Endpoint {
@@ -128,7 +134,7 @@ pub enum VirtualServerAddress {
 }
 
 /// A scheduler and its flags.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SchedulerSpec {
     /// The name.
     pub name: Scheduler,
@@ -137,9 +143,10 @@ pub struct SchedulerSpec {
 }
 
 /// A client's later connections go where its first went.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Persistence {
     /// `persistence_timeout`, whole seconds from 1 to 2,678,400.
+    #[serde(serialize_with = "seconds")]
     pub timeout: Duration,
     /// `persistence_granularity`: length of the prefix of client addresses that are taken for one
     /// client; 32 or 128 when absent.
@@ -149,7 +156,7 @@ pub struct Persistence {
 }
 
 /// One server of a pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RealServer {
     /// Address and port; port 0 as the virtual server's.
     pub endpoint: Endpoint,

@@ -1,5 +1,8 @@
 //! Routes and rules, token by token, and what is static.
 
+use crate::units::seconds;
+use serde::Serialize;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use crate::net::{Cidr, InterfaceName};
 use super::VirtualAddress;
 
 /// One line of `virtual_routes` or `static_routes`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Route {
     /// Its type, `unicast` when absent, else `blackhole`, `unreachable` and so on.
     pub kind: &'static str,
@@ -19,14 +22,14 @@ pub struct Route {
 }
 
 /// One line of `virtual_rules` or `static_rules`, in the order of the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rule {
     /// Its tokens.
     pub options: Vec<RouteOption>,
 }
 
 /// A token with its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RouteOption {
     /// The token, by the first of its names.
     pub name: &'static str,
@@ -35,14 +38,15 @@ pub struct RouteOption {
 }
 
 /// What stands behind a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RouteValue {
     /// Nothing.
     Flag,
     /// A number.
     Number(u32),
     /// A length of time.
-    Time(Duration),
+    Time(#[serde(serialize_with = "seconds")] Duration),
     /// An address.
     Address(IpAddr),
     /// A network; `None` for `default` or `all`.
@@ -56,7 +60,7 @@ pub enum RouteValue {
 }
 
 /// `static_ipaddress`, `static_routes`, `static_rules` and `track_group`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Statics {
     /// `static_ipaddress`.
     pub addresses: Vec<VirtualAddress>,

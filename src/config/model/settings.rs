@@ -114,12 +114,13 @@ optional! {
 
 /// Makes a struct of keywords. `None`: it was not written, and what the table calls its default holds.
 macro_rules! settings {
-    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty,)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($(#[$on:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
         pub struct $name {
             $(
                 #[doc = concat!("`", stringify!($field), "`.")]
+                $(#[$on])*
                 pub $field: $type,
             )*
         }

@@ -1,5 +1,8 @@
 //! What is tracked beside scripts and interfaces, and blocks that stand for themselves.
 
+use crate::units::{seconds, seconds_or_null};
+use serde::Serialize;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,7 +13,7 @@ use super::settings::settings;
 use super::{ScriptUser, TrackedInterface, TrackedScript, Weight};
 
 /// A command to be run: a notification, or a reader of a FIFO.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Run {
     /// The program and its arguments.
     pub argv: Vec<String>,
@@ -19,7 +22,7 @@ pub struct Run {
 }
 
 /// `vrrp_sync_group NAME`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SyncGroup {
     /// Its name, unique.
     pub name: String,
@@ -55,7 +58,7 @@ settings! {
 }
 
 /// `track_file NAME`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TrackFile {
     /// Its name, unique.
     pub name: String,
@@ -68,14 +71,14 @@ pub struct TrackFile {
 }
 
 /// The number in a file is multiplied by this and added to the priority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct FileWeight {
     /// -254 to 254, `reverse` applied to the sign; 1 when absent. 0: any number but 0 is a fault.
     pub factor: i16,
 }
 
 /// `init_file [VALUE] [overwrite]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InitFile {
     /// What is written; 0 when absent.
     pub value: i32,
@@ -84,7 +87,7 @@ pub struct InitFile {
 }
 
 /// `vrrp_track_process NAME`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TrackProcess {
     /// Its name, unique.
     pub name: String,
@@ -99,15 +102,18 @@ pub struct TrackProcess {
     /// `quorum_max`: more are a failure.
     pub quorum_max: Option<u32>,
     /// `fork_delay`, else `delay`.
+    #[serde(serialize_with = "seconds")]
     pub fork_delay: Duration,
     /// `terminate_delay`, else `delay`.
+    #[serde(serialize_with = "seconds")]
     pub terminate_delay: Duration,
     /// `full_command`: the whole path counts, not only the name.
     pub full_command: bool,
 }
 
 /// Which arguments must be those that are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ParamMatch {
     /// All, and no more.
     Exact,
@@ -118,7 +124,7 @@ pub enum ParamMatch {
 }
 
 /// `bfd_instance NAME`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BfdInstance {
     /// Its name, unique, at most 31 bytes.
     pub name: String,
@@ -127,10 +133,13 @@ pub struct BfdInstance {
     /// `source_ip`.
     pub source: Option<IpAddr>,
     /// `min_rx`; 10 ms when absent.
+    #[serde(serialize_with = "seconds")]
     pub min_rx: Duration,
     /// `min_tx`; 10 ms when absent.
+    #[serde(serialize_with = "seconds")]
     pub min_tx: Duration,
     /// `idle_tx`; 1 s when absent.
+    #[serde(serialize_with = "seconds")]
     pub idle_tx: Duration,
     /// `multiplier`; 5 when absent.
     pub multiplier: u8,
@@ -151,7 +160,7 @@ pub struct BfdInstance {
 }
 
 /// One name in `track_file`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TrackedFile {
     /// Key in [`super::Config::track_files`].
     pub file: String,
@@ -160,7 +169,7 @@ pub struct TrackedFile {
 }
 
 /// One name in `track_process`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TrackedProcess {
     /// Key in [`super::Config::track_processes`].
     pub process: String,
@@ -169,7 +178,7 @@ pub struct TrackedProcess {
 }
 
 /// One name in `track_bfd`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TrackedBfd {
     /// Key in [`super::Config::bfd_instances`].
     pub session: String,
@@ -178,22 +187,26 @@ pub struct TrackedBfd {
 }
 
 /// `garp_group`: how fast announcements leave.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GarpGroup {
     /// `garp_interval`.
+    #[serde(serialize_with = "seconds_or_null")]
     pub garp_interval: Option<Duration>,
     /// `gna_interval`.
+    #[serde(serialize_with = "seconds_or_null")]
     pub gna_interval: Option<Duration>,
     /// `interface` and `interfaces`.
     pub interfaces: Vec<InterfaceName>,
 }
 
 /// A line of `interface_up_down_delays`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct LinkDelays {
     /// How long a link must be down.
+    #[serde(serialize_with = "seconds")]
     pub down: Duration,
     /// How long it must be up; zero when absent.
+    #[serde(serialize_with = "seconds")]
     pub up: Duration,
 }
 
@@ -208,7 +221,7 @@ settings! {
 }
 
 /// Blocks that concern links.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LinkSettings {
     /// `interface_up_down_delays`.
     pub up_down_delays: BTreeMap<InterfaceName, LinkDelays>,

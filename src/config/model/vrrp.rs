@@ -1,5 +1,8 @@
 //! `vrrp_instance` and what it tracks.
 
+use crate::units::seconds;
+use serde::Serialize;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use crate::units::{AdvertInterval, Priority, Version, Vrid};
 use super::InstanceMore;
 
 /// One virtual router on one link: `vrrp_instance NAME`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Instance {
     /// Its name, unique.
     pub name: String,
@@ -68,7 +71,8 @@ impl Instance {
 }
 
 /// `state`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum InitialState {
     /// Starts as master at once if its priority is 255.
     Master,
@@ -77,17 +81,19 @@ pub enum InitialState {
 }
 
 /// What a backup does about a master with a lower priority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Preempt {
     /// Take over, after `preempt_delay` (0 to 1000 s, 0 when absent) has passed since the lower
     /// priority was first heard.
-    After(Duration),
+    After(#[serde(serialize_with = "seconds")] Duration),
     /// `nopreempt`: let it be.
     Never,
 }
 
 /// Whom adverts are sent to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// The group of every VRRP router: 224.0.0.18 or ff02::12 unless `vrrp_mcast_group4` and
     /// `vrrp_mcast_group6` say otherwise.
@@ -96,17 +102,23 @@ pub enum Transport {
     Unicast(Vec<IpAddr>),
 }
 
+/// A password as it was written, its padding left out.
+fn as_text<S: serde::Serializer>(password: &[u8; 8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(String::from_utf8_lossy(password).trim_end_matches('\0'))
+}
+
 /// `authentication`, VRRP v2 only (RFC 2338 section 5.3.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Auth {
     /// `auth_type PASS`: eight bytes, shorter passwords padded with zeros.
-    Pass([u8; 8]),
+    Pass(#[serde(serialize_with = "as_text")] [u8; 8]),
     /// `auth_type AH`: the key of the authentication header, as `auth_pass` gives it.
     Ah([u8; 8]),
 }
 
 /// One line of `virtual_ipaddress`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VirtualAddress {
     /// The address; /32 or /128 when no prefix was given.
     pub cidr: Cidr,
@@ -125,7 +137,7 @@ pub struct VirtualAddress {
 }
 
 /// Options of an address that change how the kernel treats it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AddressOptions {
     /// `peer`: the other end of a point-to-point link.
     pub peer: Option<Cidr>,
@@ -148,16 +160,18 @@ pub struct AddressOptions {
 }
 
 /// How long an address is preferred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Lifetime {
     /// `forever`.
     Forever,
     /// So long.
-    For(Duration),
+    For(#[serde(serialize_with = "seconds")] Duration),
 }
 
 /// `brd` of a VIP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Broadcast {
     /// `brd +`: host bits all ones.
     AllOnes,
@@ -168,20 +182,23 @@ pub enum Broadcast {
 }
 
 /// When gratuitous ARP (IPv6: unsolicited neighbour advertisements) goes out for each VIP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Garp {
     /// `garp_master_repeat`: how many at once on becoming master, at least 1; 5 when absent.
     pub master_repeat: u32,
     /// `garp_master_delay`: how long after that the same number goes out again; zero: not again;
     /// 5 s when absent.
+    #[serde(serialize_with = "seconds")]
     pub master_delay: Duration,
     /// `garp_master_refresh`: how often while master; zero, the default: never.
+    #[serde(serialize_with = "seconds")]
     pub master_refresh: Duration,
     /// `garp_master_refresh_repeat`: how many each time; 1 when absent.
     pub master_refresh_repeat: u32,
     /// `garp_lower_prio_repeat`: how many on hearing a lower priority as master.
     pub lower_prio_repeat: u32,
     /// `garp_lower_prio_delay`: how long after that the same number goes out again.
+    #[serde(serialize_with = "seconds")]
     pub lower_prio_delay: Duration,
 }
 
@@ -199,7 +216,8 @@ impl Default for Garp {
 }
 
 /// What a tracked thing's failure does to the priority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Weight {
     /// Weight 0: failure is a fault, the instance leaves the election.
     Fault,
@@ -215,7 +233,7 @@ pub enum Weight {
 }
 
 /// One name in `track_script`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TrackedScript {
     /// Key in [`super::Config::scripts`].
     pub script: String,
@@ -224,7 +242,7 @@ pub struct TrackedScript {
 }
 
 /// One name in `track_interface`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TrackedInterface {
     /// The interface.
     pub interface: InterfaceName,
@@ -233,15 +251,17 @@ pub struct TrackedInterface {
 }
 
 /// `vrrp_script NAME`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Script {
     /// Its name, unique.
     pub name: String,
     /// The program and its arguments, at least one word. It is looked up in PATH, not given to a shell.
     pub argv: Vec<String>,
     /// `interval` between two starts, at least 1 ms; 1 s when absent.
+    #[serde(serialize_with = "seconds")]
     pub interval: Duration,
     /// `timeout`; the interval when absent.
+    #[serde(serialize_with = "seconds")]
     pub timeout: Duration,
     /// `rise`: successes in a row that make it pass, at least 1.
     pub rise: u32,
@@ -254,7 +274,7 @@ pub struct Script {
 }
 
 /// `user NAME [GROUP]`, numbers allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ScriptUser {
     /// Name or number of the user.
     pub user: String,
