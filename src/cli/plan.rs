@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::config::Style;
 use crate::daemon::prepare;
 use crate::ipvs;
-use crate::lvs::{self, ServerState};
+use crate::lvs;
 
 use super::args::Reading;
 
@@ -55,24 +55,21 @@ pub(super) fn run(args: &PlanArgs) -> ExitCode {
         }
     };
     let loaded = prepare::load(&file, &args.reading.options());
-    let Some(config) = &loaded.config else {
+    if !loaded.diagnostics.is_empty() {
         let _ = std::io::stderr().write_all(loaded.render(Style::Concise).as_bytes());
+    }
+    // What this version cannot run yet is understood all the same: its plan can be seen.
+    let Some(config) = &loaded.config else {
         return ExitCode::from(2);
     };
     let table: ipvs::Table = config
         .virtual_servers
         .iter()
         .map(|server| {
-            let up = |real: &crate::config::model::RealServer| {
-                if real.alpha {
-                    ServerState::Down
-                } else {
-                    ServerState::Up {
-                        weight: real.weight,
-                    }
-                }
-            };
-            (lvs::service_key(&server.address), lvs::service(server, up))
+            (
+                lvs::service_key(&server.address),
+                lvs::before_checks(server),
+            )
         })
         .collect();
     let Format::Ipvsadm = args.format;
