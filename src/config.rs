@@ -1,13 +1,14 @@
 //! The configuration language: text in, a typed [`Config`] and diagnostics out.
 //!
 //! [`load`] reads a file and what it includes through [`Files`], so that nothing in here does IO.
-//! `lexer` makes words with places, `tree` makes blocks of them and loses nothing, `keywords` is the
-//! one table of what may stand where, `lower` makes the [`Config`], `lint`
-//! looks at it as a whole. All problems come out of one run;
+//! `expand` puts in what variables, loops and includes stand for, `lexer` makes words with places,
+//! `tree` makes blocks of them and loses nothing, `keywords` is the one table of what may stand where,
+//! `lower` makes the [`Config`], `lint` looks at it as a whole. All problems come out of one run;
 //! a configuration with an error is not used, no part of it.
 
 pub mod command;
 pub mod diagnostic;
+mod expand;
 pub mod glob;
 mod include;
 pub mod keywords;
@@ -16,9 +17,11 @@ mod lint;
 mod lower;
 pub mod model;
 pub mod render;
+mod sequence;
 pub mod source;
 mod suggest;
 pub mod tree;
+mod variables;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 pub use model::Config;
@@ -33,7 +36,7 @@ use std::path::{Path, PathBuf};
 use crate::net::InterfaceName;
 use model::VirtualServerAddress;
 
-/// Files, as far as a configuration needs them.
+/// The machine, as far as a configuration needs it.
 pub trait Files {
     /// The bytes of a file.
     ///
@@ -54,6 +57,16 @@ pub trait Files {
 
     /// A script that the configuration runs, to be looked at, if it is a regular file that can be read.
     fn script(&self, _path: &Path) -> Option<ScriptFile> {
+        None
+    }
+
+    /// The same path from the root of the file system, for `${_PWD}`.
+    fn absolute(&self, path: &Path) -> PathBuf {
+        path.to_path_buf()
+    }
+
+    /// A variable of the environment, for `${_ENV NAME}`.
+    fn variable(&self, _name: &str) -> Option<String> {
         None
     }
 }
@@ -89,6 +102,30 @@ pub struct Options {
     pub compat: Compat,
     /// `-i`, else the host name up to its first dot: lines `@id ...` count if it is `id`.
     pub config_id: String,
+    /// What `${_RANDOM}` draws from where the file has no `random_seed`: the same seed gives the same
+    /// numbers.
+    pub random_seed: u64,
+    /// How much may be made.
+    pub limits: Limits,
+}
+
+/// How much definitions and loops may make; beyond that the configuration is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Lines.
+    pub lines: usize,
+    /// Bytes, below 4 GiB.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    /// Enough for 65,000 instances of 30 lines each.
+    fn default() -> Limits {
+        Limits {
+            lines: 2_000_000,
+            bytes: 128 << 20,
+        }
+    }
 }
 
 /// What came out.
@@ -138,12 +175,47 @@ pub struct Origins {
     pub virtual_servers: BTreeMap<VirtualServerAddress, Span>,
 }
 
-/// Reads a configuration.
-pub fn load(root: &Path, files: &dyn Files, options: &Options) -> Loaded {
+impl Origins {
+    /// Leads them back to what was typed.
+    fn trace(&mut self, sources: &SourceMap) {
+        let spans = self.instances.values_mut();
+        let spans = spans.chain(self.interfaces.values_mut());
+        let spans = spans.chain(self.scripts.values_mut());
+        for span in spans.chain(self.virtual_servers.values_mut()) {
+            *span = sources.typed(*span);
+        }
+    }
+}
+
+/// What a file says, before anybody looks what it means.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Its statements, included files in their places; `None` when there is nothing to go on with.
+    pub tree: Option<tree::Tree>,
+    /// The files that were read.
+    pub sources: SourceMap,
+    /// What is wrong so far.
+    pub diagnostics: Diagnostics,
+}
+
+/// Reads a configuration without asking what it means.
+pub fn read(root: &Path, files: &dyn Files, options: &Options) -> Read {
     let mut reader = include::Reader::new(files, options);
     let tree = reader.root(root);
-    let sources = reader.sources;
-    let mut diagnostics = reader.diagnostics;
+    Read {
+        tree,
+        sources: reader.sources,
+        diagnostics: reader.diagnostics,
+    }
+}
+
+/// Reads a configuration.
+pub fn load(root: &Path, files: &dyn Files, options: &Options) -> Loaded {
+    let Read {
+        tree,
+        sources,
+        mut diagnostics,
+    } = read(root, files, options);
     let mut config = None;
     let mut origins = Origins::default();
     if let Some(tree) = tree {
@@ -154,6 +226,8 @@ pub fn load(root: &Path, files: &dyn Files, options: &Options) -> Loaded {
         }
         config = Some(lowered.config);
     }
+    origins.trace(&sources);
+    diagnostics.trace(&sources);
     diagnostics.finish();
     Loaded {
         config: config.filter(|_| !diagnostics.is_broken()),

@@ -1,5 +1,6 @@
 //! The command line: keepalived's flags, and vipd's own.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, ValueEnum};
@@ -210,6 +211,8 @@ impl Reading {
                 CompatArg::Keepalived => Compat::Keepalived,
             },
             config_id: self.config_id.clone().unwrap_or_else(host_id),
+            random_seed: seed(),
+            ..config::Options::default()
         }
     }
 }
@@ -243,6 +246,11 @@ impl Args {
             without_effect: self.without_effect.given(),
         }
     }
+}
+
+/// What random numbers in the configuration are drawn from, for as long as this process runs.
+fn seed() -> u64 {
+    RandomState::new().hash_one(0_u8)
 }
 
 /// The host's name up to its first dot.

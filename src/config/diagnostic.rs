@@ -2,9 +2,11 @@
 //!
 //! Every problem of a file comes out of one run. How it looks is [`super::render`]'s business.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use super::source::Span;
+use super::source::expansion::{Account, REPEATED};
+use super::source::{SourceMap, Span};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,6 +208,48 @@ impl Diagnostic {
         self
     }
 
+    /// Adds how its place came to be.
+    #[must_use]
+    pub(super) fn with(mut self, account: Account) -> Self {
+        for note in account.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        self.related.extend(account.related);
+        self
+    }
+
+    /// Leads all its places back to what was typed, and says how they came to be.
+    fn traced(mut self, sources: &SourceMap) -> Self {
+        let Some(span) = self.span else {
+            return self;
+        };
+        let account = sources.account(span);
+        let typed = sources.typed(span);
+        self = self.with(account);
+        self.span = Some(typed);
+        for (place, _) in &mut self.related {
+            *place = sources.typed(*place);
+        }
+        let line = |span: Span| {
+            let file = sources.file(span.file);
+            file.map(|file| (span.file, file.line_of(span.start)))
+        };
+        let mut seen = vec![line(typed)];
+        let marked = self.related.split_off(0);
+        for (place, label) in marked {
+            let around = place.start <= typed.start && typed.end <= place.end;
+            let told = place.file == typed.file && around;
+            let beside = label == REPEATED && seen.contains(&line(place));
+            if !told && !beside {
+                seen.push(line(place));
+                self.related.push((place, label));
+            }
+        }
+        self
+    }
+
     /// Says what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
@@ -280,6 +324,34 @@ impl Diagnostics {
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Diagnostic> {
         self.list.get_mut(index)
+    }
+
+    /// Leads everything back to what was typed. What is wrong in the same way at the same place in
+    /// several expansions is said of the first.
+    pub(super) fn trace(&mut self, sources: &SourceMap) {
+        let mut first: BTreeMap<(Span, Code, String), (usize, usize)> = BTreeMap::new();
+        let list = std::mem::take(&mut self.list);
+        for diagnostic in list {
+            let made = diagnostic.span.filter(|span| sources.typed(*span) != *span);
+            let traced = diagnostic.traced(sources);
+            if let Some(span) = traced.span.filter(|_| made.is_some()) {
+                let key = (span, traced.code, traced.message.clone());
+                let (_, times) = first.entry(key).or_insert((self.list.len(), 0));
+                *times += 1;
+                if *times > 1 {
+                    continue;
+                }
+            }
+            self.list.push(traced);
+        }
+        for (index, times) in first.into_values().filter(|(_, times)| *times > 1) {
+            if let Some(diagnostic) = self.list.get_mut(index) {
+                let more = times - 1;
+                let word = if more == 1 { "expansion" } else { "expansions" };
+                let note = format!("the same holds in {more} more {word} of this line");
+                diagnostic.notes.push(note);
+            }
+        }
     }
 
     /// Puts them in the order of the text and says how many were dropped.

@@ -3,13 +3,15 @@
 //! keepalived pastes text; here an included file is a tree of its own, so that a brace missing in it
 //! is said in it. How deep and how often files include each other is bounded.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
+use super::expand::{self, Expanded, State};
 use super::glob::{expand_braces, has_wildcard};
 use super::keywords;
-use super::lexer::{is_include, lex};
-use super::source::{FileId, SourceMap, Span};
+use super::source::expansion::FrameId;
+use super::source::{SourceMap, Span};
 use super::tree::{Item, Statement, Tree};
 use super::{Files, Options};
 
@@ -50,6 +52,7 @@ pub(super) struct Reader<'a> {
     pub(super) options: &'a Options,
     pub(super) sources: SourceMap,
     pub(super) diagnostics: Diagnostics,
+    pub(super) state: State,
     /// The files that are being read, outermost first.
     open: Vec<PathBuf>,
     count: usize,
@@ -62,15 +65,16 @@ impl<'a> Reader<'a> {
             options,
             sources: SourceMap::default(),
             diagnostics: Diagnostics::default(),
+            state: State::new(options),
             open: Vec::new(),
             count: 0,
         }
     }
 
-    /// The root file; `None` when it cannot be read, which was said.
+    /// The root file; `None` when it cannot be read or expands without bound, which was said.
     pub(super) fn root(&mut self, path: &Path) -> Option<Tree> {
-        match self.read(path) {
-            Ok(tree) => Some(tree),
+        match self.read(path, FrameId::FILE) {
+            Ok(tree) => Some(tree).filter(|_| !self.state.stopped),
             Err(why) => {
                 let message = format!("read {}: {why}", path.display());
                 self.diagnostics.push(
@@ -82,69 +86,58 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read(&mut self, path: &Path) -> Result<Tree, String> {
+    fn read(&mut self, path: &Path, frame: FrameId) -> Result<Tree, String> {
         let bytes = self.files.read(path).map_err(|e| e.to_string())?;
         let file = self
             .sources
             .add(path.to_path_buf(), bytes)
             .map_err(|e| e.to_string())?;
-        let mut tree = self.parse(file);
         self.open.push(path.to_path_buf());
-        self.expand(&mut tree.items, path);
+        let Expanded {
+            tokens,
+            mut includes,
+        } = expand::expand(self, file, path, frame);
         self.open.pop();
-        Ok(tree)
-    }
-
-    fn parse(&mut self, file: FileId) -> Tree {
-        let text = self.sources.file(file).map_or("", |f| f.text());
-        let tokens = lex(text, file, self.options, &mut self.diagnostics);
-        Tree::parse(
+        // What was read up to a bound has braces that are open.
+        let tokens = if self.state.stopped {
+            Vec::new()
+        } else {
+            tokens
+        };
+        let mut tree = Tree::parse(
             file,
             &tokens,
             &self.sources,
             keywords::is_root_block,
             &mut self.diagnostics,
-        )
-    }
-
-    /// Puts the included trees where the include lines stand.
-    fn expand(&mut self, items: &mut [Item], from: &Path) {
-        for item in items {
-            let Item::Statement(statement) = item else {
-                continue;
-            };
-            let first = statement.words.first();
-            let keyword = first.map_or("", |w| self.sources.text(w.leaf.span));
-            if is_include(keyword) && statement.block.is_none() {
-                let demands = Demands::of(keyword);
-                let trees = self.include(statement, demands, from);
-                let statement = Statement {
-                    words: std::mem::take(&mut statement.words),
-                    block: None,
-                    damaged: false,
-                };
-                *item = Item::Include(statement, trees);
-            } else if let Some(block) = &mut statement.block {
-                self.expand(&mut block.items, from);
-            }
+        );
+        if !includes.is_empty() {
+            attach(&mut tree.items, &mut includes);
         }
+        Ok(tree)
     }
 
-    fn include(&mut self, statement: &Statement, demands: Demands, from: &Path) -> Vec<Tree> {
-        let Some(span) = statement.span() else {
-            return Vec::new();
-        };
-        let Some(word) = statement.words.get(1) else {
+    /// Reads what an include line names. `keyword`, `word`, `whole`: its words, the second, all;
+    /// `frame`: where it stands.
+    pub(super) fn include(
+        &mut self,
+        keyword: Span,
+        word: Option<Span>,
+        whole: Span,
+        from: &Path,
+        frame: FrameId,
+    ) -> Vec<Tree> {
+        let demands = Demands::of(self.sources.text(keyword));
+        let Some(at) = word else {
             let message = "`include` needs the name of a file";
             self.say(
                 Severity::Error,
                 Code::MissingValue,
-                span,
+                whole,
                 message.to_owned(),
             );
             return Vec::new();
         };
-        let at = word.leaf.span;
         if self.open.len() >= INCLUDE_DEPTH_MAX {
             let message = format!("files include each other deeper than {INCLUDE_DEPTH_MAX}");
             self.say(Severity::Error, Code::TooDeep, at, message);
@@ -153,7 +146,7 @@ impl<'a> Reader<'a> {
         let pattern = self.sources.text(at).trim_matches('"').to_owned();
         let mut trees = Vec::new();
         for path in self.matching(&pattern, demands, from, at) {
-            trees.extend(self.include_one(&path, demands, at));
+            trees.extend(self.include_one(&path, demands, at, frame));
         }
         trees
     }
@@ -190,7 +183,13 @@ impl<'a> Reader<'a> {
         paths
     }
 
-    fn include_one(&mut self, path: &Path, demands: Demands, at: Span) -> Option<Tree> {
+    fn include_one(
+        &mut self,
+        path: &Path,
+        demands: Demands,
+        at: Span,
+        frame: FrameId,
+    ) -> Option<Tree> {
         if self.open.iter().any(|open| open == path) {
             let message = format!("`{}` includes itself", path.display());
             self.say(Severity::Error, Code::TooDeep, at, message);
@@ -204,7 +203,7 @@ impl<'a> Reader<'a> {
             }
             return None;
         }
-        match self.read(path) {
+        match self.read(path, frame) {
             Ok(tree) => Some(tree),
             Err(why) => {
                 let severity = match demands.read {
@@ -223,5 +222,27 @@ impl<'a> Reader<'a> {
             Severity::Error => Diagnostic::error(code, span, message),
             Severity::Warning => Diagnostic::warning(code, span, message),
         });
+    }
+}
+
+/// Puts the included trees where the include lines stand.
+fn attach(items: &mut [Item], includes: &mut BTreeMap<Span, Vec<Tree>>) {
+    for item in items {
+        let Item::Statement(statement) = item else {
+            continue;
+        };
+        if let Some(block) = &mut statement.block {
+            attach(&mut block.items, includes);
+            continue;
+        }
+        let first = statement.words.first();
+        if let Some(trees) = first.and_then(|word| includes.remove(&word.leaf.span)) {
+            let statement = Statement {
+                words: std::mem::take(&mut statement.words),
+                block: None,
+                damaged: false,
+            };
+            *item = Item::Include(statement, trees);
+        }
     }
 }

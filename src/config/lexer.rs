@@ -1,12 +1,12 @@
 //! Words and braces with their places in the text. Everything else (blanks, comments, lines that do
 //! not count) belongs to the word behind it, so that the pieces put together are the file again.
 //!
-//! It does not know keywords, except that braces on an `include` line are part of the file name.
+//! It does not know keywords, except that braces on an `include` line are part of the file name, and
+//! no variables: [`super::expand`] hands it what is left when those are replaced.
 //!
 //! The language is keepalived's (keepalived.conf(5)): words end at blanks; `#` and `!` begin a comment
 //! anywhere outside double quotes unless a backslash stands before them; a brace outside quotes stands
-//! for itself even in the middle of a word, except in `${NAME}`; quotes end on their line and know no
-//! escapes. Definitions and generated lines are not understood yet, which is said.
+//! for itself even in the middle of a word; quotes end on their line and know no escapes.
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while, take_while1};
@@ -16,9 +16,9 @@ use nom::multi::many1_count;
 use nom::sequence::pair;
 use nom::{IResult, Parser};
 
+use super::Compat;
 use super::diagnostic::{Code, Diagnostic, Diagnostics};
 use super::source::{FileId, Span};
-use super::{Compat, Options};
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,26 +51,127 @@ pub struct Token {
 /// Longest line that keepalived reads, in bytes without the line end (MAXBUF is 1024).
 const LINE_BYTES_MAX: usize = 1022;
 
-/// The tokens of a text. Nothing is refused: what is odd is said in `diagnostics`.
-pub fn lex(
-    text: &str,
-    file: FileId,
-    options: &Options,
+/// A piece of one line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    pub(super) text: &'a str,
+    /// Where it starts.
+    pub(super) file: FileId,
+    pub(super) offset: u32,
+    /// End of the token before it, where tokens are to lead back to the whole text.
+    pub(super) lead: u32,
+    /// Whether nothing of its line stands before it.
+    pub(super) first: bool,
+    /// Whether its line is for vipd alone.
+    pub(super) own: bool,
+}
+
+/// Appends the tokens of a part. Nothing is refused: what is odd is said in `diagnostics`.
+pub(super) fn lex_part(
+    part: Part<'_>,
+    compat: Compat,
+    tokens: &mut Vec<Token>,
     diagnostics: &mut Diagnostics,
-) -> Vec<Token> {
+) {
     let mut lexer = Lexer {
-        file,
-        options,
         diagnostics,
-        tokens: Vec::new(),
-        lead: 0,
+        said_blank: false,
     };
-    let mut offset = 0;
-    for line in text.split_inclusive('\n') {
-        lexer.line(line.trim_end_matches('\n'), offset);
-        offset = offset.saturating_add(len_u32(line));
+    let mut input = part.text;
+    let mut at = part.offset;
+    let mut lead = part.lead;
+    let mut first = part.first;
+    let mut braces = Braces::Split;
+    let mut begins = true;
+    while let Ok((remaining, piece)) = piece(input, compat, braces) {
+        if remaining.len() == input.len() {
+            break;
+        }
+        let start = at;
+        let raw = &input[..input.len() - remaining.len()];
+        at = at.saturating_add(len_u32(raw));
+        input = remaining;
+        let span = Span {
+            file: part.file,
+            start,
+            end: at,
+        };
+        let kind = match piece {
+            Piece::Blank => {
+                lexer.check_blank(raw, span);
+                continue;
+            }
+            Piece::Comment => continue,
+            Piece::Token(kind) => kind,
+        };
+        if begins && is_include(raw) {
+            braces = Braces::InWords;
+        }
+        lexer.check_word(kind, raw, span);
+        tokens.push(Token {
+            kind,
+            span,
+            lead,
+            first_on_line: first,
+            own: part.own,
+        });
+        lead = at;
+        first = false;
+        begins = matches!(kind, TokenKind::Open | TokenKind::Close);
     }
-    lexer.tokens
+}
+
+/// Says it when keepalived, and so vipd, does not read a line, or would not. Whether it counts.
+pub(super) fn line_counts(
+    line: &str,
+    file: FileId,
+    offset: u32,
+    compat: Compat,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    if let Some(nul) = line.find('\0') {
+        let start = offset.saturating_add(u32::try_from(nul).unwrap_or(0));
+        let span = Span {
+            file,
+            start,
+            end: start.saturating_add(1),
+        };
+        let message = "a line with a NUL byte is not read";
+        diagnostics.push(Diagnostic::warning(Code::InvalidText, span, message));
+        return false;
+    }
+    if line.len() <= LINE_BYTES_MAX {
+        return true;
+    }
+    let span = Span {
+        file,
+        start: offset,
+        end: offset.saturating_add(1),
+    };
+    let message = format!("this line has {} bytes", line.len());
+    let reads = compat == Compat::Vipd;
+    diagnostics.push(
+        Diagnostic::warning(Code::LongLine, span, message).note(match reads {
+            true => "keepalived would ignore a line longer than 1022 bytes; vipd reads it",
+            false => "keepalived ignores a line longer than 1022 bytes; so does vipd here",
+        }),
+    );
+    reads
+}
+
+/// A line up to its comment.
+pub(super) fn without_comment(line: &str) -> &str {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, c) in line.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '#' | '!' if !quoted && !escaped => return &line[..at],
+            _ => {}
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    line
 }
 
 /// Whether a word begins a line that reads other files.
@@ -82,126 +183,17 @@ pub fn is_include(word: &str) -> bool {
 }
 
 struct Lexer<'a> {
-    file: FileId,
-    options: &'a Options,
     diagnostics: &'a mut Diagnostics,
-    tokens: Vec<Token>,
-    /// End of the last token.
-    lead: u32,
+    said_blank: bool,
 }
 
 impl Lexer<'_> {
-    fn line(&mut self, line: &str, offset: u32) {
-        if !self.line_counts(line, offset) {
-            return;
-        }
-        let mut input = line;
-        let mut at = offset;
-        let mut first = true;
-        let mut own = false;
-        let mut braces = Braces::Split;
-        let mut said_blank = false;
-        while let Ok((remaining, piece)) = piece(input, self.options.compat, braces) {
-            if remaining.len() == input.len() {
-                break;
-            }
-            let start = at;
-            let raw = &input[..input.len() - remaining.len()];
-            at = at.saturating_add(len_u32(raw));
-            input = remaining;
-            let span = Span {
-                file: self.file,
-                start,
-                end: at,
-            };
-            match piece {
-                Piece::Blank => self.check_blank(raw, span, &mut said_blank),
-                Piece::Comment => {}
-                Piece::Token(TokenKind::Word) if first && raw.starts_with('@') => {
-                    match self.condition(raw, span) {
-                        Condition::Drop => return,
-                        Condition::Keep => {}
-                        Condition::Own => own = true,
-                    }
-                }
-                Piece::Token(TokenKind::Word) if first && is_preprocessor(raw) => {
-                    self.unsupported_line(line, offset, raw);
-                    return;
-                }
-                Piece::Token(kind) => {
-                    if first && is_include(raw) {
-                        braces = Braces::InWords;
-                    }
-                    if kind == TokenKind::Quoted && (raw.len() < 2 || !raw.ends_with('"')) {
-                        self.unterminated(span);
-                    }
-                    self.check_variable(raw, span);
-                    if raw.contains('\u{fffd}') {
-                        let message = "this is not UTF-8 text; the bytes are taken as U+FFFD";
-                        self.diagnostics.push(Diagnostic::warning(
-                            Code::InvalidText,
-                            span,
-                            message,
-                        ));
-                    }
-                    self.tokens.push(Token {
-                        kind,
-                        span,
-                        lead: self.lead,
-                        first_on_line: first,
-                        own,
-                    });
-                    self.lead = at;
-                    first = false;
-                }
-            }
-        }
-    }
-
-    /// Whether keepalived, and so vipd, reads a line at all.
-    fn line_counts(&mut self, line: &str, offset: u32) -> bool {
-        let whole = Span {
-            file: self.file,
-            start: offset,
-            end: offset.saturating_add(len_u32(line)),
-        };
-        if let Some(nul) = line.find('\0') {
-            let start = offset.saturating_add(u32::try_from(nul).unwrap_or(0));
-            let span = Span {
-                start,
-                end: start.saturating_add(1),
-                ..whole
-            };
-            let message = "a line with a NUL byte is not read";
-            self.diagnostics
-                .push(Diagnostic::warning(Code::InvalidText, span, message));
-            return false;
-        }
-        if line.len() <= LINE_BYTES_MAX {
-            return true;
-        }
-        let span = Span {
-            end: offset.saturating_add(1),
-            ..whole
-        };
-        let message = format!("this line has {} bytes", line.len());
-        let reads = self.options.compat == Compat::Vipd;
-        self.diagnostics
-            .push(
-                Diagnostic::warning(Code::LongLine, span, message).note(match reads {
-                    true => "keepalived would ignore a line longer than 1022 bytes; vipd reads it",
-                    false => "keepalived ignores a line longer than 1022 bytes; so does vipd here",
-                }),
-            );
-        reads
-    }
-
-    fn check_blank(&mut self, raw: &str, span: Span, said: &mut bool) {
+    fn check_blank(&mut self, raw: &str, span: Span) {
         let odd = raw.chars().find(|&c| is_wide_blank(c));
-        let Some(odd) = odd.filter(|_| !*said) else {
+        let Some(odd) = odd.filter(|_| !self.said_blank) else {
             return;
         };
-        *said = true;
+        self.said_blank = true;
         let name = if odd == '\u{3000}' {
             "U+3000 (ideographic space)"
         } else {
@@ -223,89 +215,39 @@ impl Lexer<'_> {
         );
     }
 
-    fn unsupported_line(&mut self, line: &str, offset: u32, word: &str) {
-        let (what, hint) = match word.starts_with('$') {
-            true => ("definitions (`$NAME=value`)", "write the values out"),
-            false => ("`~SEQ` and `~LST`", "write the lines out"),
-        };
-        let start = line.len() - line.trim_start().len();
-        let start = offset.saturating_add(u32::try_from(start).unwrap_or(0));
-        let span = Span {
-            file: self.file,
-            start,
-            end: offset.saturating_add(len_u32(line.trim_end())),
-        };
-        let message = format!("{what} are not supported by this version");
-        self.diagnostics
-            .push(Diagnostic::error(Code::Unsupported, span, message).hint(hint.to_owned()));
-    }
-
-    /// A variable in a word: those that keepalived knows by itself, and braces that it would take for a
-    /// block. Other words with a `$` stand for themselves, as undefined variables do there.
-    fn check_variable(&mut self, word: &str, span: Span) {
-        let Some((_, behind)) = word.split_once('$') else {
-            return;
-        };
-        let name = behind.strip_prefix('{').unwrap_or(behind);
-        let (code, message) = if PREDEFINED.iter().any(|known| name.starts_with(known)) {
-            let message = "predefined variables are not supported by this version";
-            (Code::Unsupported, message)
-        } else if behind.starts_with('{') && !word.starts_with('"') {
-            (Code::UnknownName, "this variable is not defined")
-        } else {
-            return;
-        };
-        self.diagnostics
-            .push(Diagnostic::error(code, span, message).hint("write its value here".to_owned()));
-    }
-
-    /// `@id`: the line counts if the config id is `id`; `@^id`: if it is not.
-    fn condition(&mut self, word: &str, span: Span) -> Condition {
-        let name = word.trim_start_matches('@');
-        let id = self.options.config_id.as_str();
-        if name == "vipd" && self.options.compat == Compat::Vipd {
-            if id == "vipd" {
-                let message = "the config id is `vipd`: keepalived would read `@vipd` lines too";
-                self.diagnostics.push(
-                    Diagnostic::error(Code::Conflict, span, message)
-                        .hint("choose another config id with `-i`".to_owned()),
-                );
-            }
-            return Condition::Own;
+    fn check_word(&mut self, kind: TokenKind, raw: &str, span: Span) {
+        if kind == TokenKind::Quoted && (raw.len() < 2 || !raw.ends_with('"')) {
+            self.unterminated(span);
         }
-        let (name, wanted) = match name.strip_prefix('^') {
-            Some(name) => (name, false),
-            None => (name, true),
-        };
-        // Without a config id, keepalived drops both kinds.
-        if !id.is_empty() && (name == id) == wanted {
-            Condition::Keep
-        } else {
-            Condition::Drop
+        if raw.contains('\u{fffd}') {
+            let message = "this is not UTF-8 text; the bytes are taken as U+FFFD";
+            let odd = Diagnostic::warning(Code::InvalidText, span, message);
+            self.diagnostics.push(odd);
+        }
+        if kind == TokenKind::Word && raw.contains("${") {
+            self.undefined(raw, span);
         }
     }
-}
 
-const PREDEFINED: [&str; 6] = ["_PWD", "_INSTANCE", "_RANDOM", "_ENV", "_HASH", "_BANG"];
-
-/// Whether a line that begins with this word is for the preprocessor.
-fn is_preprocessor(word: &str) -> bool {
-    let defines = word
-        .strip_prefix('$')
-        .and_then(|rest| rest.split_once('='))
-        .is_some_and(|(name, _)| is_name(name));
-    defines || word.starts_with("~SEQ") || word.starts_with("~LST")
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-enum Condition {
-    Keep,
-    Drop,
-    Own,
+    /// `${...}` that nothing replaced: the braces would begin a block in keepalived.
+    fn undefined(&mut self, raw: &str, span: Span) {
+        let inside = raw.split_once("${").map_or("", |(_, rest)| rest);
+        let inside = inside.split_once('}').map_or(inside, |(name, _)| name);
+        let bytes = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let hint = match bytes(inside) {
+            true => format!("define it in a line above: `${inside}=VALUE`"),
+            false => "this looks like a template: write its value here".to_owned(),
+        };
+        let message = match bytes(inside) {
+            true => format!("`${inside}` is not defined here"),
+            false => format!("`${{{inside}}}` is no variable"),
+        };
+        self.diagnostics.push(
+            Diagnostic::error(Code::UnknownName, span, message)
+                .note("keepalived would take the braces for a block")
+                .hint(hint),
+        );
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -322,15 +264,15 @@ enum Piece {
 }
 
 fn piece(input: &str, compat: Compat, braces: Braces) -> IResult<&str, Piece> {
-    let blank = move |c: char| is_blank(c) || (compat == Compat::Vipd && is_wide_blank(c));
+    let blank = move |c: char| is_blank_in(compat, c);
     let plain = move |c: char| {
         !blank(c)
             && !matches!(c, '"' | '#' | '!' | '\\' | '$')
             && (braces == Braces::InWords || !matches!(c, '{' | '}'))
     };
-    let name = take_while1(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    let variable = recognize((tag("${"), name, char('}')));
-    let escaped = recognize(pair(char('\\'), one_of("#!")));
+    let inside = take_while1(move |c: char| !blank(c) && !matches!(c, '{' | '}' | '"' | '$'));
+    let variable = recognize((tag("${"), inside, char('}')));
+    let escaped = recognize(pair(char('\\'), one_of("#!\\")));
     let dollar = tag("$");
     let word = many1_count(alt((
         variable,
@@ -352,7 +294,7 @@ fn piece(input: &str, compat: Compat, braces: Braces) -> IResult<&str, Piece> {
     .parse(input)
 }
 
-fn is_blank(c: char) -> bool {
+pub(super) fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\x0b' | '\x0c')
 }
 
@@ -360,9 +302,41 @@ fn is_wide_blank(c: char) -> bool {
     matches!(c, '\u{3000}' | '\u{a0}')
 }
 
+/// Whether blanks are skipped here: wide ones are slips that are understood.
+pub(super) fn is_blank_in(compat: Compat, c: char) -> bool {
+    is_blank(c) || (compat == Compat::Vipd && is_wide_blank(c))
+}
+
 /// Lengths fit: [`super::source::FILE_BYTES_MAX`] bounds every text.
-fn len_u32(text: &str) -> u32 {
+pub(super) fn len_u32(text: &str) -> u32 {
     u32::try_from(text.len()).unwrap_or(u32::MAX)
+}
+
+/// The tokens of a text without variables.
+#[cfg(test)]
+pub(crate) fn lex(
+    text: &str,
+    file: FileId,
+    options: &super::Options,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        let part = Part {
+            text: line.trim_end_matches('\n'),
+            file,
+            offset,
+            lead: tokens.last().map_or(0, |token: &Token| token.span.end),
+            first: true,
+            own: false,
+        };
+        if line_counts(part.text, file, offset, options.compat, diagnostics) {
+            lex_part(part, options.compat, &mut tokens, diagnostics);
+        }
+        offset = offset.saturating_add(len_u32(line));
+    }
+    tokens
 }
 
 #[cfg(test)]

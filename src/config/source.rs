@@ -1,8 +1,14 @@
 //! Where text came from: files, spans in them, lines and columns.
 //!
-//! No reading happens here: whoever loads hands over the bytes.
+//! No reading happens here: whoever loads hands over the bytes. Text that definitions and loops made
+//! has spans too; [`SourceMap::typed`] leads from them to what was typed.
+
+pub(super) mod expansion;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use expansion::{Account, Expansion};
 
 /// Which file of a [`SourceMap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +26,15 @@ pub struct Span {
 }
 
 impl Span {
+    /// Nothing, at the start of a file.
+    pub(super) const fn empty(file: FileId) -> Span {
+        Span {
+            file,
+            start: 0,
+            end: 0,
+        }
+    }
+
     /// From the start of `self` to the end of `other`, which lies behind it in the same file.
     #[must_use]
     pub fn to(self, other: Span) -> Span {
@@ -54,7 +69,7 @@ impl std::fmt::Display for Place<'_> {
 #[derive(Clone, Debug)]
 pub struct SourceFile {
     path: PathBuf,
-    text: String,
+    text: Arc<str>,
     line_starts: Vec<u32>,
 }
 
@@ -67,6 +82,11 @@ impl SourceFile {
     /// What it holds; bytes that are not UTF-8 stand as U+FFFD.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The same, to hold on to.
+    pub(super) fn shared_text(&self) -> Arc<str> {
+        Arc::clone(&self.text)
     }
 
     /// Number of the line that holds a byte, from 0.
@@ -97,6 +117,7 @@ impl SourceFile {
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
+    pub(super) expansion: Expansion,
 }
 
 /// Longest file that is read, in bytes: a configuration is text that people or scripts wrote.
@@ -135,7 +156,7 @@ impl SourceMap {
             .map_err(|_| TooLarge)?;
         self.files.push(SourceFile {
             path,
-            text,
+            text: text.into(),
             line_starts,
         });
         Ok(FileId(id))
@@ -153,13 +174,33 @@ impl SourceMap {
 
     /// The text of a span; empty for a span of another map.
     pub fn text(&self, span: Span) -> &str {
-        self.file(span.file)
-            .and_then(|file| file.text.get(span.start as usize..span.end as usize))
+        let text = match span.file {
+            FileId::EXPANSION => Some(self.expansion.text()),
+            file => self.file(file).map(SourceFile::text),
+        };
+        text.and_then(|text| text.get(span.start as usize..span.end as usize))
             .unwrap_or("")
+    }
+
+    /// What was typed for a span: itself, unless a definition or a loop made its text.
+    pub fn typed(&self, span: Span) -> Span {
+        match span.file {
+            FileId::EXPANSION => self.expansion.typed(span).unwrap_or(span),
+            _ => span,
+        }
+    }
+
+    /// How a span that was not typed came to be; nothing for one that was.
+    pub(super) fn account(&self, span: Span) -> Account {
+        match span.file {
+            FileId::EXPANSION => self.expansion.account(span),
+            _ => Account::default(),
+        }
     }
 
     /// File, line and column of where a span starts; `None` for a span of another map.
     pub fn place(&self, span: Span) -> Option<Place<'_>> {
+        let span = self.typed(span);
         let file = self.file(span.file)?;
         let line = file.line_of(span.start);
         let before = file

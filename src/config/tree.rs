@@ -111,6 +111,10 @@ impl Tree {
         let mut out = String::with_capacity(text.len());
         let mut end = 0;
         for_each_leaf(&self.items, &mut |leaf| {
+            // What was not typed belongs to what was typed around it.
+            if leaf.span.file != self.file {
+                return;
+            }
             out.push_str(
                 text.get(leaf.lead as usize..leaf.span.end as usize)
                     .unwrap_or(""),

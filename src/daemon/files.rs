@@ -52,6 +52,18 @@ impl Files for Disk {
             writable_by_all: metadata.permissions().mode() & 0o002 != 0,
         })
     }
+
+    fn absolute(&self, path: &Path) -> PathBuf {
+        let path = match path.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => path,
+        };
+        std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
 }
 
 /// The paths that one component of a pattern makes of one path.

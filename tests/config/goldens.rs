@@ -13,6 +13,7 @@ fn load_file(path: &Path, compat: Compat) -> Loaded {
     let options = Options {
         compat,
         config_id: "node".to_owned(),
+        ..Options::default()
     };
     load(Path::new(name), &Within(directory), &options)
 }

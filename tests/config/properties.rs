@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use vipd::config::lexer::lex;
-use vipd::config::tree::Tree;
-use vipd::config::{Compat, Diagnostics, Options, SourceMap, Style, keywords, load};
+use vipd::config::{Compat, Limits, Options, Style, keywords, load, read};
 
 use crate::files::{Memory, load_text};
 
@@ -31,6 +29,22 @@ fn nearly_a_configuration() -> impl Strategy<Value = String> {
         "@vipd ",
         "${X} ",
         "$A=1",
+        "$A=$B",
+        "$B=${A} ",
+        "\n$M= \\\n",
+        " \\\n",
+        "$M\n",
+        "$A ",
+        "${B}",
+        "${_RANDOM 1 9}",
+        "${_PWD}",
+        "${_HASH}",
+        "\n~SEQ(i,1,9) ",
+        "\n~SEQx(i,9,-1,1) ",
+        "\n~LST({i,j},{1,2},{$A}) ",
+        "$i ",
+        "${i}",
+        "\n@^vm ",
         "10.0.0.1 ",
         "10.0.0.1/24 ",
         "2001:db8::1 ",
@@ -57,10 +71,7 @@ fn nearly_a_configuration() -> impl Strategy<Value = String> {
 }
 
 fn whole_run(bytes: &[u8], compat: Compat) {
-    let options = Options {
-        compat,
-        config_id: "node".to_owned(),
-    };
+    let options = Options { compat, ..small() };
     let loaded = load(Path::new("k.conf"), &Memory(bytes.to_vec()), &options);
     assert_eq!(loaded.config.is_none(), loaded.diagnostics.is_broken());
     assert!(loaded.config.is_some() || loaded.has_errors());
@@ -70,19 +81,22 @@ fn whole_run(bytes: &[u8], compat: Compat) {
     }
 }
 
-fn printed(text: &str) -> String {
-    let mut sources = SourceMap::default();
-    let file = sources.add("k.conf".into(), text.into()).unwrap();
-    let mut diagnostics = Diagnostics::default();
-    let tokens = lex(text, file, &Options::default(), &mut diagnostics);
-    let tree = Tree::parse(
-        file,
-        &tokens,
-        &sources,
-        keywords::is_root_block,
-        &mut diagnostics,
-    );
-    tree.print(&sources)
+/// Options that keep a loop without an end short.
+fn small() -> Options {
+    Options {
+        config_id: "node".to_owned(),
+        limits: Limits {
+            lines: 2_000,
+            bytes: 100_000,
+        },
+        ..Options::default()
+    }
+}
+
+/// The file again; nothing when it expands without bound.
+fn printed(text: &str) -> Option<String> {
+    let read = read(Path::new("k.conf"), &Memory(text.into()), &small());
+    Some(read.tree?.print(&read.sources))
 }
 
 proptest! {
@@ -102,12 +116,12 @@ proptest! {
 
     #[test]
     fn printing_the_tree_gives_any_text_back(text in "\\PC*") {
-        prop_assert_eq!(printed(&text), text);
+        prop_assert!(printed(&text).is_none_or(|printed| printed == text));
     }
 
     #[test]
     fn printing_the_tree_gives_a_configuration_back(text in nearly_a_configuration()) {
-        prop_assert_eq!(printed(&text), text);
+        prop_assert!(printed(&text).is_none_or(|printed| printed == text));
     }
 
     #[test]

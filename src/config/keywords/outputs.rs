@@ -82,7 +82,7 @@ pub(super) const OUTPUTS: &[Keyword] = &[
     )
     .not_yet(),
     row("umask", SOME, "Mode of new files.").not_yet(),
-    row("random_seed", U32, "Makes random numbers repeat.").not_yet(),
+    row("random_seed", U32, "Makes random numbers repeat."),
     row("data_use_instance", BOOL, "Names of dumps.").not_yet(),
     row("state_dump_file", TEXT, "Where state is written.").not_yet(),
     row("stats_dump_file", TEXT, "Where counters are written.").not_yet(),

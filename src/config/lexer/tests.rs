@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Options;
 use crate::config::source::SourceMap;
 
 fn words(text: &str, options: &Options) -> (Vec<String>, Diagnostics) {
@@ -55,17 +56,6 @@ fn wide_blanks_are_blanks_unless_keepalived_is_imitated() {
 }
 
 #[test]
-fn lines_for_another_config_id_do_not_count() {
-    let main = Options {
-        config_id: "main".to_owned(),
-        ..Options::default()
-    };
-    let text = "@main a\n@other b\n@^other c\n@^main d\n";
-    assert_eq!(words(text, &main).0, ["a", "c"]);
-    assert!(words(text, &Options::default()).0.is_empty());
-}
-
-#[test]
 fn a_line_with_a_nul_byte_is_not_read() {
     let (found, diagnostics) = words("a\0b\nc\n", &Options::default());
     assert_eq!(found, ["c"]);
@@ -86,28 +76,16 @@ fn a_line_that_keepalived_would_ignore_is_read_with_a_warning() {
 }
 
 #[test]
-fn variables_are_refused_and_other_dollars_are_plain() {
-    let said = |text| words(text, &Options::default()).1.errors();
-    assert_eq!(said("$A=1\n"), 1);
-    assert_eq!(said("~SEQ(x, 2) a $x\n"), 1);
-    assert_eq!(said("a ${B}\n"), 1);
-    assert_eq!(said("a $_PWD/x\n"), 1);
-    assert_eq!(plain("auth_pass pa$$w$rd"), ["auth_pass", "pa$$w$rd"]);
-    assert_eq!(plain("script \"echo ${HOME}\"").len(), 2);
+fn a_backslash_before_a_backslash_makes_no_sign_plain() {
+    assert_eq!(plain(r"a\\#b"), [r"a\\"]);
+    assert_eq!(plain(r"a\\\#b"), [r"a\\\#b"]);
 }
 
 #[test]
-fn lines_of_vipd_are_marked_and_its_name_is_no_config_id() {
-    let mut sources = SourceMap::default();
-    let text = "@vipd a b\nc\n";
-    let file = sources.add("k.conf".into(), text.into()).unwrap();
-    let mut diagnostics = Diagnostics::default();
-    let tokens = lex(text, file, &Options::default(), &mut diagnostics);
-    let own: Vec<bool> = tokens.iter().map(|t| t.own).collect();
-    assert_eq!(own, [true, true, false]);
-    let taken = Options {
-        config_id: "vipd".to_owned(),
-        ..Options::default()
-    };
-    assert_eq!(words(text, &taken).1.errors(), 1);
+fn variables_that_nobody_replaced_are_errors_where_their_braces_would_count() {
+    let said = |text| words(text, &Options::default()).1.errors();
+    assert_eq!(said("a ${B}\n"), 1);
+    assert_eq!(said("a ${B:-1}/${C}\n"), 1);
+    assert_eq!(plain("auth_pass pa$$w$rd"), ["auth_pass", "pa$$w$rd"]);
+    assert_eq!(plain("script \"echo ${HOME}\"").len(), 2);
 }
