@@ -6,17 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::Config;
-use vipd::config::model::{
-    AddressOptions, Garp, InitialState, Instance, InstanceMore, Preempt, Transport, VirtualAddress,
-};
+use vipd::config::model::{Instance, Preempt, VirtualAddress};
 use vipd::engine::failover::{Action, Failover, Input, StopKind};
 use vipd::engine::shared::Role;
 use vipd::net::{
-    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Family, InterfaceIndex, Link,
-    MacAddr, ObservedAddress,
+    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, InterfaceIndex, Link, MacAddr,
+    ObservedAddress,
 };
 use vipd::time::Time;
-use vipd::units::{AdvertInterval, Priority, Version, Vrid};
+use vipd::units::{Priority, Vrid};
 use vipd::vrrp::Start;
 
 pub(crate) const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
@@ -69,38 +67,12 @@ fn observed(key: AddressKey, spec: AddressSpec, protocol: u8) -> ObservedAddress
 }
 
 pub(crate) fn instance(priority: u8, preempt: Preempt) -> Instance {
+    let vrid = Vrid::new(51).expect("a VRID");
     Instance {
-        name: "VI_1".into(),
-        version: Version::V2,
-        family: Family::V4,
-        state: InitialState::Backup,
-        interface: "eth0".parse().expect("a name"),
-        vrid: Vrid::new(51).expect("a VRID"),
         priority: Priority::new(priority).expect("a priority"),
-        advert_int: AdvertInterval::DEFAULT,
-        down_timer_adverts: 3,
         preempt,
-        transport: Transport::Multicast(GROUP.into()),
-        src_ip: None,
-        auth: None,
-        vips: vec![VirtualAddress {
-            cidr: vip().cidr,
-            dev: None,
-            broadcast: None,
-            scope: 0,
-            label: None,
-            no_track: false,
-            more: AddressOptions::default(),
-        }],
-        vips_excluded: Vec::new(),
-        garp: Garp::default(),
-        lower_prio_no_advert: false,
-        higher_prio_send_advert: false,
-        track_scripts: Vec::new(),
-        track_interfaces: Vec::new(),
-        dont_track_primary: false,
-        lvs_sync_daemon_interface: None,
-        more: InstanceMore::default(),
+        vips: vec![VirtualAddress::new(vip().cidr)],
+        ..Instance::new("VI_1", "eth0".parse().expect("a name"), vrid)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
-use crate::config::model::{Garp, Globals, NodeSettings, SmtpServer};
+use crate::config::model::{Garp, Globals, MULTICAST_GROUP, NodeSettings, SmtpServer};
 use crate::config::tree::Statement;
 use crate::units::Version;
 
@@ -30,7 +30,7 @@ impl Default for Defaults {
         Defaults {
             globals: Globals::default(),
             version: Version::V2,
-            mcast_group4: Ipv4Addr::new(224, 0, 0, 18),
+            mcast_group4: MULTICAST_GROUP,
             garp: GarpWords::default(),
             min_garp: false,
             down_timer_adverts: 3,

@@ -1,12 +1,12 @@
 //! Health checks of real servers.
 
-use crate::units::seconds;
-use serde::Serialize;
-
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::net::{Endpoint, FwMark, InterfaceName};
+use crate::units::seconds;
 
 use super::{FileWeight, Run, ScriptUser};
 

@@ -1,12 +1,12 @@
 //! `global_defs`, and the keywords that stand beside it.
 
-use crate::units::{seconds, seconds_or_null};
-use serde::Serialize;
-
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::net::InterfaceName;
+use crate::units::{seconds, seconds_or_null};
 
 use super::settings::settings;
 use super::{Run, ScriptUser};

@@ -1,13 +1,13 @@
 //! What an instance may say that this version reads and does not act on.
 
-use crate::units::seconds_or_null;
-use serde::Serialize;
-
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::net::{Cidr, InterfaceName, MacAddr};
+use crate::units::seconds_or_null;
 
 use super::settings::settings;
 use super::{Route, Rule, Run, TrackedBfd, TrackedFile, TrackedProcess};

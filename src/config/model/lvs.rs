@@ -1,12 +1,12 @@
 //! `virtual_server` and its `real_server`s.
 
-use crate::units::seconds;
-use serde::Serialize;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
+use crate::units::seconds;
 
 use super::settings::settings;
 use super::{Checker, Run};

@@ -1,12 +1,12 @@
 //! Routes and rules, token by token, and what is static.
 
-use crate::units::seconds;
-use serde::Serialize;
-
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::net::{Cidr, InterfaceName};
+use crate::units::seconds;
 
 use super::VirtualAddress;
 

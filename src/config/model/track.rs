@@ -1,13 +1,13 @@
 //! What is tracked beside scripts and interfaces, and blocks that stand for themselves.
 
-use crate::units::{seconds, seconds_or_null};
-use serde::Serialize;
-
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::net::InterfaceName;
+use crate::units::{seconds, seconds_or_null};
 
 use super::settings::settings;
 use super::{ScriptUser, TrackedInterface, TrackedScript, Weight};

@@ -1,15 +1,17 @@
 //! `vrrp_instance` and what it tracks.
 
-use crate::units::seconds;
-use serde::Serialize;
-
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::net::{Cidr, Family, InterfaceName};
-use crate::units::{AdvertInterval, Priority, Version, Vrid};
+use crate::units::{AdvertInterval, Priority, Version, Vrid, seconds};
 
 use super::InstanceMore;
+
+/// 224.0.0.18, which IANA gave to VRRP.
+pub const MULTICAST_GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 
 /// One virtual router on one link: `vrrp_instance NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -64,6 +66,36 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// An instance of which nothing else was written: version 2 on IPv4, multicast, and the default of
+    /// every keyword.
+    pub fn new(name: &str, interface: InterfaceName, vrid: Vrid) -> Instance {
+        Instance {
+            name: name.to_owned(),
+            version: Version::V2,
+            family: Family::V4,
+            state: InitialState::Backup,
+            interface,
+            vrid,
+            priority: Priority::DEFAULT,
+            advert_int: AdvertInterval::DEFAULT,
+            down_timer_adverts: 3,
+            preempt: Preempt::After(Duration::ZERO),
+            transport: Transport::Multicast(IpAddr::V4(MULTICAST_GROUP)),
+            src_ip: None,
+            auth: None,
+            vips: Vec::new(),
+            vips_excluded: Vec::new(),
+            garp: Garp::default(),
+            lower_prio_no_advert: false,
+            higher_prio_send_advert: false,
+            track_scripts: Vec::new(),
+            track_interfaces: Vec::new(),
+            dont_track_primary: false,
+            lvs_sync_daemon_interface: None,
+            more: InstanceMore::default(),
+        }
+    }
+
     /// VIPs and excluded VIPs, in order.
     pub fn all_vips(&self) -> impl Iterator<Item = &VirtualAddress> {
         self.vips.iter().chain(&self.vips_excluded)
@@ -167,6 +199,21 @@ pub enum Lifetime {
     Forever,
     /// So long.
     For(#[serde(serialize_with = "seconds")] Duration),
+}
+
+impl VirtualAddress {
+    /// An address without any option.
+    pub fn new(cidr: Cidr) -> VirtualAddress {
+        VirtualAddress {
+            cidr,
+            dev: None,
+            broadcast: None,
+            scope: 0,
+            label: None,
+            no_track: false,
+            more: AddressOptions::default(),
+        }
+    }
 }
 
 /// `brd` of a VIP.

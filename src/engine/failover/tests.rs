@@ -3,49 +3,18 @@ mod links;
 mod reload;
 
 use super::*;
-use crate::config::model::{
-    AddressOptions, Auth, Garp, InitialState, Instance, InstanceMore, Preempt, Script,
-    TrackedScript, Transport, VirtualAddress, Weight,
-};
+use crate::config::model::{Auth, Instance, Script, TrackedScript, VirtualAddress, Weight};
 use crate::engine::shared::Role;
-use crate::net::{AddressCommand, AddressSpec, Cidr, Family, MacAddr};
-use crate::units::{AdvertInterval, Priority, Version, Vrid};
+use crate::net::{AddressCommand, AddressSpec, Cidr, MacAddr};
+use crate::units::{Priority, Version, Vrid};
 use crate::wire;
 use std::net::IpAddr;
 
 fn instance(name: &str, vrid: u8, vip: &str) -> Instance {
     Instance {
-        name: name.into(),
-        version: Version::V2,
-        family: Family::V4,
-        state: InitialState::Backup,
-        interface: "eth0".parse().unwrap(),
-        vrid: Vrid::new(vrid).unwrap(),
-        priority: Priority::DEFAULT,
-        advert_int: AdvertInterval::DEFAULT,
-        down_timer_adverts: 3,
-        preempt: Preempt::After(Duration::ZERO),
-        transport: Transport::Multicast(Ipv4Addr::new(224, 0, 0, 18).into()),
-        src_ip: None,
         auth: Some(Auth::Pass(*b"123456\0\0")),
-        vips: vec![VirtualAddress {
-            cidr: vip.parse().unwrap(),
-            dev: None,
-            broadcast: None,
-            scope: 0,
-            label: None,
-            no_track: false,
-            more: AddressOptions::default(),
-        }],
-        vips_excluded: Vec::new(),
-        garp: Garp::default(),
-        lower_prio_no_advert: false,
-        higher_prio_send_advert: false,
-        track_scripts: Vec::new(),
-        track_interfaces: Vec::new(),
-        dont_track_primary: false,
-        lvs_sync_daemon_interface: None,
-        more: InstanceMore::default(),
+        vips: vec![VirtualAddress::new(vip.parse().unwrap())],
+        ..Instance::new(name, "eth0".parse().unwrap(), Vrid::new(vrid).unwrap())
     }
 }
 

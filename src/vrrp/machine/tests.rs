@@ -1,36 +1,12 @@
 mod stalls;
 
 use super::*;
-use crate::config::model::{Garp, InstanceMore, Transport};
-use crate::net::Family;
-use crate::units::{AdvertInterval, Version, Vrid};
-use std::net::Ipv4Addr;
+use crate::units::{AdvertInterval, Vrid};
 
 fn instance(priority: u8) -> Instance {
     Instance {
-        name: "VI_1".into(),
-        version: Version::V2,
-        family: Family::V4,
-        state: InitialState::Backup,
-        interface: "eth0".parse().unwrap(),
-        vrid: Vrid::new(51).unwrap(),
         priority: Priority::new(priority).unwrap(),
-        advert_int: AdvertInterval::DEFAULT,
-        down_timer_adverts: 3,
-        preempt: Preempt::After(Duration::ZERO),
-        transport: Transport::Multicast(Ipv4Addr::new(224, 0, 0, 18).into()),
-        src_ip: None,
-        auth: None,
-        vips: Vec::new(),
-        vips_excluded: Vec::new(),
-        garp: Garp::default(),
-        lower_prio_no_advert: false,
-        higher_prio_send_advert: false,
-        track_scripts: Vec::new(),
-        track_interfaces: Vec::new(),
-        dont_track_primary: false,
-        lvs_sync_daemon_interface: None,
-        more: InstanceMore::default(),
+        ..Instance::new("VI_1", "eth0".parse().unwrap(), Vrid::new(51).unwrap())
     }
 }
 

@@ -1,35 +1,13 @@
 use super::*;
 
-use crate::config::model::{Garp, InitialState, Instance, InstanceMore, Preempt, Transport};
+use crate::config::model::Instance;
 use crate::engine::shared::{Role, Roles};
-use crate::net::Family;
-use crate::units::{AdvertInterval, Priority, Version, Vrid};
+use crate::units::Vrid;
 
 fn syncing() -> Config {
     let instance = Instance {
-        name: "VI_1".to_owned(),
-        version: Version::V2,
-        family: Family::V4,
-        state: InitialState::Backup,
-        interface: "eth0".parse().unwrap(),
-        vrid: Vrid::new(51).unwrap(),
-        priority: Priority::DEFAULT,
-        advert_int: AdvertInterval::new(Duration::from_secs(1)).unwrap(),
-        down_timer_adverts: 3,
-        preempt: Preempt::Never,
-        transport: Transport::Multicast([224, 0, 0, 18].into()),
-        src_ip: None,
-        auth: None,
-        vips: Vec::new(),
-        vips_excluded: Vec::new(),
-        garp: Garp::default(),
-        lower_prio_no_advert: false,
-        higher_prio_send_advert: false,
-        track_scripts: Vec::new(),
-        track_interfaces: Vec::new(),
-        dont_track_primary: false,
         lvs_sync_daemon_interface: Some("eth1".parse().unwrap()),
-        more: InstanceMore::default(),
+        ..Instance::new("VI_1", "eth0".parse().unwrap(), Vrid::new(51).unwrap())
     };
     Config {
         instances: vec![instance],
