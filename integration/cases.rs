@@ -1,7 +1,9 @@
 //! All cases, in the order in which they run.
 
+mod addresses;
 mod bad_input;
 mod balancer;
+mod daemon;
 mod election;
 mod files;
 mod front_door;
@@ -28,5 +30,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     ipvs::CASES,
     tcp_check::CASES,
     order::CASES,
+    daemon::CASES,
+    addresses::CASES,
     bad_input::CASES,
 ];

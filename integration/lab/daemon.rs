@@ -118,6 +118,11 @@ impl Daemon {
         self.process.signal(libc::SIGHUP)
     }
 
+    /// HUP: it reads its configuration again, which is as it was.
+    pub(crate) fn hang_up(&self) -> Outcome {
+        self.process.signal(libc::SIGHUP)
+    }
+
     /// TERM, and its end.
     pub(crate) fn stop(&mut self) -> Outcome<ExitStatus> {
         self.process.signal(libc::SIGTERM)?;
