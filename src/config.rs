@@ -114,6 +114,8 @@ pub struct Options {
 pub struct Limits {
     /// Lines.
     pub lines: usize,
+    /// Words and braces.
+    pub words: usize,
     /// Bytes, below 4 GiB.
     pub bytes: usize,
 }
@@ -123,6 +125,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             lines: 2_000_000,
+            words: 8_000_000,
             bytes: 128 << 20,
         }
     }

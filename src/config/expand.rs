@@ -46,6 +46,8 @@ pub(super) struct State {
     random: Random,
     /// Lines that were made so far.
     lines: usize,
+    /// Words and braces that were made so far.
+    words: usize,
     /// Variables that were replaced so far, in all and on this line.
     replaced: usize,
     replaced_here: usize,
@@ -62,6 +64,7 @@ impl State {
             definitions: Definitions::default(),
             random: Random::new(options.random_seed),
             lines: 0,
+            words: 0,
             replaced: 0,
             replaced_here: 0,
             stopped: false,
@@ -374,7 +377,15 @@ impl Expander<'_, '_> {
             ));
             return;
         }
+        let before = self.done.tokens.len();
         self.lex(&made.text, FileId::EXPANSION, offset, line);
+        let limit = self.reader.options.limits.words;
+        self.reader.state.words += self.done.tokens.len().saturating_sub(before);
+        if self.reader.state.words > limit {
+            self.stop(format!(
+                "definitions and loops make more than {limit} words"
+            ));
+        }
     }
 
     fn lex(&mut self, text: &str, file: FileId, offset: u32, line: &Line) {

@@ -87,6 +87,7 @@ fn small() -> Options {
         config_id: "node".to_owned(),
         limits: Limits {
             lines: 2_000,
+            words: 20_000,
             bytes: 100_000,
         },
         ..Options::default()

@@ -13,7 +13,7 @@ use crate::config::variables::{Definition, Kind, Predefined, Text, Typed, is_nam
 
 /// How many variables may be replaced on one line, and in all.
 const ON_A_LINE_MAX: usize = 10_000;
-const IN_ALL_MAX: usize = 32_000_000;
+const IN_ALL_MAX: usize = 5_000_000;
 
 /// What became of a `$`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -327,12 +327,14 @@ fn what_grows_without_bound_is_refused() {
         format!("{lines}$L60=x\n$L0\n"),
         format!("{short}$L60=x\n$L30\n"),
         "~SEQ(i,1,99999999999) a$i\n".to_owned(),
+        "~SEQ(i,1,9000) a b c d $i\n".to_owned(),
         "~SEQ(i,1,99999) ~SEQ(j,1,99999)\n~SEQ(i,1,9999999)\n~SEQ(i,1,99999) ~SEQ(j,1,99999) $Q=\n"
             .to_owned(),
     ];
     let options = Options {
         limits: Limits {
             lines: 10_000,
+            words: 20_000,
             bytes: 1 << 20,
         },
         ..options()
