@@ -349,9 +349,9 @@ fn what_grows_without_bound_is_refused() {
 
 #[test]
 fn sixty_five_thousand_instances_are_not_too_many() {
-    let text = "$V= \\\nvrrp_instance v4.${IF}.${NUM}.${ID} { \\\ninterface bond${IF} \\\nvirtual_router_id ${ID} \\\n\
-                virtual_ipaddress { \\\n10.${IF}.${NUM}.${ID}/24 \\\n} \\\n}\n\
-                ~SEQ(IF,0,7) ~SEQ(NUM,0,31) ~SEQ(ID,1,254) $V\n";
+    let text = "$ONE= \\\nvrrp_instance r${R}_s${S}_${N} { \\\ninterface rack${R} \\\nvirtual_router_id ${N} \\\n\
+                virtual_ipaddress { \\\n10.${R}.${S}.${N} \\\n} \\\n}\n\
+                ~SEQ(R,1,16) ~SEQ(S,1,16) ~SEQ(N,1,254) $ONE\n";
     let read = read_with(text, &[], &options());
     assert!(read.diagnostics.is_empty(), "{}", said(&read));
     assert_eq!(read.tree.unwrap().items.len(), 65_024);
