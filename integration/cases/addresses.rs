@@ -192,6 +192,8 @@ const RELOADS: u8 = 5;
 
 fn labelled(generation: u8) -> Vec<(String, String)> {
     let labels = (1..=LABELLED).map(|number| {
+        // The last one stays as it is: the kernel takes it along with the first, and it has to stay.
+        let generation = if number == LABELLED { 0 } else { generation };
         let label = format!("eth0:{}", number + 10 * generation);
         (format!("198.51.100.{number}"), label)
     });

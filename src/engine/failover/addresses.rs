@@ -14,6 +14,10 @@ use crate::vrrp::{self, State};
 use super::slot::{address_spec, device};
 use super::{Action, AddressFailure, Event, Failover, LOOK_AGAIN, RESTORE_AFTER, RETRY};
 
+/// Addresses of one network that are set again when its first one goes; with more, the next look at the
+/// kernel finds them missing.
+const TAKEN_ALONG_MAX: usize = 256;
+
 impl Failover {
     /// A machine became master: what it lacks is set.
     pub(super) fn hold(&mut self, index: usize, out: &mut Vec<Action>) {
@@ -69,23 +73,61 @@ impl Failover {
         })
     }
 
-    /// Orders operations and counts them as done.
-    fn order(&mut self, commands: Vec<AddressCommand>, out: &mut Vec<Action>) {
+    /// Orders operations and counts them as done. What the kernel takes along with an address that goes,
+    /// and is to stay, is set again at the end of the same batch.
+    fn order(&mut self, mut commands: Vec<AddressCommand>, out: &mut Vec<Action>) {
         if commands.is_empty() {
             return;
         }
+        if !self.stopping {
+            let again = self.taken_along(&commands);
+            commands.extend(again);
+        }
         for command in &commands {
             match command {
-                AddressCommand::Add(key, spec) => drop(self.kernel.add(ObservedAddress {
-                    key: *key,
-                    spec: spec.clone(),
-                    protocol: ADDRESS_PROTOCOL,
-                    secondary: false,
-                })),
-                AddressCommand::Delete(key) => drop(self.kernel.remove(key)),
+                AddressCommand::Add(key, spec) => {
+                    let secondary = self.kernel.is_secondary(key);
+                    self.kernel.add(ObservedAddress {
+                        key: *key,
+                        spec: spec.clone(),
+                        protocol: ADDRESS_PROTOCOL,
+                        secondary,
+                    });
+                }
+                AddressCommand::Delete(key) => {
+                    self.kernel.remove(key);
+                }
             }
         }
         out.push(Action::Addresses(commands));
+    }
+
+    fn taken_along(&self, commands: &[AddressCommand]) -> Vec<AddressCommand> {
+        let deleted = commands.iter().filter_map(|command| match command {
+            AddressCommand::Delete(key) => Some(*key),
+            AddressCommand::Add(..) => None,
+        });
+        let mut along = BTreeMap::new();
+        for key in deleted {
+            let goes = self.kernel.goes_with(&key);
+            if goes.len() <= TAKEN_ALONG_MAX {
+                along.extend(goes.into_iter().map(|address| (address.key, address.spec)));
+            }
+        }
+        if along.is_empty() {
+            return Vec::new();
+        }
+        // In their order: the last word about a key says whether it is to stay.
+        for command in commands {
+            match command {
+                AddressCommand::Delete(key) => drop(along.remove(key)),
+                AddressCommand::Add(key, spec) => drop(along.insert(*key, spec.clone())),
+            }
+        }
+        along
+            .into_iter()
+            .map(|(key, spec)| AddressCommand::Add(key, spec))
+            .collect()
     }
 
     pub(super) fn on_addresses_failed(

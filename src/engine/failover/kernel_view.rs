@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::model::Instance;
-use crate::net::{AddressKey, AddressSpec, InterfaceIndex, InterfaceName, Link, ObservedAddress};
+use crate::net::{
+    ADDRESS_PROTOCOL, AddressKey, AddressSpec, Cidr, InterfaceIndex, InterfaceName, Link,
+    ObservedAddress,
+};
 
 use super::Beat;
 
@@ -101,6 +104,37 @@ impl KernelView {
         known
     }
 
+    /// The other addresses of the IPv4 network that an address is in, on the same interface.
+    fn network_of(&self, key: &AddressKey) -> impl Iterator<Item = &ObservedAddress> {
+        let range = network_range(key).map(|(first, last)| self.addresses.range(first..=last));
+        let key = *key;
+        range
+            .into_iter()
+            .flatten()
+            .map(|(_, address)| address)
+            .filter(move |address| {
+                address.key != key && address.key.cidr.prefix() == key.cidr.prefix()
+            })
+    }
+
+    /// Whether this address is or would be another one's secondary.
+    pub(super) fn is_secondary(&self, key: &AddressKey) -> bool {
+        self.network_of(key).any(|address| !address.secondary)
+    }
+
+    /// What carries our tag and goes with this address: if it is the first of its network, the kernel
+    /// takes the others of that network too (unless `promote_secondaries` is set).
+    pub(super) fn goes_with(&self, key: &AddressKey) -> Vec<ObservedAddress> {
+        match self.addresses.get(key) {
+            Some(address) if !address.secondary => self
+                .network_of(key)
+                .filter(|address| address.protocol == ADDRESS_PROTOCOL)
+                .cloned()
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(super) fn has(&self, key: &AddressKey) -> bool {
         self.addresses.contains_key(key)
     }
@@ -157,4 +191,25 @@ impl KernelView {
     pub(super) fn note_bad_packet(&mut self, interface: InterfaceIndex) -> bool {
         self.bad_packets.insert(interface)
     }
+}
+
+/// Between which keys every address of an IPv4 network lies; `None` for IPv6, which has no secondaries.
+fn network_range(key: &AddressKey) -> Option<(AddressKey, AddressKey)> {
+    let IpAddr::V4(addr) = key.cidr.addr() else {
+        return None;
+    };
+    let host_bits = u32::MAX
+        .checked_shr(u32::from(key.cidr.prefix()))
+        .unwrap_or(0);
+    let end = |bits: u32, prefix: u8| {
+        let cidr = Cidr::new(IpAddr::V4(Ipv4Addr::from_bits(bits)), prefix)?;
+        Some(AddressKey {
+            interface: key.interface,
+            cidr,
+        })
+    };
+    Some((
+        end(addr.to_bits() & !host_bits, 0)?,
+        end(addr.to_bits() | host_bits, 32)?,
+    ))
 }

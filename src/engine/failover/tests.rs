@@ -56,6 +56,12 @@ fn address(cidr: &str, protocol: u8) -> ObservedAddress {
     }
 }
 
+fn same_network(a: &AddressKey, b: &AddressKey) -> bool {
+    a.interface == b.interface
+        && a.cidr.prefix() == b.cidr.prefix()
+        && a.cidr.contains(b.cidr.addr())
+}
+
 /// The engine with a kernel beside it that does what it is told.
 struct Bench {
     engine: Failover,
@@ -141,17 +147,8 @@ impl Bench {
                     self.commands += commands.len();
                     for command in commands {
                         match command {
-                            AddressCommand::Add(key, spec) => {
-                                let protocol = crate::net::ADDRESS_PROTOCOL;
-                                let seen = ObservedAddress {
-                                    key,
-                                    spec,
-                                    protocol,
-                                    secondary: false,
-                                };
-                                self.kernel.insert(key, seen);
-                            }
-                            AddressCommand::Delete(key) => drop(self.kernel.remove(&key)),
+                            AddressCommand::Add(key, spec) => self.set(key, spec),
+                            AddressCommand::Delete(key) => self.delete(&key),
                         }
                     }
                 }
@@ -168,6 +165,30 @@ impl Bench {
                 Action::OpenSocket { .. } => self.opened += 1,
                 Action::CloseSocket(_) | Action::Roles(_) | Action::Ended(_) => {}
             }
+        }
+    }
+
+    /// As the kernel does: the first address of a network is its primary.
+    fn set(&mut self, key: AddressKey, spec: AddressSpec) {
+        let others = self.kernel.values().filter(|a| same_network(&a.key, &key));
+        let secondary = others.filter(|a| a.key != key).any(|a| !a.secondary);
+        let protocol = crate::net::ADDRESS_PROTOCOL;
+        self.kernel.insert(
+            key,
+            ObservedAddress {
+                key,
+                spec,
+                protocol,
+                secondary,
+            },
+        );
+    }
+
+    /// As the kernel does: a primary takes its secondaries along.
+    fn delete(&mut self, key: &AddressKey) {
+        let gone = self.kernel.remove(key);
+        if gone.is_some_and(|address| !address.secondary) {
+            self.kernel.retain(|other, _| !same_network(other, key));
         }
     }
 

@@ -108,3 +108,41 @@ fn what_the_kernel_refuses_again_and_again_is_told_once_and_tried_less_and_less(
     bench.input(Input::AddressesFailed(vec![failure]));
     assert_eq!(bench.said("EACCES"), 2);
 }
+
+/// VIPs in a network of which the host has no address of its own: the first of them is the primary.
+fn foreign_network(addresses: &[u8]) -> Config {
+    let vip = |n: &u8| VirtualAddress::new(format!("198.51.100.{n}/24").parse().unwrap());
+    let mut vi = instance("VI_1", 51, "10.0.0.100");
+    vi.vips = addresses.iter().map(vip).collect();
+    config(vec![vi])
+}
+
+#[test]
+fn a_reload_that_removes_the_first_vip_of_a_network_keeps_the_others() {
+    let mut bench = Bench::master(foreign_network(&[1, 2, 3]));
+    bench.input(Input::Reload(Box::new(foreign_network(&[2, 3]))));
+    assert!(!bench.has("198.51.100.1/24"));
+    assert!(bench.has("198.51.100.2/24") && bench.has("198.51.100.3/24"));
+    for key in keys(&foreign_network(&[1, 2, 3])) {
+        bench.input(Input::AddressGone(key));
+        if let Some(seen) = bench.kernel.get(&key).cloned() {
+            bench.input(Input::AddressSeen(seen));
+        }
+    }
+    bench.run(3);
+    assert_eq!(bench.said("removed by somebody"), 0);
+    assert_eq!(bench.role("VI_1"), Role::Master);
+}
+
+#[test]
+fn an_instance_that_leaves_does_not_take_the_vips_of_another_along() {
+    let vi = |name: &str, vrid, n: u8| {
+        let mut vi = instance(name, vrid, "10.0.0.100");
+        vi.vips = foreign_network(&[n]).instances[0].vips.clone();
+        vi
+    };
+    let mut bench = Bench::master(config(vec![vi("VI_1", 51, 1), vi("VI_2", 52, 2)]));
+    bench.hear(200, 51, PASSWORD);
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+    assert!(!bench.has("198.51.100.1/24") && bench.has("198.51.100.2/24"));
+}
