@@ -29,7 +29,7 @@ impl Files for Same<'_> {
 
 fuzz_target!(|bytes: &[u8]| {
     for compat in [Compat::Vipd, Compat::Keepalived] {
-        let options = Options { compat, config_id: "host".to_owned() };
+        let options = Options { compat, config_id: "host".to_owned(), ..Options::default() };
         let loaded = config::load(Path::new("fuzz.conf"), &Same(bytes), &options);
         for style in [Style::Plain, Style::Concise] {
             let _ = loaded.render(style);
