@@ -9,6 +9,7 @@
 pub mod command;
 pub mod diagnostic;
 mod expand;
+pub mod fix;
 pub mod glob;
 mod include;
 pub mod keywords;
@@ -23,7 +24,7 @@ mod suggest;
 pub mod tree;
 mod variables;
 
-pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Edit, Severity};
 pub use model::Config;
 pub use render::Style;
 pub use source::{Place, SourceMap, Span};

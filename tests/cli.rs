@@ -6,6 +6,9 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+#[path = "cli/fix.rs"]
+mod fix;
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 

@@ -3,6 +3,8 @@
 //! The goldens lie in `config/snapshots`; `cargo insta review` or `INSTA_UPDATE=always` renews them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "config/corrections.rs"]
+mod corrections;
 #[path = "config/documentation.rs"]
 mod documentation;
 #[path = "config/files.rs"]

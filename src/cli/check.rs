@@ -1,5 +1,8 @@
 //! `vipd check`: every problem of one or more files in one run, for people and for programs.
 
+mod correct;
+mod diff;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +11,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::config::keywords::{self, Arguments, BlockKind, Body, Keyword, Support, Type};
-use crate::config::{Diagnostic, Loaded, Severity, Style};
+use crate::config::{self, Diagnostic, Loaded, Severity, Style};
 use crate::daemon::prepare;
 
 use super::args::Reading;
@@ -21,6 +24,7 @@ Exit status: 0 nothing worse than warnings, 1 warnings with --deny-warnings, 2 e
 Examples:
   vipd check /etc/keepalived/keepalived.conf
   vipd check --format concise --deny-warnings conf/*.conf
+  vipd check --fix --dry-run /etc/keepalived/keepalived.conf
   vipd check --explain garp_master_delay")]
 pub struct CheckArgs {
     /// Files to check, each by itself
@@ -42,6 +46,14 @@ pub struct CheckArgs {
     /// Print the effective configuration, every default filled in, as JSON
     #[arg(long, conflicts_with_all = ["explain", "format"])]
     print: bool,
+
+    /// Correct in the files what is certain, such as a misspelt keyword, and say what remains
+    #[arg(long, conflicts_with_all = ["explain", "print"])]
+    fix: bool,
+
+    /// With --fix: print the corrections as a diff, write nothing; what would remain goes to stderr
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
 
     #[command(flatten)]
     reading: Reading,
@@ -68,11 +80,27 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
     let mut json = Vec::new();
     let (mut errors, mut warnings) = (false, false);
     for file in &args.files {
-        let loaded = prepare::load(file, &options);
+        let loaded = match (args.fix, args.dry_run) {
+            (false, _) => prepare::load(file, &options),
+            (true, true) => correct::show(file, &options),
+            (true, false) => {
+                let written = correct::write(file, &options, args.format == Format::Json);
+                errors |= written == correct::Written::NotAll;
+                prepare::load(file, &options)
+            }
+        };
         errors |= loaded.has_errors();
         warnings |= !loaded.diagnostics.is_empty();
         if args.print {
             print_effective(&loaded);
+            continue;
+        }
+        if args.dry_run {
+            let style = match args.format {
+                Format::Full => Style::Plain,
+                Format::Concise | Format::Json => Style::Concise,
+            };
+            let _ = std::io::stderr().write_all(loaded.render(style).as_bytes());
             continue;
         }
         match args.format {
@@ -84,7 +112,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
             Format::Json => json.extend(loaded.diagnostics.iter().map(|d| object(d, &loaded))),
         }
     }
-    if args.format == Format::Json {
+    if args.format == Format::Json && !args.dry_run {
         print(&format!("{:#}\n", Value::Array(json)));
     }
     match (errors, warnings && args.deny_warnings) {
@@ -111,6 +139,21 @@ fn print(text: &str) {
 
 fn object(diagnostic: &Diagnostic, loaded: &Loaded) -> Value {
     let place = diagnostic.span.and_then(|span| loaded.sources.place(span));
+    let edits = config::fix::edits(diagnostic, loaded);
+    let edits: Vec<Value> = edits
+        .filter_map(|edit| {
+            let place = loaded.sources.place(edit.span)?;
+            Some(json!({
+                "file": place.path.to_string_lossy(),
+                "line": place.line,
+                "column": place.column,
+                "start": edit.span.start,
+                "end": edit.span.end,
+                "old": loaded.sources.text(edit.span),
+                "new": edit.text,
+            }))
+        })
+        .collect();
     json!({
         "code": diagnostic.code.as_str(),
         "severity": match diagnostic.severity {
@@ -123,6 +166,7 @@ fn object(diagnostic: &Diagnostic, loaded: &Loaded) -> Value {
         "column": place.as_ref().map(|place| place.column),
         "notes": diagnostic.notes,
         "hint": diagnostic.hint,
+        "edits": edits,
     })
 }
 

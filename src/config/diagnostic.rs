@@ -132,6 +132,15 @@ impl fmt::Display for Code {
     }
 }
 
+/// A piece of a file and what to put in its place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edit {
+    /// What goes; empty where text is put in.
+    pub span: Span,
+    /// What comes.
+    pub text: String,
+}
+
 /// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -151,6 +160,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do.
     pub hint: Option<String>,
+    /// The correction, where there is no doubt about it; else empty.
+    pub edits: Vec<Edit>,
 }
 
 impl Diagnostic {
@@ -184,6 +195,7 @@ impl Diagnostic {
             related: Vec::new(),
             notes: Vec::new(),
             hint: None,
+            edits: Vec::new(),
         }
     }
 
@@ -247,6 +259,14 @@ impl Diagnostic {
                 self.related.push((place, label));
             }
         }
+        self
+    }
+
+    /// Adds a part of the correction: for what is certain, never for a guess.
+    #[must_use]
+    pub fn fix(mut self, span: Span, text: impl Into<String>) -> Self {
+        let text = text.into();
+        self.edits.push(Edit { span, text });
         self
     }
 

@@ -17,7 +17,7 @@ use nom::sequence::pair;
 use nom::{IResult, Parser};
 
 use super::Compat;
-use super::diagnostic::{Code, Diagnostic, Diagnostics};
+use super::diagnostic::{Code, Diagnostic, Diagnostics, Edit};
 use super::source::{FileId, Span};
 
 /// What a token is.
@@ -75,7 +75,7 @@ pub(super) fn lex_part(
 ) {
     let mut lexer = Lexer {
         diagnostics,
-        said_blank: false,
+        said_blank: None,
     };
     let mut input = part.text;
     let mut at = part.offset;
@@ -184,16 +184,24 @@ pub fn is_include(word: &str) -> bool {
 
 struct Lexer<'a> {
     diagnostics: &'a mut Diagnostics,
-    said_blank: bool,
+    said_blank: Option<usize>,
 }
 
 impl Lexer<'_> {
     fn check_blank(&mut self, raw: &str, span: Span) {
         let odd = raw.chars().find(|&c| is_wide_blank(c));
-        let Some(odd) = odd.filter(|_| !self.said_blank) else {
+        let Some(odd) = odd else {
             return;
         };
-        self.said_blank = true;
+        let plain = raw.replace(is_wide_blank, " ");
+        if let Some(index) = self.said_blank {
+            // Once for each line, with all its corrections.
+            if let Some(first) = self.diagnostics.get_mut(index) {
+                first.edits.push(Edit { span, text: plain });
+            }
+            return;
+        }
+        self.said_blank = Some(self.diagnostics.len());
         let name = if odd == '\u{3000}' {
             "U+3000 (ideographic space)"
         } else {
@@ -202,7 +210,8 @@ impl Lexer<'_> {
         self.diagnostics.push(
             Diagnostic::warning(Code::Slip, span, format!("{name} is taken as a blank"))
                 .note("keepalived would take it for a part of the word")
-                .hint("type a plain space".to_owned()),
+                .hint("type a plain space".to_owned())
+                .fix(span, plain),
         );
     }
 

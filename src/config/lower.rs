@@ -9,6 +9,7 @@ mod auth;
 mod auth_hmac;
 mod check;
 mod context;
+mod corrections;
 mod forwarding;
 mod globals;
 mod group;

@@ -18,7 +18,7 @@ fn load_file(path: &Path, compat: Compat) -> Loaded {
     load(Path::new(name), &Within(directory), &options)
 }
 
-fn golden(name: &str, path: &Path, text: &str) {
+pub(crate) fn golden(name: &str, path: &Path, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("snapshots");
     settings.set_prepend_module_to_snapshot(false);

@@ -8,7 +8,7 @@ use vipd::config::{Compat, Limits, Options, Style, keywords, load, read};
 use crate::files::{Memory, load_text};
 
 /// Text that looks enough like a configuration to come far.
-fn nearly_a_configuration() -> impl Strategy<Value = String> {
+pub(crate) fn nearly_a_configuration() -> impl Strategy<Value = String> {
     let kinds = keywords::BlockKind::ALL.into_iter();
     let mut words: Vec<String> = kinds
         .flat_map(keywords::rows)

@@ -5,6 +5,7 @@ use crate::config::model::Auth;
 use crate::config::source::Span;
 
 use super::context::{Context, Draft, Handled, Line};
+use super::corrections;
 use super::value::Value;
 
 #[derive(Default)]
@@ -31,10 +32,10 @@ impl<'t> Draft<'t> for AuthDraft {
                 if text.len() > PASS_BYTES {
                     let span = line.args_span();
                     let message = format!("`auth_pass` is cut to its first {PASS_BYTES} bytes");
-                    ctx.say(
-                        Diagnostic::warning(Code::Truncated, span, message)
-                            .note("keepalived does the same: the wire has room for no more"),
-                    );
+                    let mut cut = Diagnostic::warning(Code::Truncated, span, message)
+                        .note("keepalived does the same: the wire has room for no more");
+                    cut.edits.extend(corrections::behind(ctx, line, PASS_BYTES));
+                    ctx.say(cut);
                 }
             }
             _ => return Handled::No,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::config::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
+use crate::config::diagnostic::{Code, Diagnostic, Diagnostics, Edit, Severity};
 use crate::config::keywords::{self, Arguments, BlockKind, Body, Keyword, Support};
 use crate::config::source::{SourceMap, Span};
 use crate::config::suggest::nearest;
@@ -11,6 +11,7 @@ use crate::config::tree::{Block, Item, Statement, Word};
 use crate::config::{Compat, Options, Origins};
 use crate::net::InterfaceName;
 
+use super::corrections::{self, Respelling};
 use super::value::Value;
 
 /// One line with a known keyword.
@@ -76,6 +77,7 @@ pub(super) struct Context<'a> {
     origins: Origins,
     notices: BTreeMap<(Code, BlockKind, &'static str), Notice>,
     damaged: bool,
+    respellings: Vec<Respelling>,
 }
 
 impl<'a> Context<'a> {
@@ -91,6 +93,7 @@ impl<'a> Context<'a> {
             origins: Origins::default(),
             notices: BTreeMap::new(),
             damaged: false,
+            respellings: Vec::new(),
         }
     }
 
@@ -136,6 +139,9 @@ impl<'a> Context<'a> {
         let key = (diagnostic.code, kind, name);
         if let Some(notice) = self.notices.get_mut(&key) {
             notice.more += 1;
+            if let Some(first) = self.diagnostics.get_mut(notice.index) {
+                first.edits.extend(diagnostic.edits);
+            }
             return;
         }
         let index = self.diagnostics.len();
@@ -146,6 +152,18 @@ impl<'a> Context<'a> {
     /// The text as it stands in the file.
     pub(super) fn raw(&self, span: Span) -> &'a str {
         self.sources.text(span)
+    }
+
+    /// The empty start of the line that holds the start of a span; `None` where no file does.
+    pub(super) fn line_start(&self, span: Span) -> Option<Span> {
+        let file = self.sources.file(span.file)?;
+        let line = file.line_of(span.start);
+        let start = u32::try_from(file.lines(line, line).start).ok()?;
+        Some(Span {
+            start,
+            end: start,
+            ..span
+        })
     }
 
     /// What a word says: without its quotes, escaped comment signs as themselves.
@@ -180,13 +198,24 @@ impl<'a> Context<'a> {
         items: &'t [Item],
         draft: &mut dyn Draft<'t>,
     ) {
+        let outer = std::mem::take(&mut self.respellings);
+        self.read_parts(kind, items, draft);
+        let waiting = std::mem::replace(&mut self.respellings, outer);
+        for misspelt in corrections::settle(self, kind, items, waiting) {
+            if let Some(unknown) = self.diagnostics.get_mut(misspelt.index) {
+                unknown.edits.push(misspelt.edit);
+            }
+        }
+    }
+
+    fn read_parts<'t>(&mut self, kind: BlockKind, items: &'t [Item], draft: &mut dyn Draft<'t>) {
         let mut orphans = None;
         for item in items {
             match item {
                 Item::Stray(_) => {}
                 Item::Include(_, trees) => {
                     for tree in trees {
-                        self.read_items(kind, &tree.items, draft);
+                        self.read_parts(kind, &tree.items, draft);
                     }
                 }
                 Item::Statement(statement) if statement.damaged => self.damaged = true,
@@ -265,7 +294,8 @@ impl<'a> Context<'a> {
         let message = format!("`{slip}` is taken as `{meant}`");
         let slipped = Diagnostic::warning(Code::Slip, span, message)
             .note("keepalived would ignore the line: it does not know this keyword here")
-            .hint(format!("write `{meant}`"));
+            .hint(format!("write `{meant}`"))
+            .fix(span, meant);
         self.say_once(kind, slip, slipped);
         keywords::find(kind, meant)
     }
@@ -289,7 +319,8 @@ impl<'a> Context<'a> {
             && self.options.compat == Compat::Vipd
             && draft.take_stray_block(self, block) == Handled::Yes
         {
-            self.stray_auth(block, word);
+            let edit = corrections::stray_auth(self, statement, block, None);
+            self.stray_auth(block, word, edit);
             return;
         }
         let place = kind.keyword().map(|k| format!(" in `{k}`"));
@@ -313,18 +344,31 @@ impl<'a> Context<'a> {
         }
         if !self.diagnostics.is_full() {
             unknown = unknown.hint(unknown_hint(kind, statement, word));
+            match corrections::respelt(kind, statement, word) {
+                Some((meant, name)) => self.respellings.push(Respelling {
+                    index: self.diagnostics.len(),
+                    meant,
+                    edit: Edit {
+                        span,
+                        text: name.to_owned(),
+                    },
+                }),
+                None => unknown
+                    .edits
+                    .extend(corrections::title(kind, statement, |span| self.raw(span))),
+            }
         }
         self.say(unknown);
     }
 
-    fn stray_auth(&mut self, block: &Block, keyword: &str) {
+    fn stray_auth(&mut self, block: &Block, keyword: &str, edit: Option<Edit>) {
         let message = format!("the password stands in a block of `{keyword}`");
-        self.say(
-            Diagnostic::warning(Code::Slip, block.open.span, message)
-                .label("taken as `authentication`")
-                .note(CUTS_OFF)
-                .hint("write `authentication` before this `{`, on a line of its own".to_owned()),
-        );
+        let mut stray = Diagnostic::warning(Code::Slip, block.open.span, message)
+            .label("taken as `authentication`")
+            .note(CUTS_OFF)
+            .hint("write `authentication` before this `{`, on a line of its own".to_owned());
+        stray.edits.extend(edit);
+        self.say(stray);
     }
 
     fn unexpected_block<'t>(
@@ -337,7 +381,8 @@ impl<'a> Context<'a> {
         if self.options.compat == Compat::Vipd
             && draft.take_stray_block(self, block) == Handled::Yes
         {
-            self.stray_auth(block, name);
+            let edit = corrections::stray_auth(self, line.statement, block, Some(line.row));
+            self.stray_auth(block, name, edit);
             return;
         }
         let message = format!("`{name}` takes no block");
