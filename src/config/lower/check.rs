@@ -2,6 +2,7 @@
 
 mod http;
 mod other;
+mod pattern;
 
 use std::net::IpAddr;
 use std::time::Duration;

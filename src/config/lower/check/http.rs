@@ -11,6 +11,8 @@ use crate::config::source::Span;
 use crate::config::lower::context::{Context, Draft, Handled, Line};
 use crate::config::lower::value::Value;
 
+use super::pattern;
+
 pub(super) struct HttpDraft {
     scheme: HttpScheme,
     protocol: HttpProtocol,
@@ -176,7 +178,16 @@ impl UrlDraft {
     fn pattern(&mut self, ctx: &mut Context<'_>, line: &Line<'_>) {
         let span = line.args_span();
         match command::split(ctx.raw(span)) {
-            Ok(words) => self.regex = words.into_iter().next(),
+            Ok(words) => {
+                self.regex = words.into_iter().next();
+                if let Some(fault) = self.regex.as_deref().and_then(pattern::fault) {
+                    let message = format!("this pattern cannot be used: {fault}");
+                    ctx.say(
+                        Diagnostic::error(Code::InvalidValue, span, message)
+                            .note("keepalived would say so and use it all the same"),
+                    );
+                }
+            }
             Err(command::Unterminated) => {
                 let message = "a quote in this pattern is never closed";
                 ctx.say(Diagnostic::error(Code::UnterminatedQuote, span, message));
