@@ -144,7 +144,7 @@ fn serve_logged(
         ))
     })?;
     let sockets =
-        failover_thread::open_sockets(&prepared.config, &prepared.links, &BTreeSet::new())
+        failover_thread::open_sockets(&prepared.config, &prepared.picture.links, &BTreeSet::new())
             .map_err(Failure::fatal)?;
     let arp =
         ArpSocket::open().map_err(|error| Failure::fatal(format!("open ARP socket: {error}")))?;
@@ -159,8 +159,7 @@ fn serve_logged(
     let now = clock::now();
     let engine = Failover::new(
         prepared.config.clone(),
-        prepared.links,
-        prepared.addresses,
+        prepared.picture,
         |instance, beat| how_to_start(&left, instance, beat),
         !prepared.config.virtual_servers.is_empty(),
         now,

@@ -1,11 +1,13 @@
 //! Addresses, names and numbers of the network, each checked where it is made.
 
 mod address;
+mod command;
 mod interface;
 mod link;
 mod lvs;
 
 pub use address::{Cidr, Endpoint, Family, ParseCidrError};
+pub use command::{NetCommand, NetPicture};
 pub use interface::{InterfaceIndex, InterfaceName, InterfaceNameError, MacAddr};
 pub use link::{ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Link, ObservedAddress};
 pub use lvs::{ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};

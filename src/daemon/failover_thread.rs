@@ -14,7 +14,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
 use crate::config::model::ScriptUser;
-use crate::engine::failover::{Action, AddressFailure, Beat, Failover, Input, StopKind};
+use crate::engine::failover::{Action, Beat, Failover, Input, NetFailure, StopKind};
 use crate::engine::shared::Roles;
 use crate::kernel::arp_socket::ArpSocket;
 use crate::kernel::clock;
@@ -22,7 +22,7 @@ use crate::kernel::poll::{Interest, Poller, Waker};
 use crate::kernel::route::{Event, Monitor, Route};
 use crate::kernel::spawner::{AtEnd, Finished, Outcome, Request, Spawner};
 use crate::kernel::vrrp_socket::VrrpSocket;
-use crate::net::{AddressCommand, InterfaceIndex, InterfaceName, Link, MacAddr};
+use crate::net::{InterfaceIndex, InterfaceName, Link, MacAddr, NetCommand};
 use crate::time::Time;
 use crate::track::ScriptEnd;
 
@@ -362,7 +362,7 @@ impl Thread {
                 } => {
                     self.announce(interface, mac, address, repeat);
                 }
-                Action::Addresses(commands) => self.apply(&commands, &mut queue),
+                Action::Net(commands) => self.apply(&commands, &mut queue),
                 Action::OpenSocket {
                     name,
                     interface,
@@ -446,13 +446,13 @@ impl Thread {
         }
     }
 
-    fn apply(&mut self, commands: &[AddressCommand], queue: &mut VecDeque<Action>) {
-        let failures: Vec<AddressFailure> = self
+    fn apply(&mut self, commands: &[NetCommand], queue: &mut VecDeque<Action>) {
+        let failures: Vec<NetFailure> = self
             .route
             .apply(commands)
             .into_iter()
             .filter_map(|failure| {
-                Some(AddressFailure {
+                Some(NetFailure {
                     command: commands.get(failure.index)?.clone(),
                     disagreement: failure.error.is_disagreement(),
                     error: failure.error.to_string(),
@@ -460,9 +460,7 @@ impl Thread {
             })
             .collect();
         if !failures.is_empty() {
-            let actions = self
-                .engine
-                .handle(Input::AddressesFailed(failures), clock::now());
+            let actions = self.engine.handle(Input::NetFailed(failures), clock::now());
             queue.extend(actions);
         }
     }
@@ -496,14 +494,8 @@ impl Thread {
     }
 
     fn look_again(&mut self) {
-        let read = self
-            .route
-            .links()
-            .and_then(|links| Ok((links, self.route.addresses()?)));
-        match read {
-            Ok((links, addresses)) => {
-                self.feed(Input::Kernel { links, addresses }, clock::now());
-            }
+        match self.route.picture() {
+            Ok(picture) => self.feed(Input::Kernel(picture), clock::now()),
             Err(error) => {
                 warn!("read links and addresses: {error}");
                 self.feed(Input::KernelUnread, clock::now());

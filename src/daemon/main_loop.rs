@@ -16,7 +16,8 @@ use crate::kernel::ipvs::Ipvs;
 use crate::kernel::route::Route;
 use crate::lvs::Owned;
 use crate::net::{
-    ADDRESS_PROTOCOL, AddressCommand, AddressKey, Cidr, InterfaceIndex, InterfaceName,
+    ADDRESS_PROTOCOL, AddressCommand, AddressKey, Cidr, InterfaceIndex, InterfaceName, NetCommand,
+    NetPicture,
 };
 
 use super::background::{Report, take_signals};
@@ -315,12 +316,13 @@ fn prepare_reload(
             Failure::fatal(format!("virtual servers cannot be programmed: {error}"))
         })?;
     let have: BTreeSet<InterfaceIndex> = prepared
+        .picture
         .links
         .iter()
         .filter(|link| here.contains(link.name.as_str()))
         .map(|link| link.index)
         .collect();
-    let sockets = failover_thread::open_sockets(&prepared.config, &prepared.links, &have)
+    let sockets = failover_thread::open_sockets(&prepared.config, &prepared.picture.links, &have)
         .map_err(Failure::fatal)?;
     Ok(Ready {
         prepared,
@@ -352,16 +354,16 @@ fn release_vips(config: &Config) -> String {
     let removed = Route::open()
         .map_err(|error| error.to_string())
         .and_then(|mut route| {
-            let links = route.links().map_err(|error| error.to_string())?;
-            let addresses = route.addresses().map_err(|error| error.to_string())?;
+            let NetPicture { links, addresses } =
+                route.picture().map_err(|error| error.to_string())?;
             let named = |key: &AddressKey| {
                 let on = links.iter().find(|link| link.index == key.interface);
                 on.is_some_and(|link| vips.contains(&(&link.name, key.cidr)))
             };
-            let commands: Vec<AddressCommand> = addresses
+            let commands: Vec<NetCommand> = addresses
                 .into_iter()
                 .filter(|a| a.protocol == ADDRESS_PROTOCOL || named(&a.key))
-                .map(|a| AddressCommand::Delete(a.key))
+                .map(|a| AddressCommand::Delete(a.key).into())
                 .collect();
             let failures = route.apply(&commands);
             failures

@@ -9,7 +9,7 @@ use caps::{CapSet, Capability};
 use crate::config::render::render_one;
 use crate::config::{self, Code, Config, Diagnostic, Loaded, Severity, Style};
 use crate::kernel::route::Route;
-use crate::net::{InterfaceName, Link, ObservedAddress};
+use crate::net::{InterfaceName, Link, NetPicture};
 
 use super::failure::{Failure, Status};
 use super::files::Disk;
@@ -48,10 +48,8 @@ pub fn load(file: &Path, reading: &config::Options) -> Loaded {
 pub struct Prepared {
     /// What runs: with `-P` no virtual servers, with `-C` no instances.
     pub config: Config,
-    /// Every link.
-    pub links: Vec<Link>,
-    /// Every address.
-    pub addresses: Vec<ObservedAddress>,
+    /// What the kernel showed then.
+    pub picture: NetPicture,
     /// What was said of the text without being an error.
     pub warnings: Vec<String>,
 }
@@ -72,9 +70,8 @@ pub fn prepare(file: &Path, options: &Options, route: &mut Route) -> Result<Prep
         Parts::Checks => config.instances.clear(),
     }
     let read = |error| Failure::fatal(format!("read links and addresses: {error}"));
-    let links = route.links().map_err(read)?;
-    let addresses = route.addresses().map_err(read)?;
-    for missing in missing_interfaces(&config, &links, &loaded) {
+    let picture = route.picture().map_err(read)?;
+    for missing in missing_interfaces(&config, &picture.links, &loaded) {
         loaded.diagnostics.push(missing);
     }
     if loaded.has_errors() {
@@ -83,8 +80,7 @@ pub fn prepare(file: &Path, options: &Options, route: &mut Route) -> Result<Prep
     let warnings = lines(&loaded, Severity::Warning);
     Ok(Prepared {
         config,
-        links,
-        addresses,
+        picture,
         warnings,
     })
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::model::{Instance, ScriptUser};
-use crate::net::{AddressKey, InterfaceIndex, InterfaceName, Link, ObservedAddress};
+use crate::net::{AddressKey, InterfaceIndex, InterfaceName, NetPicture};
 use crate::time::Time;
 use crate::track::{ScriptAction, ScriptEnd, ScriptTracker};
 use crate::vrrp;
@@ -28,7 +28,7 @@ use super::shared::Roles;
 pub use event::Event;
 use kernel_view::KernelView;
 use slot::Slot;
-pub use types::{Action, AddressFailure, Beat, Input, StopKind, Why};
+pub use types::{Action, Beat, Input, NetFailure, StopKind, Why};
 
 /// How long a node that starts waits for IPVS before it claims VIPs without it.
 pub const IPVS_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -85,8 +85,7 @@ impl Failover {
     /// [`Input::IpvsReady`]. Nothing is done before [`Failover::start`].
     pub fn new(
         config: Config,
-        links: Vec<Link>,
-        addresses: Vec<ObservedAddress>,
+        picture: NetPicture,
         left_behind: impl Fn(&Instance, &Beat) -> vrrp::Start,
         ipvs_needed: bool,
         now: Time,
@@ -113,7 +112,7 @@ impl Failover {
             stopping: false,
             config,
         };
-        engine.kernel.replace(links, addresses);
+        engine.kernel.replace(picture);
         engine.slots = engine
             .config
             .instances
@@ -200,12 +199,10 @@ impl Failover {
             Input::LinkGone(index) => self.on_link_gone(index, now, &mut out),
             Input::AddressSeen(address) => self.on_address_seen(address, now, &mut out),
             Input::AddressGone(key) => self.on_address_gone(key, now, &mut out),
-            Input::Kernel { links, addresses } => {
-                self.on_kernel_read(links, addresses, now, &mut out);
-            }
+            Input::Kernel(picture) => self.on_kernel_read(picture, now, &mut out),
             Input::KernelUnread => self.look_again_soon(now),
             Input::IpvsReady => self.on_ipvs_ready(now, &mut out),
-            Input::AddressesFailed(failures) => self.on_addresses_failed(failures, now, &mut out),
+            Input::NetFailed(failures) => self.on_net_failed(failures, now, &mut out),
             Input::SocketOpened(interface) => {
                 if self.socket_errors.remove(&interface).is_some() {
                     self.refresh_all_standings(now, &mut out);

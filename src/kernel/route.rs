@@ -1,9 +1,10 @@
-//! Links and addresses of one network namespace: read them, change addresses, hear of changes
+//! Links and addresses of one network namespace: read them, change them in batches, hear of changes
 //! (rtnetlink(7)).
 
 mod decode;
 mod encode;
 mod monitor;
+mod write;
 
 use std::io;
 
@@ -11,7 +12,7 @@ use neli::consts::nl::NlmF;
 use neli::consts::rtnl::Rtm;
 use neli::consts::socket::NlFamily;
 
-use crate::net::{AddressCommand, Link, ObservedAddress};
+use crate::net::{Link, NetCommand, NetPicture, ObservedAddress};
 
 use super::netlink::{Error, Failure, Request, Socket};
 
@@ -32,6 +33,17 @@ impl Route {
         Ok(Route { socket })
     }
 
+    /// All links and addresses.
+    ///
+    /// # Errors
+    /// The kernel refuses, or does not answer.
+    pub fn picture(&mut self) -> Result<NetPicture, Error> {
+        Ok(NetPicture {
+            links: self.links()?,
+            addresses: self.addresses()?,
+        })
+    }
+
     /// All links.
     ///
     /// # Errors
@@ -40,7 +52,7 @@ impl Route {
         let request = Request {
             kind: Rtm::Getlink.into(),
             flags: NlmF::empty(),
-            payload: encode::link_question().map_err(|e| unwritten("list links", e))?,
+            payload: encode::link_question(),
         };
         self.socket.dump(&"list links", &request, |kind, payload| {
             (Rtm::from(kind) == Rtm::Newlink).then(|| decode::link(payload))?
@@ -55,7 +67,7 @@ impl Route {
         let request = Request {
             kind: Rtm::Getaddr.into(),
             flags: NlmF::empty(),
-            payload: encode::address_question().map_err(|e| unwritten("list addresses", e))?,
+            payload: encode::address_question(),
         };
         self.socket
             .dump(&"list addresses", &request, |kind, payload| {
@@ -69,14 +81,7 @@ impl Route {
     /// Adding an address that is there is no failure: it lasts for ever from then on. Its broadcast
     /// address, scope and label stay as they are; in IPv4 its tag may, too (seen: 6.1 keeps the one it
     /// had, 6.18 writes ours). So the tag alone does not say what is ours.
-    pub fn apply(&mut self, commands: &[AddressCommand]) -> Vec<Failure> {
+    pub fn apply(&mut self, commands: &[NetCommand]) -> Vec<Failure> {
         self.socket.batch(commands, encode::command)
-    }
-}
-
-fn unwritten(action: &str, error: encode::EncodeError) -> Error {
-    Error::Message {
-        action: action.to_owned(),
-        why: error.to_string(),
     }
 }

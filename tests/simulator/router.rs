@@ -11,7 +11,7 @@ use vipd::engine::failover::{Action, Failover, Input, StopKind};
 use vipd::engine::shared::Role;
 use vipd::net::{
     ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, InterfaceIndex, Link, MacAddr,
-    ObservedAddress,
+    NetCommand, NetPicture, ObservedAddress,
 };
 use vipd::time::Time;
 use vipd::units::{Priority, Vrid};
@@ -123,8 +123,10 @@ impl Router {
         };
         let mut engine = Failover::new(
             config,
-            vec![self.link()],
-            self.addresses.values().cloned().collect(),
+            NetPicture {
+                links: vec![self.link()],
+                addresses: self.addresses.values().cloned().collect(),
+            },
             |_, _| match record {
                 None => Start::Fresh,
                 Some(at) if now.since(at) < Duration::from_secs(2) => Start::Resume,
@@ -234,13 +236,13 @@ impl Router {
                     self.record = beat.alive.then_some(now);
                 }
                 Action::Ended(_) => self.record = None,
-                Action::Addresses(commands) => {
+                Action::Net(commands) => {
                     commands.into_iter().for_each(|command| self.apply(command));
                 }
                 Action::LookAgain => {
                     let links = vec![self.link()];
                     let addresses = self.addresses.values().cloned().collect();
-                    self.handle(Input::Kernel { links, addresses }, now);
+                    self.handle(Input::Kernel(NetPicture { links, addresses }), now);
                 }
                 Action::Event(event) => self.log.push(format!("{now} {} {event}", self.source)),
                 _ => {}
@@ -249,14 +251,14 @@ impl Router {
     }
 
     /// The kernel does it and says so.
-    fn apply(&mut self, command: AddressCommand) {
+    fn apply(&mut self, command: NetCommand) {
         match command {
-            AddressCommand::Add(key, spec) => {
+            NetCommand::Address(AddressCommand::Add(key, spec)) => {
                 let address = observed(key, spec, ADDRESS_PROTOCOL);
                 self.addresses.insert(key, address);
                 self.news.push_back(News::Seen(key));
             }
-            AddressCommand::Delete(key) => {
+            NetCommand::Address(AddressCommand::Delete(key)) => {
                 if self.addresses.remove(&key).is_some() {
                     self.news.push_back(News::Gone(key));
                 }

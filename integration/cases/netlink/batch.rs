@@ -163,7 +163,7 @@ pub(super) fn not_permitted(lab: &Lab) -> Outcome {
         let interface = InterfaceIndex::new(1).ok_or("no index")?;
         let cidr = Cidr::host([10, 0, 0, 1].into());
         let key = AddressKey { interface, cidr };
-        let failed = route.apply(&[AddressCommand::Add(key, AddressSpec::default())]);
+        let failed = route.apply(&[AddressCommand::Add(key, AddressSpec::default()).into()]);
         Ok::<_, String>(failed.iter().map(ToString::to_string).collect::<Vec<_>>())
     })?;
     let expected = "add address 10.0.0.1/32 to interface 1: operation not permitted (EPERM)";

@@ -3,6 +3,7 @@
 use vipd::kernel::route::{Event, Monitor, Route};
 use vipd::net::{
     ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Cidr, Family, InterfaceIndex,
+    NetCommand,
 };
 
 use super::failure;
@@ -43,9 +44,9 @@ pub(super) fn addresses(lab: &Lab) -> Outcome {
         (key("192.0.2.201/32")?, link_scope),
         (key("2001:db8::200/128")?, no_dad),
     ];
-    let add: Vec<_> = wanted
+    let add: Vec<NetCommand> = wanted
         .iter()
-        .map(|(k, s)| AddressCommand::Add(*k, s.clone()))
+        .map(|(k, s)| AddressCommand::Add(*k, s.clone()).into())
         .collect();
     ensure_eq!(route.apply(&add), [], "additions that failed");
     ensure_eq!(
@@ -88,9 +89,9 @@ pub(super) fn addresses(lab: &Lab) -> Outcome {
             .trim()
             .to_owned(),
     );
-    let delete: Vec<_> = wanted
+    let delete: Vec<NetCommand> = wanted
         .iter()
-        .map(|(k, _)| AddressCommand::Delete(*k))
+        .map(|(k, _)| AddressCommand::Delete(*k).into())
         .collect();
     ensure_eq!(route.apply(&delete), [], "deletions that failed");
     let again = route.apply(&delete);
@@ -174,7 +175,7 @@ pub(super) fn monitor(lab: &Lab) -> Outcome {
                     cidr,
                 };
                 let add = AddressCommand::Add(key, AddressSpec::default());
-                [add, AddressCommand::Delete(key)]
+                [add, AddressCommand::Delete(key)].map(NetCommand::from)
             })
             .collect();
         ensure_eq!(route.apply(&commands), [], "failures");
@@ -222,15 +223,14 @@ pub(super) fn taken_over(lab: &Lab) -> Outcome {
     for vip in vips {
         let cidr = vip.parse().map_err(|_| Failure::failed("a prefix"))?;
         let key = AddressKey { interface, cidr };
-        commands.push(AddressCommand::Add(key, AddressSpec::default()));
+        commands.push(AddressCommand::Add(key, AddressSpec::default()).into());
     }
     ensure_eq!(route.apply(&commands), [], "failures");
     ensure_eq!(limits()?, [true, true], "both are there for ever");
     for address in route.addresses().map_err(failure)? {
-        if commands
-            .iter()
-            .any(|c| matches!(c, AddressCommand::Add(k, _) if *k == address.key))
-        {
+        if commands.iter().any(
+            |c| matches!(c, NetCommand::Address(AddressCommand::Add(k, _)) if *k == address.key),
+        ) {
             let tagged = address.protocol == ADDRESS_PROTOCOL;
             lab.note(format!("{} has our tag: {tagged}", address.key.cidr));
         }

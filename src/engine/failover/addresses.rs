@@ -5,14 +5,15 @@ use std::net::IpAddr;
 
 use crate::config::Config;
 use crate::net::{
-    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, InterfaceName, Link, ObservedAddress,
+    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, InterfaceName, NetCommand,
+    NetPicture, ObservedAddress,
 };
 use crate::reconcile::{self, Change};
 use crate::time::Time;
 use crate::vrrp::{self, State};
 
 use super::slot::{address_spec, device};
-use super::{Action, AddressFailure, Event, Failover, LOOK_AGAIN, RESTORE_AFTER, RETRY};
+use super::{Action, Event, Failover, LOOK_AGAIN, NetFailure, RESTORE_AFTER, RETRY};
 
 /// Addresses of one network that are set again when its first one goes; with more, the next look at the
 /// kernel finds them missing.
@@ -99,7 +100,8 @@ impl Failover {
                 }
             }
         }
-        out.push(Action::Addresses(commands));
+        let commands = commands.into_iter().map(NetCommand::from).collect();
+        out.push(Action::Net(commands));
     }
 
     fn taken_along(&self, commands: &[AddressCommand]) -> Vec<AddressCommand> {
@@ -130,9 +132,9 @@ impl Failover {
             .collect()
     }
 
-    pub(super) fn on_addresses_failed(
+    pub(super) fn on_net_failed(
         &mut self,
-        failures: Vec<AddressFailure>,
+        failures: Vec<NetFailure>,
         now: Time,
         out: &mut Vec<Action>,
     ) {
@@ -266,14 +268,8 @@ impl Failover {
         }
     }
 
-    pub(super) fn on_kernel_read(
-        &mut self,
-        links: Vec<Link>,
-        addresses: Vec<ObservedAddress>,
-        now: Time,
-        out: &mut Vec<Action>,
-    ) {
-        self.kernel.replace(links, addresses);
+    pub(super) fn on_kernel_read(&mut self, picture: NetPicture, now: Time, out: &mut Vec<Action>) {
+        self.kernel.replace(picture);
         // What was seen here is newer than what was missed before.
         self.look_again_at = now + LOOK_AGAIN;
         if self.stopping {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::config::model::Instance;
 use crate::net::{
     ADDRESS_PROTOCOL, AddressKey, AddressSpec, Cidr, InterfaceIndex, InterfaceName, Link,
-    ObservedAddress,
+    NetPicture, ObservedAddress,
 };
 
 use super::Beat;
@@ -26,7 +26,8 @@ pub(super) struct KernelView {
 }
 
 impl KernelView {
-    pub(super) fn replace(&mut self, links: Vec<Link>, addresses: Vec<ObservedAddress>) {
+    pub(super) fn replace(&mut self, picture: NetPicture) {
+        let NetPicture { links, addresses } = picture;
         self.by_name = links
             .iter()
             .map(|link| (link.name.clone(), link.index))

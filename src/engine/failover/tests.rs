@@ -5,7 +5,7 @@ mod reload;
 use super::*;
 use crate::config::model::{Auth, Instance, Script, TrackedScript, VirtualAddress, Weight};
 use crate::engine::shared::Role;
-use crate::net::{AddressCommand, AddressSpec, Cidr, MacAddr};
+use crate::net::{AddressCommand, AddressSpec, Cidr, Link, MacAddr, NetCommand, ObservedAddress};
 use crate::units::{Priority, Version, Vrid};
 use crate::wire;
 use std::net::IpAddr;
@@ -84,8 +84,10 @@ impl Bench {
         let kernel = addresses.iter().map(|a| (a.key, a.clone())).collect();
         let engine = Failover::new(
             config,
-            vec![link(true)],
-            addresses,
+            NetPicture {
+                links: vec![link(true)],
+                addresses,
+            },
             |_, _| start,
             ipvs,
             Time::ZERO,
@@ -143,28 +145,32 @@ impl Bench {
                 Action::Announce {
                     address, repeat, ..
                 } => self.announced.push((address, repeat)),
-                Action::Addresses(commands) => {
+                Action::Net(commands) => {
                     self.commands += commands.len();
                     for command in commands {
-                        match command {
-                            AddressCommand::Add(key, spec) => self.set(key, spec),
-                            AddressCommand::Delete(key) => self.delete(&key),
-                        }
+                        self.obey(command);
                     }
                 }
                 Action::RunScript { name, .. } => self.scripts_run.push(name),
                 Action::Event(event) => self.events.push(event.to_string()),
                 Action::LookAgain => {
                     let addresses = self.kernel.values().cloned().collect();
-                    self.input(Input::Kernel {
+                    self.input(Input::Kernel(NetPicture {
                         links: self.links.clone(),
                         addresses,
-                    });
+                    }));
                 }
                 Action::Released => self.released = true,
                 Action::OpenSocket { .. } => self.opened += 1,
                 Action::CloseSocket(_) | Action::Roles(_) | Action::Ended(_) => {}
             }
+        }
+    }
+
+    fn obey(&mut self, command: NetCommand) {
+        match command {
+            NetCommand::Address(AddressCommand::Add(key, spec)) => self.set(key, spec),
+            NetCommand::Address(AddressCommand::Delete(key)) => self.delete(&key),
         }
     }
 

@@ -9,7 +9,8 @@ use crate::config::Config;
 use crate::config::model::ScriptUser;
 use crate::engine::shared::Roles;
 use crate::net::{
-    AddressCommand, AddressKey, InterfaceIndex, InterfaceName, Link, MacAddr, ObservedAddress,
+    AddressKey, InterfaceIndex, InterfaceName, Link, MacAddr, NetCommand, NetPicture,
+    ObservedAddress,
 };
 use crate::track::ScriptEnd;
 use crate::vrrp;
@@ -37,12 +38,7 @@ pub enum Input<'a> {
     /// An address is gone.
     AddressGone(AddressKey),
     /// The whole picture, read after [`Action::LookAgain`].
-    Kernel {
-        /// Every link.
-        links: Vec<Link>,
-        /// Every address.
-        addresses: Vec<ObservedAddress>,
-    },
+    Kernel(NetPicture),
     /// The picture could not be read.
     KernelUnread,
     /// A packet of protocol 112.
@@ -68,7 +64,7 @@ pub enum Input<'a> {
     /// IPVS is programmed: VIPs may be claimed.
     IpvsReady,
     /// These operations failed.
-    AddressesFailed(Vec<AddressFailure>),
+    NetFailed(Vec<NetFailure>),
     /// A socket was opened.
     SocketOpened(InterfaceIndex),
     /// No socket could be had there.
@@ -86,11 +82,11 @@ pub enum Input<'a> {
     Timer,
 }
 
-/// An address operation that the kernel refused.
+/// An operation of [`Action::Net`] that the kernel refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressFailure {
+pub struct NetFailure {
     /// Which.
-    pub command: AddressCommand,
+    pub command: NetCommand,
     /// The kernel's view differs from ours (EEXIST, ENOENT, EADDRNOTAVAIL...): not an error.
     pub disagreement: bool,
     /// In words.
@@ -135,9 +131,10 @@ pub enum Action {
         /// How many times.
         repeat: u32,
     },
-    /// Set and remove addresses.
-    Addresses(Vec<AddressCommand>),
-    /// Read links and addresses from the kernel and hand them in as [`Input::Kernel`].
+    /// Set and remove addresses and the like, in this order, each whatever becomes of the others; what
+    /// failed comes back as [`Input::NetFailed`].
+    Net(Vec<NetCommand>),
+    /// Read the kernel's picture and hand it in as [`Input::Kernel`].
     LookAgain,
     /// Start a script.
     RunScript {

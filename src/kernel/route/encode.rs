@@ -4,20 +4,32 @@ use std::fmt;
 use std::net::IpAddr;
 
 use neli::consts::nl::NlmF;
-use neli::consts::rtnl::{Ifa, IfaF, Ifla, RtAddrFamily, RtScope, Rtm};
-use neli::rtnl::{Ifaddrmsg, IfaddrmsgBuilder, Ifinfomsg, IfinfomsgBuilder, Rtattr, RtattrBuilder};
-use neli::types::{Buffer, RtBuffer};
-use neli::{Size, ToBytes};
+use neli::consts::rtnl::Rtm;
+use neli::types::Buffer;
 
-use crate::net::{ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Family};
+use crate::net::{ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Family, NetCommand};
 
 use super::Request;
+use super::write::Payload;
 
+/// IFA_* (include/uapi/linux/if_addr.h).
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_LABEL: u16 = 3;
+const IFA_BROADCAST: u16 = 4;
 /// IFA_PROTO (Linux 5.18): who set the address. Kernels before pass unknown attributes over.
 pub(super) const IFA_PROTO: u16 = 11;
 
-/// RTEXT_FILTER_SKIP_STATS: counters are not wanted.
+/// IFA_F_NODAD. It fits into the 8 bits of the header, which every kernel reads.
+const NODAD: u8 = 2;
+
+/// IFLA_EXT_MASK, and RTEXT_FILTER_SKIP_STATS in it: counters are not wanted.
+const IFLA_EXT_MASK: u16 = 29;
 const SKIP_STATS: u32 = 1 << 3;
+
+/// AF_*.
+pub(super) const AF_INET: u8 = 2;
+pub(super) const AF_INET6: u8 = 10;
 
 /// IFNAMSIZ, less the NUL.
 const LABEL_LIMIT: usize = 15;
@@ -27,8 +39,8 @@ const LABEL_LIMIT: usize = 15;
 pub(super) enum EncodeError {
     /// The kernel takes labels of at most 15 bytes.
     Label(String),
-    /// neli could not write it.
-    Netlink(String),
+    /// An attribute is longer than 65535 bytes.
+    TooLong,
 }
 
 impl fmt::Display for EncodeError {
@@ -37,7 +49,7 @@ impl fmt::Display for EncodeError {
             EncodeError::Label(label) => {
                 write!(f, "label {label:?} is longer than {LABEL_LIMIT} bytes")
             }
-            EncodeError::Netlink(why) => write!(f, "cannot write the message: {why}"),
+            EncodeError::TooLong => f.write_str("an attribute is longer than 65535 bytes"),
         }
     }
 }
@@ -45,7 +57,13 @@ impl fmt::Display for EncodeError {
 impl std::error::Error for EncodeError {}
 
 /// The message that carries `command` out.
-pub(super) fn command(command: &AddressCommand) -> Result<Request<Ifaddrmsg>, EncodeError> {
+pub(super) fn command(command: &NetCommand) -> Result<Request<Buffer>, EncodeError> {
+    match command {
+        NetCommand::Address(command) => address_command(command),
+    }
+}
+
+fn address_command(command: &AddressCommand) -> Result<Request<Buffer>, EncodeError> {
     match command {
         AddressCommand::Add(key, spec) => Ok(Request {
             kind: Rtm::Newaddr.into(),
@@ -60,79 +78,58 @@ pub(super) fn command(command: &AddressCommand) -> Result<Request<Ifaddrmsg>, En
     }
 }
 
-/// RTM_GETLINK for all.
-pub(super) fn link_question() -> Result<Ifinfomsg, EncodeError> {
-    let mut attributes = RtBuffer::new();
-    attributes.push(attribute(Ifla::ExtMask, SKIP_STATS)?);
-    IfinfomsgBuilder::default()
-        .ifi_family(RtAddrFamily::Unspecified)
-        .rtattrs(attributes)
-        .build()
-        .map_err(|e| EncodeError::Netlink(e.to_string()))
+/// RTM_GETLINK for all: `struct ifinfomsg`.
+pub(super) fn link_question() -> Buffer {
+    let mut payload = Payload::new(&[&[0; 16]]);
+    payload.u32(IFLA_EXT_MASK, SKIP_STATS);
+    payload.finish().unwrap_or_default()
 }
 
-/// RTM_GETADDR for all.
-pub(super) fn address_question() -> Result<Ifaddrmsg, EncodeError> {
-    IfaddrmsgBuilder::default()
-        .ifa_family(RtAddrFamily::Unspecified)
-        .ifa_prefixlen(0)
-        .ifa_scope(RtScope::Universe)
-        .ifa_index(0)
-        .build()
-        .map_err(|e| EncodeError::Netlink(e.to_string()))
+/// RTM_GETADDR for all: `struct ifaddrmsg`.
+pub(super) fn address_question() -> Buffer {
+    Buffer::from(vec![0; 8])
 }
 
-fn address(key: AddressKey, spec: Option<&AddressSpec>) -> Result<Ifaddrmsg, EncodeError> {
-    let mut attributes = RtBuffer::new();
-    match key.cidr.addr() {
-        IpAddr::V4(v4) => {
-            attributes.push(attribute(Ifa::Local, v4.octets())?);
-            attributes.push(attribute(Ifa::Address, v4.octets())?);
-        }
-        IpAddr::V6(v6) => {
-            attributes.push(attribute(Ifa::Local, v6.octets())?);
-            attributes.push(attribute(Ifa::Address, v6.octets())?);
-        }
+/// AF_INET or AF_INET6.
+pub(super) const fn family_number(family: Family) -> u8 {
+    match family {
+        Family::V4 => AF_INET,
+        Family::V6 => AF_INET6,
     }
-    let mut flags = IfaF::empty();
+}
+
+/// An attribute that is an address.
+pub(super) fn put_ip(payload: &mut Payload, kind: u16, addr: IpAddr) {
+    match addr {
+        IpAddr::V4(v4) => payload.bytes(kind, &v4.octets()),
+        IpAddr::V6(v6) => payload.bytes(kind, &v6.octets()),
+    }
+}
+
+fn address(key: AddressKey, spec: Option<&AddressSpec>) -> Result<Buffer, EncodeError> {
+    let nodad = spec.is_some_and(|spec| spec.no_dad);
+    let mut payload = Payload::new(&[
+        &[
+            family_number(key.cidr.family()),
+            key.cidr.prefix(),
+            if nodad { NODAD } else { 0 },
+            spec.map_or(0, |spec| spec.scope),
+        ],
+        &key.interface.get().to_ne_bytes(),
+    ]);
+    put_ip(&mut payload, IFA_LOCAL, key.cidr.addr());
+    put_ip(&mut payload, IFA_ADDRESS, key.cidr.addr());
     if let Some(spec) = spec {
         if let (Some(broadcast), Family::V4) = (spec.broadcast, key.cidr.family()) {
-            attributes.push(attribute(Ifa::Broadcast, broadcast.octets())?);
+            payload.bytes(IFA_BROADCAST, &broadcast.octets());
         }
         if let Some(label) = &spec.label {
             if label.len() > LABEL_LIMIT {
                 return Err(EncodeError::Label(label.clone()));
             }
-            attributes.push(attribute(Ifa::Label, label.as_str())?);
+            payload.text(IFA_LABEL, label);
         }
-        if spec.no_dad {
-            // It fits into the 8 bits of the header, which every kernel reads.
-            flags = IfaF::NODAD;
-        }
-        attributes.push(attribute(Ifa::from(IFA_PROTO), ADDRESS_PROTOCOL)?);
+        payload.u8(IFA_PROTO, ADDRESS_PROTOCOL);
     }
-    IfaddrmsgBuilder::default()
-        .ifa_family(match key.cidr.family() {
-            Family::V4 => RtAddrFamily::Inet,
-            Family::V6 => RtAddrFamily::Inet6,
-        })
-        .ifa_prefixlen(key.cidr.prefix())
-        .ifa_flags(flags)
-        .ifa_scope(RtScope::from(spec.map_or(0, |s| s.scope)))
-        .ifa_index(key.interface.get())
-        .rtattrs(attributes)
-        .build()
-        .map_err(|e| EncodeError::Netlink(e.to_string()))
-}
-
-fn attribute<T, P>(kind: T, payload: P) -> Result<Rtattr<T, Buffer>, EncodeError>
-where
-    T: neli::consts::rtnl::RtaType,
-    P: Size + ToBytes,
-{
-    RtattrBuilder::default()
-        .rta_type(kind)
-        .rta_payload(payload)
-        .build()
-        .map_err(|e| EncodeError::Netlink(e.to_string()))
+    payload.finish().ok_or(EncodeError::TooLong)
 }

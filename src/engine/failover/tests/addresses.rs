@@ -86,12 +86,12 @@ fn what_the_kernel_refuses_again_and_again_is_told_once_and_tried_less_and_less(
     while bench.now.since(started) < Duration::from_secs(120) {
         if bench.kernel.remove(&key).is_some() {
             tries += 1;
-            let failure = AddressFailure {
-                command: AddressCommand::Add(key, AddressSpec::default()),
+            let failure = NetFailure {
+                command: AddressCommand::Add(key, AddressSpec::default()).into(),
                 disagreement: false,
                 error: "add address 10.0.0.100/32 to interface 2: no (EACCES)".to_owned(),
             };
-            bench.input(Input::AddressesFailed(vec![failure]));
+            bench.input(Input::NetFailed(vec![failure]));
         }
         bench.run_for(Duration::from_millis(100));
     }
@@ -100,12 +100,12 @@ fn what_the_kernel_refuses_again_and_again_is_told_once_and_tried_less_and_less(
     // It works again, and fails again: that is news.
     bench.run(60);
     assert!(bench.has("10.0.0.100"));
-    let failure = AddressFailure {
-        command: AddressCommand::Add(key, AddressSpec::default()),
+    let failure = NetFailure {
+        command: AddressCommand::Add(key, AddressSpec::default()).into(),
         disagreement: false,
         error: "add address 10.0.0.100/32 to interface 2: no (EACCES)".to_owned(),
     };
-    bench.input(Input::AddressesFailed(vec![failure]));
+    bench.input(Input::NetFailed(vec![failure]));
     assert_eq!(bench.said("EACCES"), 2);
 }
 

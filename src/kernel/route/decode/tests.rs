@@ -1,6 +1,3 @@
-use std::io::Cursor;
-
-use neli::ToBytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -29,14 +26,9 @@ fn link_bytes(family: u8, flags: u32) -> Vec<u8> {
     .concat()
 }
 
-fn written(command: &AddressCommand) -> Vec<u8> {
-    let mut out = Cursor::new(Vec::new());
-    encode::command(command)
-        .unwrap()
-        .payload
-        .to_bytes(&mut out)
-        .unwrap();
-    out.into_inner()
+fn written(command: AddressCommand) -> Vec<u8> {
+    let request = encode::command(&command.into()).unwrap();
+    request.payload.as_ref().to_vec()
 }
 
 #[test]
@@ -97,7 +89,7 @@ fn labels_that_the_kernel_could_not_hold_are_refused() {
         interface: InterfaceIndex::new(1).unwrap(),
         cidr: Cidr::host([10, 0, 0, 1].into()),
     };
-    let error = encode::command(&AddressCommand::Add(key, spec)).unwrap_err();
+    let error = encode::command(&AddressCommand::Add(key, spec).into()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "label \"eth0:sixteen-lon\" is longer than 15 bytes"
@@ -121,11 +113,11 @@ proptest! {
         };
         let broadcast = broadcast.filter(|_| addr.is_ipv4());
         let spec = AddressSpec { broadcast, scope, label, no_dad };
-        let read = address(&written(&AddressCommand::Add(key, spec.clone()))).unwrap();
+        let read = address(&written(AddressCommand::Add(key, spec.clone()))).unwrap();
         prop_assert_eq!(read.key, key);
         prop_assert_eq!(read.spec, spec);
         prop_assert_eq!(read.protocol, ADDRESS_PROTOCOL);
-        let read = address(&written(&AddressCommand::Delete(key))).unwrap();
+        let read = address(&written(AddressCommand::Delete(key))).unwrap();
         prop_assert_eq!((read.key, read.protocol), (key, 0));
     }
 
