@@ -13,6 +13,7 @@ mod types;
 pub use attribute::{Attribute, Attributes};
 pub use decode::{
     DecodeError, Info, decode_daemon, decode_destination, decode_info, decode_service,
+    decode_timeouts,
 };
 pub use message::{EncodeError, FAMILY, Message, Query, VERSION, ask, encode};
 pub use number::{
@@ -23,5 +24,5 @@ pub use save::{save, save_complete};
 pub use types::{
     Command, Destination, DestinationKey, DestinationSpec, DestinationStats, ObservedService,
     Persistence, Service, ServiceFlags, ServiceKey, ServiceSpec, ServiceStats, SyncDaemon,
-    SyncRole, Table, TunnelChecksum, TunnelKind,
+    SyncPackets, SyncRole, Table, Timeouts, TunnelChecksum, TunnelKind,
 };

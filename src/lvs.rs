@@ -6,7 +6,9 @@ mod observation;
 mod owned;
 mod plan;
 
-pub use desired::{ServerState, before_checks, daemons, destination_key, service, service_key};
+pub use desired::{
+    ServerState, before_checks, daemons, destination_key, service, service_key, timeouts,
+};
 pub use observation::Observation;
 pub use owned::Owned;
 pub use plan::{daemon_commands, table_commands};

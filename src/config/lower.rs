@@ -18,6 +18,7 @@ mod links;
 mod real_server;
 mod route;
 mod script;
+mod sync_daemon;
 mod sync_group;
 mod track;
 mod tracking;
@@ -73,6 +74,8 @@ pub(super) fn lower(
         instances.lower(&mut ctx, named);
     }
     let (instances, mut used) = instances.finish();
+    let syncs = config.globals.lvs_sync_daemon.take();
+    config.globals.lvs_sync_daemon = sync_daemon::resolve(&mut ctx, syncs, &instances);
     config.instances = instances;
     config.sync_groups = sync_group::lower(&mut ctx, &root.sync_groups, trackable, &mut used);
     config.scripts = script::used(&mut ctx, scripts, &used);

@@ -27,8 +27,8 @@ pub use instance::{
     PeerOptions, Vmac,
 };
 pub use lvs::{
-    GroupMember, Persistence, PoolSettings, RealServer, SchedulerSpec, ServerSettings, SorryServer,
-    Tunnel, TunnelChecksum, VirtualServer, VirtualServerAddress,
+    GroupMember, LvsSyncDaemon, LvsTimeouts, Persistence, PoolSettings, RealServer, SchedulerSpec,
+    ServerSettings, SorryServer, Tunnel, TunnelChecksum, VirtualServer, VirtualServerAddress,
 };
 pub use route::{Route, RouteOption, RouteValue, Rule, Statics};
 pub use track::{

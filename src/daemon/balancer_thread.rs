@@ -124,7 +124,12 @@ impl Kernel for Ipvs {
         let read = |ipvs: &mut Ipvs| {
             let table = ipvs.table()?;
             let daemons = ipvs.sync_daemons()?;
-            Ok(Observation { table, daemons })
+            let timeouts = ipvs.timeouts()?;
+            Ok(Observation {
+                table,
+                daemons,
+                timeouts,
+            })
         };
         read(self).map_err(|e: crate::kernel::netlink::Error| e.to_string())
     }

@@ -133,7 +133,13 @@ fn missing_interfaces(config: &Config, links: &[Link], loaded: &Loaded) -> Vec<D
             .chain(tracked)
             .chain(sync)
     });
-    let missing: BTreeSet<&InterfaceName> = named.filter(|name| !exists(name)).collect();
+    let sync = config
+        .globals
+        .lvs_sync_daemon
+        .iter()
+        .map(|sync| &sync.interface);
+    let missing: BTreeSet<&InterfaceName> =
+        named.chain(sync).filter(|name| !exists(name)).collect();
     let have: Vec<&str> = links
         .iter()
         .filter(|link| !link.loopback)

@@ -16,8 +16,8 @@ use super::number::{
 };
 use super::{
     Destination, DestinationKey, DestinationSpec, DestinationStats, ObservedService, Persistence,
-    ServiceFlags, ServiceKey, ServiceSpec, ServiceStats, SyncDaemon, SyncRole, TunnelChecksum,
-    TunnelKind,
+    ServiceFlags, ServiceKey, ServiceSpec, ServiceStats, SyncDaemon, SyncPackets, SyncRole,
+    Timeouts, TunnelChecksum, TunnelKind,
 };
 
 /// Why an answer is not understood.
@@ -157,11 +157,19 @@ pub fn decode_destination(payload: &[u8], service: Family) -> Result<Destination
 pub fn decode_daemon(payload: &[u8]) -> Result<(SyncRole, SyncDaemon), DecodeError> {
     let daemon = inner(payload, CommandAttribute::Daemon).ok_or(DecodeError::Missing("daemon"))?;
     let (mut state, mut interface, mut id) = (None, None, None);
+    let mut packets = SyncPackets::default();
     for attribute in daemon {
         match DaemonAttribute::from(attribute.kind) {
             DaemonAttribute::State => state = Some(attribute),
             DaemonAttribute::McastIfn => interface = Some(attribute),
             DaemonAttribute::SyncId => id = Some(attribute),
+            DaemonAttribute::SyncMaxLen => packets.max_len = attribute.u16(),
+            DaemonAttribute::McastGroup => packets.group = attribute.bytes::<4>().map(IpAddr::from),
+            DaemonAttribute::McastGroup6 => {
+                packets.group = attribute.bytes::<16>().map(IpAddr::from);
+            }
+            DaemonAttribute::McastPort => packets.port = attribute.u16(),
+            DaemonAttribute::McastTtl => packets.ttl = attribute.u8(),
             DaemonAttribute::UnrecognizedConst(_) => {}
         }
     }
@@ -175,7 +183,29 @@ pub fn decode_daemon(payload: &[u8]) -> Result<(SyncRole, SyncDaemon), DecodeErr
         .map_err(|_| DecodeError::Value("interface of the sync daemon"))?;
     let sync_id = u8::try_from(u32_of(id, "number of the sync daemon")?)
         .map_err(|_| DecodeError::Value("number of the sync daemon"))?;
-    Ok((role, SyncDaemon { interface, sync_id }))
+    let daemon = SyncDaemon {
+        interface,
+        sync_id,
+        packets,
+    };
+    Ok((role, daemon))
+}
+
+/// The timeouts, from the payload of an IPVS_CMD_SET_CONFIG message. One that the kernel does not tell
+/// (it has no such protocol) is absent.
+pub fn decode_timeouts(payload: &[u8]) -> Timeouts {
+    let mut timeouts = Timeouts::default();
+    for attribute in attributes(payload) {
+        let slot = match CommandAttribute::from(attribute.kind) {
+            CommandAttribute::TimeoutTcp => &mut timeouts.tcp,
+            CommandAttribute::TimeoutTcpFin => &mut timeouts.tcp_fin,
+            CommandAttribute::TimeoutUdp => &mut timeouts.udp,
+            _ => continue,
+        };
+        let seconds = attribute.u32().map(u64::from);
+        *slot = seconds.map(Duration::from_secs);
+    }
+    timeouts
 }
 
 /// Where the attributes of a service are.

@@ -18,7 +18,7 @@ use super::number::{
 };
 use super::{
     Command, DestinationKey, DestinationSpec, Persistence, ServiceKey, ServiceSpec, SyncDaemon,
-    SyncRole, TunnelKind,
+    SyncRole, Timeouts, TunnelKind,
 };
 
 /// Name of the generic netlink family (IPVS_GENL_NAME).
@@ -41,6 +41,8 @@ pub enum Query {
     Destinations(ServiceKey),
     /// IPVS_CMD_GET_DAEMON: the sync daemons that run.
     Daemons,
+    /// How long connections are remembered.
+    Timeouts,
 }
 
 impl fmt::Display for Query {
@@ -50,6 +52,7 @@ impl fmt::Display for Query {
             Query::Services => f.write_str("list services"),
             Query::Destinations(service) => write!(f, "list destinations of {service}"),
             Query::Daemons => f.write_str("list sync daemons"),
+            Query::Timeouts => f.write_str("ask for the timeouts of connections"),
         }
     }
 }
@@ -106,6 +109,7 @@ pub fn encode(command: &Command) -> Result<Message, EncodeError> {
         ),
         Command::NewDaemon(role, spec) => (Number::NewDaemon, vec![daemon(*role, Some(spec))?]),
         Command::DelDaemon(role) => (Number::DelDaemon, vec![daemon(*role, None)?]),
+        Command::SetTimeouts(timeouts) => (Number::SetConfig, timeout_attributes(timeouts)?),
     };
     message(number, attributes)
 }
@@ -120,6 +124,7 @@ pub fn ask(query: Query) -> Result<Message, EncodeError> {
         Query::Services => message(Number::GetService, Vec::new()),
         Query::Destinations(key) => message(Number::GetDest, vec![service(key, None)?]),
         Query::Daemons => message(Number::GetDaemon, Vec::new()),
+        Query::Timeouts => message(Number::GetConfig, Vec::new()),
     }
 }
 
@@ -232,8 +237,26 @@ fn destination(
     nest(CommandAttribute::Dest, inner)
 }
 
-/// IPVS_CMD_ATTR_DAEMON. Group, port, TTL and length stay the kernel's: 224.0.0.81, 8848, 1, and
-/// what fits the interface.
+/// IPVS_CMD_ATTR_TIMEOUT_*, seconds; the kernel leaves what is not sent as it is.
+fn timeout_attributes(timeouts: &Timeouts) -> Result<Vec<Attr<CommandAttribute>>, EncodeError> {
+    use CommandAttribute as A;
+    let all = [
+        (A::TimeoutTcp, timeouts.tcp),
+        (A::TimeoutTcpFin, timeouts.tcp_fin),
+        (A::TimeoutUdp, timeouts.udp),
+    ];
+    let given = all
+        .into_iter()
+        .filter_map(|(kind, time)| Some((kind, time?)));
+    given
+        .map(|(kind, time)| {
+            let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+            attribute(kind, seconds)
+        })
+        .collect()
+}
+
+/// IPVS_CMD_ATTR_DAEMON. What is not given is not sent, and so the kernel's own.
 fn daemon(
     role: SyncRole,
     spec: Option<&SyncDaemon>,
@@ -248,6 +271,21 @@ fn daemon(
         checked("interface", spec.interface.as_str(), 15)?;
         inner.push(attribute(A::McastIfn, spec.interface.as_str())?);
         inner.push(attribute(A::SyncId, u32::from(spec.sync_id))?);
+        let packets = spec.packets;
+        if let Some(max_len) = packets.max_len {
+            inner.push(attribute(A::SyncMaxLen, max_len)?);
+        }
+        match packets.group {
+            None => {}
+            Some(IpAddr::V4(group)) => inner.push(attribute(A::McastGroup, group.octets())?),
+            Some(IpAddr::V6(group)) => inner.push(attribute(A::McastGroup6, group.octets())?),
+        }
+        if let Some(port) = packets.port {
+            inner.push(attribute(A::McastPort, port)?);
+        }
+        if let Some(ttl) = packets.ttl {
+            inner.push(attribute(A::McastTtl, ttl)?);
+        }
     }
     nest(CommandAttribute::Daemon, inner)
 }

@@ -16,6 +16,8 @@ pub enum Number {
     NewDaemon = 9,
     DelDaemon = 10,
     GetDaemon = 11,
+    SetConfig = 12,
+    GetConfig = 13,
     /// Only in the answer to `GetInfo`.
     SetInfo = 14,
     GetInfo = 15,
@@ -27,6 +29,9 @@ pub enum CommandAttribute {
     Service = 1,
     Dest = 2,
     Daemon = 3,
+    TimeoutTcp = 4,
+    TimeoutTcpFin = 5,
+    TimeoutUdp = 6,
 }
 
 /// IPVS_SVC_ATTR_*.
@@ -72,6 +77,11 @@ pub enum DaemonAttribute {
     State = 1,
     McastIfn = 2,
     SyncId = 3,
+    SyncMaxLen = 4,
+    McastGroup = 5,
+    McastGroup6 = 6,
+    McastPort = 7,
+    McastTtl = 8,
 }
 
 /// IPVS_STATS_ATTR_*.

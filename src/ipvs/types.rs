@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, InterfaceName, Protocol, Scheduler};
@@ -244,6 +245,60 @@ pub struct SyncDaemon {
     pub interface: InterfaceName,
     /// 0 to 255; both ends agree on it.
     pub sync_id: u8,
+    /// How it goes out.
+    pub packets: SyncPackets,
+}
+
+/// Packets of a sync daemon; what is absent is the kernel's default (kernels from 4.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncPackets {
+    /// Bytes behind the UDP header, 1 to 65,507; what fits the interface when absent.
+    pub max_len: Option<u16>,
+    /// Multicast group; 224.0.0.81 when absent.
+    pub group: Option<IpAddr>,
+    /// UDP port; 8848 when absent.
+    pub port: Option<u16>,
+    /// TTL or hop limit; 1 when absent.
+    pub ttl: Option<u8>,
+}
+
+impl SyncDaemon {
+    /// Whether a daemon that runs will do where this one is asked for; the kernel shows its defaults as
+    /// values.
+    pub fn is_met_by(&self, running: &SyncDaemon) -> bool {
+        let (want, have) = (self.packets, running.packets);
+        let group = |p: SyncPackets| p.group.unwrap_or(SYNC_GROUP);
+        self.interface == running.interface
+            && self.sync_id == running.sync_id
+            && (want.max_len.is_none() || want.max_len == have.max_len)
+            && group(want) == group(have)
+            && want.port.unwrap_or(SYNC_PORT) == have.port.unwrap_or(SYNC_PORT)
+            && want.ttl.unwrap_or(SYNC_TTL) == have.ttl.unwrap_or(SYNC_TTL)
+    }
+}
+
+// Defaults of the kernel, net/netfilter/ipvs/ip_vs_sync.c.
+const SYNC_GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81));
+const SYNC_PORT: u16 = 8848;
+const SYNC_TTL: u8 = 1;
+
+/// How long an idle connection is remembered, whole seconds from 1 to 2,678,400. Absent: as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Established TCP; 900 s in a fresh kernel.
+    pub tcp: Option<Duration>,
+    /// TCP after a FIN; 120 s.
+    pub tcp_fin: Option<Duration>,
+    /// UDP; 300 s.
+    pub udp: Option<Duration>,
+}
+
+impl Timeouts {
+    /// Whether these are in force already.
+    pub fn is_met_by(&self, have: &Timeouts) -> bool {
+        let met = |want: Option<Duration>, have| want.is_none() || want == have;
+        met(self.tcp, have.tcp) && met(self.tcp_fin, have.tcp_fin) && met(self.udp, have.udp)
+    }
 }
 
 /// One change to the table. [`fmt::Display`] gives the words for logs and errors.
@@ -265,6 +320,8 @@ pub enum Command {
     NewDaemon(SyncRole, SyncDaemon),
     /// IPVS_CMD_DEL_DAEMON.
     DelDaemon(SyncRole),
+    /// IPVS_CMD_SET_CONFIG.
+    SetTimeouts(Timeouts),
 }
 
 impl fmt::Display for Command {
@@ -284,6 +341,7 @@ impl fmt::Display for Command {
             }
             Command::DelDaemon(SyncRole::Master) => f.write_str("stop the master sync daemon"),
             Command::DelDaemon(SyncRole::Backup) => f.write_str("stop the backup sync daemon"),
+            Command::SetTimeouts(_) => f.write_str("set the timeouts of connections"),
         }
     }
 }

@@ -16,7 +16,7 @@ use neli::types::GenlBuffer;
 use crate::ipvs::{
     self, Attributes, Command, DecodeError, Destination, DestinationKey, DestinationStats, Info,
     Message, ObservedService, Query, Service, ServiceKey, ServiceStats, SyncDaemon, SyncRole,
-    Table,
+    Table, Timeouts,
 };
 
 use super::netlink::{Error, Failure, Request, Socket};
@@ -174,6 +174,20 @@ impl Ipvs {
             action: Query::Daemons.to_string(),
             why: e.to_string(),
         })
+    }
+
+    /// How long idle connections are remembered.
+    ///
+    /// # Errors
+    /// The kernel refuses, or does not answer.
+    pub fn timeouts(&mut self) -> Result<Timeouts, Error> {
+        let query = Query::Timeouts;
+        let family = self.family;
+        let request = request(family, message(query)?);
+        let answers = self.socket.ask(&query, request, |kind, payload| {
+            (kind == family).then(|| ipvs::decode_timeouts(payload))
+        })?;
+        Ok(answers.into_iter().next().unwrap_or_default())
     }
 
     /// Carries all commands out in their order, each whatever happens to the others; the result has

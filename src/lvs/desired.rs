@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::Config;
 use crate::config::model::{
-    self, Instance, Persistence, RealServer, SchedulerSpec, Tunnel, VirtualServer,
+    self, Instance, LvsSyncDaemon, Persistence, RealServer, SchedulerSpec, Tunnel, VirtualServer,
     VirtualServerAddress,
 };
 use crate::ipvs::{
     self, DestinationKey, DestinationSpec, Service, ServiceFlags, ServiceKey, ServiceSpec,
-    SyncDaemon, SyncRole, TunnelChecksum, TunnelKind,
+    SyncDaemon, SyncPackets, SyncRole, Timeouts, TunnelChecksum, TunnelKind,
 };
 use crate::net::{Endpoint, ForwardingMethod, SchedulerFlag};
 
@@ -126,16 +127,33 @@ pub fn before_checks(virtual_server: &VirtualServer) -> Service {
     service
 }
 
-/// The sync daemons that should run: for each instance with `lvs_sync_daemon_interface` the one of its
-/// side, with the VRID as sync id. The kernel has one daemon of each role, so of several instances on
-/// one side the first in the file has it.
+/// The sync daemons that should run: that of `lvs_sync_daemon`, then for each instance with
+/// `lvs_sync_daemon_interface` the one of its side. The kernel has one daemon of each role, so the first
+/// has it.
 ///
 /// `None`: an instance that syncs is on no side yet, and what runs should be left as it is.
 pub fn daemons(
-    instances: &[Instance],
+    config: &Config,
     side: impl Fn(&Instance) -> Option<SyncRole>,
 ) -> Option<BTreeMap<SyncRole, SyncDaemon>> {
     let mut wanted = BTreeMap::new();
+    let instances = &config.instances;
+    match &config.globals.lvs_sync_daemon {
+        None => {}
+        Some(sync) => match &sync.instance {
+            None => {
+                let daemon = sync_daemon(sync, 0);
+                wanted.insert(SyncRole::Master, daemon.clone());
+                wanted.insert(SyncRole::Backup, daemon);
+            }
+            Some(name) => {
+                if let Some(instance) = instances.iter().find(|i| i.name == *name) {
+                    let daemon = sync_daemon(sync, instance.vrid.get());
+                    wanted.insert(side(instance)?, daemon);
+                }
+            }
+        },
+    }
     for instance in instances {
         let Some(interface) = &instance.lvs_sync_daemon_interface else {
             continue;
@@ -144,9 +162,33 @@ pub fn daemons(
             interface: interface.clone(),
             // keepalived: this keyword leaves the number 0, which takes in everybody's messages.
             sync_id: 0,
+            packets: SyncPackets::default(),
         });
     }
     Some(wanted)
+}
+
+fn sync_daemon(sync: &LvsSyncDaemon, default_id: u8) -> SyncDaemon {
+    SyncDaemon {
+        interface: sync.interface.clone(),
+        sync_id: sync.id.unwrap_or(default_id),
+        packets: SyncPackets {
+            max_len: sync.max_len,
+            group: sync.group,
+            port: sync.port,
+            ttl: sync.ttl,
+        },
+    }
+}
+
+/// The timeouts that a configuration asks for.
+pub fn timeouts(config: &Config) -> Timeouts {
+    let asked = config.globals.lvs_timeouts;
+    Timeouts {
+        tcp: asked.tcp,
+        tcp_fin: asked.tcpfin,
+        udp: asked.udp,
+    }
 }
 
 fn service_spec(virtual_server: &VirtualServer) -> ServiceSpec {

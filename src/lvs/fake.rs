@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::ipvs::{Command, DestinationSpec, Service, ServiceKey};
+use crate::ipvs::{Command, DestinationSpec, Service, ServiceKey, Timeouts};
 use crate::net::ForwardingMethod;
 
 use super::Observation;
@@ -70,6 +70,7 @@ impl FakeKernel {
             Command::DelDaemon(role) => {
                 self.now.daemons.remove(role).ok_or(Refusal::NoService)?;
             }
+            Command::SetTimeouts(_) => self.now.apply(command),
         }
         Ok(())
     }
@@ -103,6 +104,10 @@ impl FakeKernel {
                 "--start-daemon {role:?} {} {}",
                 daemon.interface, daemon.sync_id
             );
+        }
+        if self.now.timeouts != Timeouts::default() {
+            let Timeouts { tcp, tcp_fin, udp } = self.now.timeouts;
+            let _ = writeln!(text, "--set {tcp:?} {tcp_fin:?} {udp:?}");
         }
         text
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ipvs::{Command, Service, SyncDaemon, SyncRole, Table};
+use crate::ipvs::{Command, Service, SyncDaemon, SyncRole, Table, Timeouts};
 
 /// What the kernel showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Observation {
     pub table: Table,
     /// The sync daemons that run.
     pub daemons: BTreeMap<SyncRole, SyncDaemon>,
+    /// How long idle connections are remembered.
+    pub timeouts: Timeouts,
 }
 
 impl Observation {
@@ -48,6 +50,12 @@ impl Observation {
             }
             Command::DelDaemon(role) => {
                 self.daemons.remove(role);
+            }
+            Command::SetTimeouts(timeouts) => {
+                let have = &mut self.timeouts;
+                have.tcp = timeouts.tcp.or(have.tcp);
+                have.tcp_fin = timeouts.tcp_fin.or(have.tcp_fin);
+                have.udp = timeouts.udp.or(have.udp);
             }
         }
     }

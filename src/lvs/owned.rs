@@ -25,10 +25,11 @@ impl Owned {
             let destinations = servers.map(|rs| destination_key(vs, rs)).collect();
             (service_key(&vs.address), destinations)
         });
-        let syncs = config
-            .instances
-            .iter()
-            .any(|i| i.lvs_sync_daemon_interface.is_some());
+        let syncs = config.globals.lvs_sync_daemon.is_some()
+            || config
+                .instances
+                .iter()
+                .any(|i| i.lvs_sync_daemon_interface.is_some());
         Owned {
             services: services.collect(),
             daemons: if syncs {

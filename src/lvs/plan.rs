@@ -57,7 +57,7 @@ pub fn daemon_commands(
     owned: &Owned,
 ) -> Vec<Command> {
     let ours = |role: &SyncRole| owned.daemons.contains(role);
-    diff(desired, observed, ours, |want, have| want == have)
+    diff(desired, observed, ours, SyncDaemon::is_met_by)
         .into_iter()
         .flat_map(|change| match change {
             Change::Add(role, daemon) => vec![Command::NewDaemon(role, daemon)],

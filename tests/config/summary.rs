@@ -77,6 +77,8 @@ fn global(out: &mut String, globals: &Globals) {
         scripts,
         vrrp,
         filters,
+        lvs_sync_daemon,
+        lvs_timeouts,
         lvs,
         outputs,
     } = globals;
@@ -92,6 +94,8 @@ fn global(out: &mut String, globals: &Globals) {
     part(out, "  ", scripts);
     part(out, "  ", vrrp);
     part(out, "  ", filters);
+    part(out, "  ", lvs_sync_daemon);
+    part(out, "  ", lvs_timeouts);
     part(out, "  ", lvs);
     part(out, "  ", outputs);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use caps::{CapSet, Capability};
-use vipd::ipvs::{Command, DestinationKey, SyncDaemon, SyncRole, save};
+use vipd::ipvs::{Command, DestinationKey, SyncDaemon, SyncPackets, SyncRole, save};
 use vipd::kernel::ipvs::Ipvs;
 use vipd::kernel::route::Route;
 use vipd::net::{
@@ -111,6 +111,12 @@ pub(super) fn sync_daemons(lab: &Lab) -> Outcome {
     let daemon = SyncDaemon {
         interface: "eth0".parse().map_err(|_| Failure::failed("a name"))?,
         sync_id: 51,
+        packets: SyncPackets {
+            max_len: Some(1000),
+            group: Some([239, 1, 2, 3].into()),
+            port: Some(9000),
+            ttl: Some(3),
+        },
     };
     for role in [SyncRole::Master, SyncRole::Backup] {
         let start = Command::NewDaemon(role, daemon.clone());

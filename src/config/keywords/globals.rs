@@ -427,10 +427,14 @@ pub(super) const LVS: &[Keyword] = &[
     row(
         "lvs_sync_daemon",
         SOME,
-        "Connections are sent to another director.",
+        "Sends connections on: IF [[inst] NAME] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS].",
+    ),
+    row(
+        "lvs_timeouts",
+        SOME,
+        "How long idle connections are remembered: [tcp S] [tcpfin S] [udp S].",
     )
-    .not_yet(),
-    row("lvs_timeouts", SOME, "Timeouts of connections.").not_yet(),
+    .default("the kernel's"),
     row("lvs_flush", FLAG, "Empty the IPVS table at start.").not_yet(),
     row(
         "lvs_flush_on_stop",

@@ -10,6 +10,7 @@ use crate::config::tree::Statement;
 use crate::units::Version;
 
 use super::context::{Context, Draft, Handled, Line};
+use super::sync_daemon;
 use super::value::Value;
 
 /// `global_defs`, read.
@@ -165,6 +166,8 @@ impl Defaults {
                     value.seconds().unwrap_or(globals.smtp_connect_timeout);
             }
             "script_user" => globals.script_user = ctx.user(line),
+            "lvs_sync_daemon" => globals.lvs_sync_daemon = sync_daemon::daemon(ctx, line),
+            "lvs_timeouts" => globals.lvs_timeouts = sync_daemon::timeouts(ctx, line),
             "enable_script_security" => globals.enable_script_security = true,
             name => {
                 let setting = ctx.setting(line, &value);

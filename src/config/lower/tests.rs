@@ -210,3 +210,63 @@ fn checks_inherit_from_the_server_and_the_service() {
     assert_eq!(options.connect_timeout.as_secs(), 2);
     assert_eq!(options.destination.to_string(), "10.0.0.2:80");
 }
+
+#[test]
+fn sync_daemons_and_timeouts_are_words_with_values() {
+    let globals = |line: &str| {
+        let instance = "vrrp_instance V { interface eth0\n virtual_router_id 51\n virtual_ipaddress { 10.0.0.9 }\n }";
+        let text = format!("global_defs {{\n {line}\n}}\n{instance}\n");
+        let loaded = read(&text);
+        (loaded.config.map(|c| c.globals), loaded.diagnostics)
+    };
+    let (read, said) =
+        globals("lvs_sync_daemon eth1 inst V id 7 maxlen 1000 port 9 ttl 3 group 239.0.0.1");
+    let sync = read.unwrap().lvs_sync_daemon.unwrap();
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(
+        (sync.interface.as_str(), sync.instance.as_deref()),
+        ("eth1", Some("V"))
+    );
+    assert_eq!(
+        (sync.id, sync.max_len, sync.port, sync.ttl),
+        (Some(7), Some(1000), Some(9), Some(3))
+    );
+    assert_eq!(sync.group, Some([239, 0, 0, 1].into()));
+
+    let (read, _) = globals("lvs_sync_daemon eth1 V 12");
+    let sync = read.unwrap().lvs_sync_daemon.unwrap();
+    assert_eq!((sync.instance.as_deref(), sync.id), (Some("V"), Some(12)));
+
+    let (read, said) = globals("lvs_sync_daemon eth1 W");
+    assert_eq!(read.unwrap().lvs_sync_daemon, None);
+    assert!(
+        said.iter()
+            .next()
+            .unwrap()
+            .message
+            .contains("`W`, which is not defined"),
+        "{said:?}"
+    );
+
+    for wrong in [
+        "lvs_sync_daemon eth1 id",
+        "lvs_sync_daemon eth1 id 1 prot 2",
+        "lvs_sync_daemon eth1 group 10.0.0.1",
+    ] {
+        assert!(globals(wrong).0.is_none(), "{wrong}");
+    }
+
+    let (read, _) = globals("lvs_timeouts tcp 28800 udp 0");
+    let timeouts = read.unwrap().lvs_timeouts;
+    let hours = Some(std::time::Duration::from_secs(28_800));
+    assert_eq!(
+        (timeouts.tcp, timeouts.tcpfin, timeouts.udp),
+        (hours, None, None)
+    );
+    let (read, said) = globals("lvs_timeouts tpc 5");
+    assert!(read.is_none());
+    assert_eq!(
+        said.iter().next().unwrap().hint.as_deref(),
+        Some("did you mean `tcp`?")
+    );
+}

@@ -9,7 +9,7 @@ use crate::net::InterfaceName;
 use crate::units::{seconds, seconds_or_null};
 
 use super::settings::settings;
-use super::{Run, ScriptUser};
+use super::{LvsSyncDaemon, LvsTimeouts, Run, ScriptUser};
 
 /// What holds for the whole configuration. Defaults that objects inherit were already copied into them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,6 +41,10 @@ pub struct Globals {
     pub vrrp: VrrpSettings,
     /// Packet filters.
     pub filters: FilterSettings,
+    /// `lvs_sync_daemon`.
+    pub lvs_sync_daemon: Option<LvsSyncDaemon>,
+    /// `lvs_timeouts`.
+    pub lvs_timeouts: LvsTimeouts,
     /// What holds for the whole of IPVS.
     pub lvs: LvsSettings,
     /// SNMP, D-Bus, reloads and files.
@@ -63,6 +67,8 @@ impl Default for Globals {
             scripts: ScriptSettings::default(),
             vrrp: VrrpSettings::default(),
             filters: FilterSettings::default(),
+            lvs_sync_daemon: None,
+            lvs_timeouts: LvsTimeouts::default(),
             lvs: LvsSettings::default(),
             outputs: OutputSettings::default(),
         }
@@ -192,8 +198,6 @@ settings! {
 settings! {
     /// What holds for the whole of IPVS.
     LvsSettings {
-        lvs_sync_daemon: Vec<String>,
-        lvs_timeouts: Vec<String>,
         lvs_flush: bool,
         lvs_flush_on_stop: Option<Option<String>>,
     }

@@ -1,12 +1,15 @@
 //! `virtual_server` and its `real_server`s.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
-use crate::units::seconds;
+use crate::net::{
+    Endpoint, Family, ForwardingMethod, FwMark, InterfaceName, Protocol, Scheduler, SchedulerFlag,
+};
+use crate::units::{seconds, seconds_or_null};
 
 use super::settings::settings;
 use super::{Checker, Run};
@@ -84,6 +87,41 @@ pub enum TunnelChecksum {
     On,
     /// `remcsum`, GUE only.
     Remote,
+}
+
+/// `lvs_sync_daemon IF [inst] [VI] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]`; options that
+/// are absent are the kernel's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LvsSyncDaemon {
+    /// Where connections are sent and heard.
+    pub interface: InterfaceName,
+    /// `inst`: sends while this instance is master, hears otherwise; both at all times when absent.
+    pub instance: Option<String>,
+    /// `id`; the VRID of the instance, else 0, when absent.
+    pub id: Option<u8>,
+    /// `maxlen`: bytes of a packet, 1 to 65,507.
+    pub max_len: Option<u16>,
+    /// `port`; 8848 when absent.
+    pub port: Option<u16>,
+    /// `ttl`; 1 when absent.
+    pub ttl: Option<u8>,
+    /// `group`; 224.0.0.81 when absent.
+    pub group: Option<IpAddr>,
+}
+
+/// `lvs_timeouts [tcp S] [tcpfin S] [udp S]`, whole seconds from 1 to 2,678,400; what is absent, or 0,
+/// stays as the kernel has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LvsTimeouts {
+    /// `tcp`.
+    #[serde(serialize_with = "seconds_or_null")]
+    pub tcp: Option<Duration>,
+    /// `tcpfin`.
+    #[serde(serialize_with = "seconds_or_null")]
+    pub tcpfin: Option<Duration>,
+    /// `udp`.
+    #[serde(serialize_with = "seconds_or_null")]
+    pub udp: Option<Duration>,
 }
 
 settings! {

@@ -20,6 +20,7 @@ pub(super) enum Object {
     Service(ServiceKey),
     Destination(ServiceKey, DestinationKey),
     Daemon(SyncRole),
+    Timeouts,
 }
 
 impl Object {
@@ -32,6 +33,7 @@ impl Object {
             | Command::SetDestination(key, d, _)
             | Command::DelDestination(key, d) => Object::Destination(*key, *d),
             Command::NewDaemon(role, _) | Command::DelDaemon(role) => Object::Daemon(*role),
+            Command::SetTimeouts(_) => Object::Timeouts,
         }
     }
 }

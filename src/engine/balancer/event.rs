@@ -181,7 +181,7 @@ impl Programmed {
             Command::NewDestination(..) => self.servers_added += 1,
             Command::SetDestination(..) => self.servers_changed += 1,
             Command::DelDestination(..) => self.servers_removed += 1,
-            Command::NewDaemon(..) | Command::DelDaemon(..) => {}
+            Command::NewDaemon(..) | Command::DelDaemon(..) | Command::SetTimeouts(_) => {}
         }
     }
 }

@@ -57,6 +57,8 @@ impl Dirty {
                 self.services.insert(key);
             }
             Object::Daemon(_) => self.daemons = true,
+            // Looked at whenever everything is.
+            Object::Timeouts => {}
         }
         self.retried.push(object);
     }
@@ -213,11 +215,17 @@ impl Balancer {
         if dirty.all.is_some() || dirty.daemons {
             let desired = match self.phase {
                 Phase::Stopping { .. } => Some(BTreeMap::new()),
-                _ => lvs::daemons(&self.config.instances, |i| side(&self.roles, i)),
+                _ => lvs::daemons(&self.config, |i| side(&self.roles, i)),
             };
             if let Some(desired) = desired {
                 let more = lvs::daemon_commands(&desired, &seen.daemons, &self.owned);
                 commands.extend(more);
+            }
+        }
+        if dirty.all.is_some() && self.is_running() {
+            let timeouts = lvs::timeouts(&self.config);
+            if !timeouts.is_met_by(&seen.timeouts) {
+                commands.push(Command::SetTimeouts(timeouts));
             }
         }
         commands.retain(|c| {

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ipvs::{
-    Attributes, ServiceFlags, TunnelChecksum, decode_daemon, decode_destination, decode_service,
+    Attributes, ServiceFlags, SyncPackets, TunnelChecksum, decode_daemon, decode_destination,
+    decode_service, decode_timeouts,
 };
 use crate::net::{Endpoint, FwMark, Protocol, Scheduler};
 
@@ -255,11 +256,28 @@ proptest! {
     }
 
     #[test]
-    fn sync_daemons_read_back_as_they_were_written(name in "[a-z][a-z0-9]{0,14}", sync_id in 0u8..) {
+    fn sync_daemons_read_back_as_they_were_written(
+        name in "[a-z][a-z0-9]{0,14}",
+        sync_id in 0u8..,
+        max_len in any::<Option<u16>>(),
+        group in any::<Option<IpAddr>>(),
+        port in any::<Option<u16>>(),
+        ttl in any::<Option<u8>>(),
+    ) {
+        let packets = SyncPackets { max_len, group, port, ttl };
         for role in [SyncRole::Master, SyncRole::Backup] {
-            let daemon = SyncDaemon { interface: name.parse().unwrap(), sync_id };
+            let daemon = SyncDaemon { interface: name.parse().unwrap(), sync_id, packets };
             let payload = encoded(&Command::NewDaemon(role, daemon.clone()));
             prop_assert_eq!(decode_daemon(&payload), Ok((role, daemon)));
         }
+    }
+
+    #[test]
+    fn timeouts_read_back_as_they_were_written(seconds in any::<[Option<u32>; 3]>()) {
+        let time = |s: Option<u32>| s.map(|s| Duration::from_secs(s.into()));
+        let [tcp, tcp_fin, udp] = seconds.map(time);
+        let timeouts = Timeouts { tcp, tcp_fin, udp };
+        let payload = encoded(&Command::SetTimeouts(timeouts));
+        prop_assert_eq!(decode_timeouts(&payload), timeouts);
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::ipvs::{
     Command, DestinationKey, DestinationSpec, Service, ServiceFlags, ServiceKey, ServiceSpec,
-    SyncDaemon, SyncRole, Table, TunnelChecksum, TunnelKind,
+    SyncDaemon, SyncPackets, SyncRole, Table, TunnelChecksum, TunnelKind,
 };
 use crate::lvs::Owned;
 use crate::lvs::fake::FakeKernel;
@@ -151,6 +151,7 @@ fn how_a_tunnel_wraps_matters_only_for_tunnels() {
 
 fn daemon(sync_id: u8) -> SyncDaemon {
     SyncDaemon {
+        packets: SyncPackets::default(),
         interface: "eth0".parse().unwrap(),
         sync_id,
     }

@@ -1,6 +1,6 @@
 use super::*;
 
-use crate::config::model::Instance;
+use crate::config::model::{Instance, LvsSyncDaemon};
 use crate::engine::shared::{Role, Roles};
 use crate::units::Vrid;
 
@@ -55,4 +55,68 @@ fn a_daemon_that_no_instance_asks_for_is_somebody_elses() {
     rig.input(Input::Started);
     rig.input(Input::Stop(StopKind::Remove));
     assert_eq!(rig.kernel.text(), "--start-daemon Master eth1 0\n");
+}
+
+fn everywhere(instance: Option<&str>) -> Config {
+    let mut config = syncing();
+    config.instances[0].lvs_sync_daemon_interface = None;
+    config.globals.lvs_sync_daemon = Some(LvsSyncDaemon {
+        interface: "eth2".parse().unwrap(),
+        instance: instance.map(str::to_owned),
+        id: None,
+        max_len: None,
+        port: Some(9000),
+        ttl: None,
+        group: None,
+    });
+    config
+}
+
+#[test]
+fn without_an_instance_both_daemons_run() {
+    let rig = Rig::started(&everywhere(None));
+    assert_eq!(
+        rig.kernel.text(),
+        "--start-daemon Master eth2 0\n--start-daemon Backup eth2 0\n"
+    );
+}
+
+#[test]
+fn with_an_instance_the_daemon_has_its_vrid_and_follows_it() {
+    let mut rig = Rig::started(&everywhere(Some("VI_1")));
+    rig.input(roles(Role::Backup));
+    assert_eq!(rig.kernel.text(), "--start-daemon Backup eth2 51\n");
+    rig.input(roles(Role::Master));
+    assert_eq!(rig.kernel.text(), "--start-daemon Master eth2 51\n");
+}
+
+#[test]
+fn a_daemon_whose_options_change_is_started_again() {
+    let mut rig = Rig::started(&everywhere(None));
+    rig.kernel.writes = 0;
+    rig.input(Input::Reload(Box::new(everywhere(None))));
+    assert_eq!(rig.kernel.writes, 0);
+    let mut other = everywhere(None);
+    other.globals.lvs_sync_daemon.as_mut().unwrap().port = None;
+    rig.input(Input::Reload(Box::new(other)));
+    assert_eq!(rig.kernel.writes, 4, "{}", rig.kernel.text());
+}
+
+#[test]
+fn timeouts_are_set_once_and_again_when_they_change() {
+    let mut config = two();
+    config.globals.lvs_timeouts.tcp = Some(Duration::from_secs(28_800));
+    let mut rig = Rig::started(&config);
+    let set = |rig: &Rig| rig.kernel.now.timeouts.tcp;
+    assert_eq!(set(&rig), Some(Duration::from_secs(28_800)));
+    rig.kernel.writes = 0;
+    rig.input(Input::Reload(Box::new(config.clone())));
+    assert_eq!(rig.kernel.writes, 0);
+    config.globals.lvs_timeouts.tcp = Some(Duration::from_secs(60));
+    rig.input(Input::Reload(Box::new(config)));
+    assert_eq!(set(&rig), Some(Duration::from_secs(60)));
+    assert_eq!(rig.kernel.writes, 1);
+    // keepalived leaves them as well.
+    rig.input(Input::Stop(StopKind::Remove));
+    assert_eq!(set(&rig), Some(Duration::from_secs(60)));
 }
