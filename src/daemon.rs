@@ -8,6 +8,7 @@
 
 pub mod background;
 pub mod balancer_thread;
+pub mod channels;
 pub mod failover_thread;
 pub mod failure;
 pub mod files;
@@ -143,9 +144,8 @@ fn serve_logged(
             "the configuration has virtual servers that cannot be programmed: {error}"
         ))
     })?;
-    let sockets =
-        failover_thread::open_sockets(&prepared.config, &prepared.picture.links, &BTreeSet::new())
-            .map_err(Failure::fatal)?;
+    let sockets = channels::open(&prepared.config, &prepared.picture.links, &BTreeSet::new())
+        .map_err(Failure::fatal)?;
     let arp =
         ArpSocket::open().map_err(|error| Failure::fatal(format!("open ARP socket: {error}")))?;
     let masters = Masters::create(&run_dir.file("masters"), &place, &left).map_err(|error| {

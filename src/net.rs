@@ -1,12 +1,14 @@
 //! Addresses, names and numbers of the network, each checked where it is made.
 
 mod address;
+mod channel;
 mod command;
 mod interface;
 mod link;
 mod lvs;
 
 pub use address::{Cidr, Endpoint, Family, ParseCidrError};
+pub use channel::Channel;
 pub use command::{NetCommand, NetPicture};
 pub use interface::{InterfaceIndex, InterfaceName, InterfaceNameError, MacAddr};
 pub use link::{ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Link, ObservedAddress};

@@ -2,9 +2,9 @@
 //! descriptors only, handles everything that has come in before any timer, and writes nothing but
 //! packets, netlink requests and a few bytes of the record.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -14,18 +14,18 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
 use crate::config::model::ScriptUser;
-use crate::engine::failover::{Action, Beat, Failover, Input, NetFailure, StopKind};
+use crate::engine::failover::{Action, Beat, Failover, Input, NetFailure, Packet, StopKind};
 use crate::engine::shared::Roles;
 use crate::kernel::arp_socket::ArpSocket;
 use crate::kernel::clock;
 use crate::kernel::poll::{Interest, Poller, Waker};
 use crate::kernel::route::{Event, Monitor, Route};
 use crate::kernel::spawner::{AtEnd, Finished, Outcome, Request, Spawner};
-use crate::kernel::vrrp_socket::VrrpSocket;
-use crate::net::{InterfaceIndex, InterfaceName, Link, MacAddr, NetCommand};
+use crate::net::{InterfaceIndex, MacAddr, NetCommand};
 use crate::time::Time;
 use crate::track::ScriptEnd;
 
+use super::channels::{Channels, Sockets};
 use super::record::Masters;
 
 /// Events, packets and answers that are taken from one descriptor before the next has its turn.
@@ -48,9 +48,6 @@ pub enum Command {
     /// Let go and end.
     Stop(StopKind),
 }
-
-/// VRRP sockets by the number of their interface.
-pub type Sockets = BTreeMap<InterfaceIndex, VrrpSocket>;
 
 /// Everything that may fail, opened before the thread starts.
 pub struct Resources {
@@ -96,30 +93,6 @@ impl Handle {
     }
 }
 
-/// Opens the sockets that `config` needs and that are not in `have`.
-///
-/// # Errors
-/// In words, the first that cannot be opened.
-pub fn open_sockets(
-    config: &Config,
-    links: &[Link],
-    have: &BTreeSet<InterfaceIndex>,
-) -> Result<Sockets, String> {
-    let mut sockets = Sockets::new();
-    for instance in &config.instances {
-        let Some(link) = links.iter().find(|link| link.name == instance.interface) else {
-            continue;
-        };
-        if have.contains(&link.index) || sockets.contains_key(&link.index) {
-            continue;
-        }
-        let socket =
-            VrrpSocket::open(&link.name, link.index, None).map_err(|error| error.to_string())?;
-        sockets.insert(link.index, socket);
-    }
-    Ok(sockets)
-}
-
 /// Starts the thread.
 ///
 /// # Errors
@@ -135,10 +108,7 @@ pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
         route: resources.route,
         monitor: resources.monitor,
         arp: resources.arp,
-        prepared: resources.sockets,
-        closing: Sockets::new(),
-        sockets: BTreeMap::new(),
-        groups: BTreeMap::new(),
+        channels: Channels::new(resources.sockets),
         spawner: resources.spawner,
         spawner_gone: false,
         masters: resources.masters,
@@ -152,7 +122,6 @@ pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
         script_user,
         poller: Poller::new(),
         packet: vec![0; PACKET_MAX].into(),
-        mute: BTreeSet::new(),
     };
     let thread = std::thread::Builder::new()
         .name("failover".into())
@@ -171,12 +140,7 @@ struct Thread {
     route: Route,
     monitor: Monitor,
     arp: ArpSocket,
-    /// Opened by main, not yet asked for by the engine.
-    prepared: Sockets,
-    /// Given up by the engine within the actions that are being carried out.
-    closing: Sockets,
-    sockets: Sockets,
-    groups: BTreeMap<InterfaceIndex, BTreeSet<Ipv4Addr>>,
+    channels: Channels,
     spawner: Spawner,
     spawner_gone: bool,
     masters: Masters,
@@ -192,8 +156,6 @@ struct Thread {
     script_user: Option<ScriptUser>,
     poller: Poller,
     packet: Box<[u8]>,
-    /// Where sending fails and was told of.
-    mute: BTreeSet<(InterfaceIndex, Ipv4Addr)>,
 }
 
 impl Thread {
@@ -225,8 +187,8 @@ impl Thread {
         if !self.spawner_gone {
             self.poller.watch(self.spawner.as_fd(), Interest::Read);
         }
-        for socket in self.sockets.values() {
-            self.poller.watch(socket.as_fd(), Interest::Read);
+        for socket in self.channels.descriptors() {
+            self.poller.watch(socket, Interest::Read);
         }
         self.poller
             .wait(self.engine.next_deadline().map(|(at, _)| at))
@@ -244,10 +206,10 @@ impl Thread {
             match command {
                 Command::IpvsReady => self.feed(Input::IpvsReady, now),
                 Command::Reload { config, sockets } => {
-                    self.prepared.extend(sockets);
+                    self.channels.prepare(sockets);
                     self.script_user = config.globals.script_user.clone();
                     self.feed(Input::Reload(config), now);
-                    self.prepared.clear();
+                    self.channels.drop_prepared();
                 }
                 Command::Stop(kind) => self.feed(Input::Stop(kind), now),
             }
@@ -276,27 +238,27 @@ impl Thread {
     }
 
     fn take_packets(&mut self) {
-        let interfaces: Vec<InterfaceIndex> = self.sockets.keys().copied().collect();
-        for interface in interfaces {
+        for channel in self.channels.keys() {
             for _ in 0..BUDGET {
-                let Some(socket) = self.sockets.get(&interface) else {
+                let Some(socket) = self.channels.get(channel) else {
                     break;
                 };
                 // An error here is the link's: that it is down or gone comes as an event of its own.
                 let Ok(Some(received)) = socket.recv(&mut self.packet) else {
                     break;
                 };
-                let Some(payload) = self.packet.get(received.payload.clone()) else {
+                let Some((header, payload)) = received.split(&self.packet) else {
                     break;
                 };
                 let actions = self.engine.handle(
-                    Input::Packet {
-                        interface,
+                    Input::Packet(Packet {
+                        channel,
                         source: received.source,
                         destination: received.destination,
                         ttl: received.ttl,
+                        header,
                         payload,
-                    },
+                    }),
                     clock::now(),
                 );
                 self.carry_out(actions);
@@ -345,14 +307,10 @@ impl Thread {
         let mut queue = VecDeque::from(actions);
         while let Some(action) = queue.pop_front() {
             match action {
-                Action::Send {
-                    beat,
-                    interface,
-                    source,
-                    destination,
-                    payload,
-                } => {
-                    self.send(&beat, interface, (source, destination), &payload);
+                Action::Send { beat, .. } => {
+                    if self.channels.send(&action) {
+                        self.note(&beat);
+                    }
                 }
                 Action::Announce {
                     interface,
@@ -364,22 +322,17 @@ impl Thread {
                 }
                 Action::Net(commands) => self.apply(&commands, &mut queue),
                 Action::OpenSocket {
+                    channel,
                     name,
-                    interface,
                     groups,
                 } => {
-                    let input = match self.open_socket(&name, interface, groups) {
-                        Ok(()) => Input::SocketOpened(interface),
-                        Err(error) => Input::SocketFailed { interface, error },
+                    let input = match self.channels.open(channel, name.as_ref(), groups) {
+                        Ok(()) => Input::SocketOpened(channel),
+                        Err(error) => Input::SocketFailed { channel, error },
                     };
                     queue.extend(self.engine.handle(input, clock::now()));
                 }
-                Action::CloseSocket(interface) => {
-                    // Kept until the engine has said whether it wants it with other groups.
-                    if let Some(socket) = self.sockets.remove(&interface) {
-                        self.closing.insert(interface, socket);
-                    }
-                }
+                Action::CloseSocket(channel) => self.channels.close(channel),
                 Action::LookAgain => self.look_again(),
                 Action::RunScript {
                     name,
@@ -396,37 +349,7 @@ impl Thread {
                 Action::Event(event) => info!("{event}"),
             }
         }
-        // Not kept for later: a link that goes and comes back under the same number has left its groups.
-        for (interface, _) in std::mem::take(&mut self.closing) {
-            if !self.sockets.contains_key(&interface) {
-                self.groups.remove(&interface);
-            }
-        }
-    }
-
-    fn send(
-        &mut self,
-        beat: &Beat,
-        interface: InterfaceIndex,
-        (source, destination): (Ipv4Addr, Ipv4Addr),
-        payload: &[u8],
-    ) {
-        let Some(socket) = self.sockets.get(&interface) else {
-            return;
-        };
-        match socket.send(source, destination, payload) {
-            Ok(()) => {
-                self.mute.remove(&(interface, destination));
-                self.note(beat);
-            }
-            Err(error) => {
-                // A link that is down says so by itself; anything else is told once until it is over.
-                if beat.alive && self.mute.insert((interface, destination)) {
-                    let (name, _) = socket.interface();
-                    warn!("send advert from {source} to {destination} on {name}: {error}");
-                }
-            }
-        }
+        self.channels.drop_closed();
     }
 
     fn note(&mut self, beat: &Beat) {
@@ -463,34 +386,6 @@ impl Thread {
             let actions = self.engine.handle(Input::NetFailed(failures), clock::now());
             queue.extend(actions);
         }
-    }
-
-    fn open_socket(
-        &mut self,
-        name: &InterfaceName,
-        interface: InterfaceIndex,
-        groups: BTreeSet<Ipv4Addr>,
-    ) -> Result<(), String> {
-        let socket = match self.closing.remove(&interface) {
-            Some(socket) => socket,
-            None => {
-                self.groups.remove(&interface);
-                match self.prepared.remove(&interface) {
-                    Some(socket) => socket,
-                    None => VrrpSocket::open(name, interface, None).map_err(|e| e.to_string())?,
-                }
-            }
-        };
-        let joined = self.groups.remove(&interface).unwrap_or_default();
-        for group in groups.difference(&joined) {
-            socket.join(*group).map_err(|error| error.to_string())?;
-        }
-        for group in joined.difference(&groups) {
-            socket.leave(*group).map_err(|error| error.to_string())?;
-        }
-        self.groups.insert(interface, groups);
-        self.sockets.insert(interface, socket);
-        Ok(())
     }
 
     fn look_again(&mut self) {

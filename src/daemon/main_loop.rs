@@ -16,13 +16,13 @@ use crate::kernel::ipvs::Ipvs;
 use crate::kernel::route::Route;
 use crate::lvs::Owned;
 use crate::net::{
-    ADDRESS_PROTOCOL, AddressCommand, AddressKey, Cidr, InterfaceIndex, InterfaceName, NetCommand,
-    NetPicture,
+    ADDRESS_PROTOCOL, AddressCommand, AddressKey, Cidr, InterfaceName, NetCommand, NetPicture,
 };
 
 use super::background::{Report, take_signals};
 use super::balancer_thread::{self, Inbox, Order, PROBES_MAX, Status};
-use super::failover_thread::{self, Command, Resources, Sockets};
+use super::channels::{self, Sockets};
+use super::failover_thread::{self, Command, Resources};
 use super::failure::{self, Failure};
 use super::options::Options;
 use super::prepare::{self, Prepared};
@@ -166,16 +166,11 @@ impl Daemon<'_> {
         let (reply, reading) = oneshot::channel();
         let (options, file) = (self.options.clone(), self.file.clone());
         let status = threads.balancer.borrow().clone();
-        let here: BTreeSet<String> = self
-            .config
-            .instances
-            .iter()
-            .map(|i| i.interface.to_string())
-            .collect();
+        let running = self.config.clone();
         let spawned = std::thread::Builder::new()
             .name("reload".into())
             .spawn(move || {
-                let _ = reply.send(prepare_reload(&options, &file, &here, &status));
+                let _ = reply.send(prepare_reload(&options, &file, &running, &status));
             });
         if let Err(error) = spawned {
             error!("reload: start thread: {error}");
@@ -305,7 +300,7 @@ async fn answer(reading: &mut Option<Reading>) -> ReadResult {
 fn prepare_reload(
     options: &Options,
     file: &std::path::Path,
-    here: &BTreeSet<String>,
+    running: &Config,
     status: &Status,
 ) -> ReadResult {
     let mut route = Route::open()
@@ -315,15 +310,9 @@ fn prepare_reload(
         .map_err(|error| {
             Failure::fatal(format!("virtual servers cannot be programmed: {error}"))
         })?;
-    let have: BTreeSet<InterfaceIndex> = prepared
-        .picture
-        .links
-        .iter()
-        .filter(|link| here.contains(link.name.as_str()))
-        .map(|link| link.index)
-        .collect();
-    let sockets = failover_thread::open_sockets(&prepared.config, &prepared.picture.links, &have)
-        .map_err(Failure::fatal)?;
+    let links = &prepared.picture.links;
+    let have = channels::needed(running, links);
+    let sockets = channels::open(&prepared.config, links, &have).map_err(Failure::fatal)?;
     Ok(Ready {
         prepared,
         balancer,
@@ -348,7 +337,7 @@ fn release_vips(config: &Config) -> String {
         .iter()
         .flat_map(|i| {
             i.all_vips()
-                .map(|vip| (vip.dev.as_ref().unwrap_or(&i.interface), vip.cidr))
+                .filter_map(|vip| Some((vip.dev.as_ref().or(i.interface.as_ref())?, vip.cidr)))
         })
         .collect();
     let removed = Route::open()

@@ -128,7 +128,9 @@ fn missing_interfaces(config: &Config, links: &[Link], loaded: &Loaded) -> Vec<D
             .iter()
             .map(|tracked| &tracked.interface);
         let sync = instance.lvs_sync_daemon_interface.iter();
-        std::iter::once(&instance.interface)
+        instance
+            .interface
+            .iter()
             .chain(vips)
             .chain(tracked)
             .chain(sync)

@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use crate::engine::failover::Beat;
 use crate::ipvs::{DestinationKey, ServiceKey, SyncRole};
 use crate::lvs::Owned;
-use crate::net::{Endpoint, Family, FwMark, MacAddr, Protocol};
+use crate::net::{Endpoint, Family, FwMark, InterfaceIndex, MacAddr, Protocol};
 use crate::time::Time;
 
 use super::run_dir::write_whole;
 
-const MAGIC: &[u8; 8] = b"vipdbt01";
+const MAGIC: &[u8; 8] = b"vipdbt02";
 const HEAD_LEN: usize = 8 + 36 + 8;
 const ENTRY_LEN: usize = 24;
 /// Entries that are read back; more than there are VRIDs on a few hundred links.
@@ -61,7 +61,13 @@ impl Place {
     }
 }
 
-type MasterKey = (u32, MacAddr, u8);
+/// Number of the interface (0: none), its hardware address, VRID, whether IPv6.
+type MasterKey = (u32, MacAddr, u8, bool);
+
+fn key(beat: &Beat) -> MasterKey {
+    let interface = beat.interface.map_or(0, InterfaceIndex::get);
+    (interface, beat.mac, beat.vrid, beat.family == Family::V6)
+}
 
 /// The file `masters`, open for writing.
 #[derive(Debug)]
@@ -97,7 +103,7 @@ impl Masters {
     /// # Errors
     /// What the file system says; the worst that follows is a slower start after a crash.
     pub fn note(&mut self, beat: &Beat, now: Time) -> io::Result<()> {
-        let key = (beat.interface.get(), beat.mac, beat.vrid);
+        let key = key(beat);
         let offset = *self.offsets.entry(key).or_insert_with(|| {
             let offset = self.next;
             self.next += ENTRY_LEN as u64;
@@ -113,6 +119,7 @@ fn entry(key: &MasterKey, at: u64) -> [u8; ENTRY_LEN] {
     entry[..4].copy_from_slice(&key.0.to_le_bytes());
     entry[4..10].copy_from_slice(&key.1.0);
     entry[10] = key.2;
+    entry[11] = u8::from(key.3);
     entry[16..].copy_from_slice(&at.to_le_bytes());
     entry
 }
@@ -136,18 +143,17 @@ impl LeftBehind {
 
     /// When this router was last master, if it was when the predecessor ended.
     pub fn last_advert(&self, beat: &Beat) -> Option<Time> {
-        self.0
-            .get(&(beat.interface.get(), beat.mac, beat.vrid))
-            .copied()
+        self.0.get(&key(beat)).copied()
     }
 }
 
 fn read_entry(entry: &[u8; ENTRY_LEN]) -> Option<(MasterKey, Time)> {
     let interface = u32::from_le_bytes(entry.first_chunk().copied()?);
     let mac = entry.get(4..10)?.first_chunk().copied()?;
-    let vrid = *entry.get(10)?;
+    let (vrid, ipv6) = (*entry.get(10)?, *entry.get(11)? != 0);
     let at = u64::from_le_bytes(entry.last_chunk().copied()?);
-    (at != 0).then_some(((interface, MacAddr(mac), vrid), Time::from_nanos(at)))
+    let key = (interface, MacAddr(mac), vrid, ipv6);
+    (at != 0).then_some((key, Time::from_nanos(at)))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -262,7 +268,6 @@ pub fn read_ipvs(path: &Path, place: &Place) -> Owned {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::InterfaceIndex;
     use std::collections::BTreeSet;
 
     fn place() -> Place {
@@ -274,9 +279,10 @@ mod tests {
 
     fn beat(vrid: u8) -> Beat {
         Beat {
-            interface: InterfaceIndex::new(7).unwrap(),
+            interface: InterfaceIndex::new(7),
             mac: MacAddr([2, 0, 0, 0, 0, 9]),
             vrid,
+            family: Family::V4,
             alive: true,
         }
     }

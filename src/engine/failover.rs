@@ -5,6 +5,7 @@
 //! counted as done until the kernel says otherwise, so that nothing is ordered twice.
 
 mod addresses;
+mod channels;
 mod event;
 mod kernel_view;
 mod reload;
@@ -13,22 +14,23 @@ mod standing;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::model::{Instance, ScriptUser};
-use crate::net::{AddressKey, InterfaceIndex, InterfaceName, NetPicture};
+use crate::net::{AddressKey, Channel, InterfaceName, NetPicture};
 use crate::time::Time;
 use crate::track::{ScriptAction, ScriptEnd, ScriptTracker};
 use crate::vrrp;
 
 use super::shared::Roles;
+pub use channels::channels_of;
 pub use event::Event;
 use kernel_view::KernelView;
 use slot::Slot;
-pub use types::{Action, Beat, Input, NetFailure, StopKind, Why};
+pub use types::{Action, Beat, Input, NetFailure, Packet, StopKind, Why};
 
 /// How long a node that starts waits for IPVS before it claims VIPs without it.
 pub const IPVS_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -55,13 +57,14 @@ pub struct Failover {
     slots: Vec<Slot>,
     scripts: Vec<ScriptTracker>,
     script_index: BTreeMap<String, usize>,
-    /// Which instance an advert belongs to.
-    by_wire: BTreeMap<(InterfaceIndex, u8), usize>,
+    /// Which instance an advert belongs to, by channel and VRID.
+    by_wire: BTreeMap<(Channel, u8), usize>,
     /// Addresses that more than one instance names.
     shared: BTreeSet<AddressKey>,
     kernel: KernelView,
-    sockets: BTreeMap<InterfaceIndex, BTreeSet<Ipv4Addr>>,
-    socket_errors: BTreeMap<InterfaceIndex, String>,
+    /// The groups that each socket has joined.
+    sockets: BTreeMap<Channel, BTreeSet<IpAddr>>,
+    socket_errors: BTreeMap<Channel, String>,
     /// Deadlines of slots and scripts.
     timers: BTreeSet<(Time, TimerOf)>,
     ipvs_ready: bool,
@@ -184,15 +187,7 @@ impl Failover {
     pub fn handle(&mut self, input: Input<'_>, now: Time) -> Vec<Action> {
         let mut out = Vec::new();
         match input {
-            Input::Packet {
-                interface,
-                source,
-                destination,
-                ttl,
-                payload,
-            } => {
-                self.on_packet(interface, source, destination, ttl, payload, now, &mut out);
-            }
+            Input::Packet(packet) => self.on_packet(&packet, now, &mut out),
             Input::Timer => self.on_timer(now, &mut out),
             Input::ScriptEnded { name, end } => self.on_script_end(&name, end, now, &mut out),
             Input::Link(link) => self.on_link(link, now, &mut out),
@@ -203,15 +198,15 @@ impl Failover {
             Input::KernelUnread => self.look_again_soon(now),
             Input::IpvsReady => self.on_ipvs_ready(now, &mut out),
             Input::NetFailed(failures) => self.on_net_failed(failures, now, &mut out),
-            Input::SocketOpened(interface) => {
-                if self.socket_errors.remove(&interface).is_some() {
+            Input::SocketOpened(channel) => {
+                if self.socket_errors.remove(&channel).is_some() {
                     self.refresh_all_standings(now, &mut out);
                 }
             }
-            Input::SocketFailed { interface, error } => {
+            Input::SocketFailed { channel, error } => {
                 // Tried again with the next look at the kernel; in fault until it opens.
-                self.sockets.remove(&interface);
-                self.socket_errors.insert(interface, error);
+                self.sockets.remove(&channel);
+                self.socket_errors.insert(channel, error);
                 self.refresh_all_standings(now, &mut out);
             }
             Input::Reload(config) => self.on_reload(*config, now, &mut out),

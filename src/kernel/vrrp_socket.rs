@@ -8,14 +8,14 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, Read};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddrV4};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, Socket, Type};
 
 use crate::errno::Words;
-use crate::net::{InterfaceIndex, InterfaceName};
+use crate::net::{Channel, Family, InterfaceIndex, InterfaceName};
 use crate::wire::ipv4;
 
 /// TC_PRIO_CONTROL (linux/pkt_sched.h): the queue that the interface sends from first.
@@ -31,28 +31,53 @@ pub const BUFFER_LEN: usize = 60 + crate::wire::vrrp::MAX_LEN;
 #[derive(Debug)]
 pub struct VrrpSocket {
     socket: Socket,
-    interface: InterfaceName,
-    index: InterfaceIndex,
+    channel: Channel,
+    place: Place,
+}
+
+/// ` on eth0`, or nothing for a socket that is bound to no interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place(Option<InterfaceName>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(name) => write!(f, " on {name}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A packet that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Who sent it, by its own word.
-    pub source: Ipv4Addr,
+    pub source: IpAddr,
     /// A multicast group, or an address of this node.
-    pub destination: Ipv4Addr,
+    pub destination: IpAddr,
     /// 255 when no router has passed it on.
     pub ttl: u8,
+    /// Bytes of the IP header before the payload.
+    header: usize,
     /// Where in the buffer the payload lies, for `wire::vrrp::parse`.
-    pub payload: Range<usize>,
+    payload: Range<usize>,
+}
+
+impl Received {
+    /// Header and payload in the buffer that it was read into.
+    pub fn split<'a>(&self, buffer: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        Some((
+            buffer.get(..self.header)?,
+            buffer.get(self.payload.clone())?,
+        ))
+    }
 }
 
 /// What could not be done while opening a socket.
 #[derive(Debug)]
 pub struct VrrpSocketError {
     operation: Operation,
-    interface: InterfaceName,
+    place: Place,
     error: io::Error,
 }
 
@@ -61,8 +86,8 @@ enum Operation {
     Create,
     Bind,
     SetOption(&'static str),
-    Join(Ipv4Addr),
-    Leave(Ipv4Addr),
+    Join(IpAddr),
+    Leave(IpAddr),
 }
 
 impl VrrpSocketError {
@@ -74,13 +99,13 @@ impl VrrpSocketError {
 
 impl fmt::Display for VrrpSocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let interface = &self.interface;
+        let place = &self.place;
         match self.operation {
-            Operation::Create => write!(f, "open VRRP socket on {interface}")?,
-            Operation::Bind => write!(f, "bind VRRP socket to {interface}")?,
-            Operation::SetOption(name) => write!(f, "set {name} of VRRP socket on {interface}")?,
-            Operation::Join(group) => write!(f, "join {group} on {interface}")?,
-            Operation::Leave(group) => write!(f, "leave {group} on {interface}")?,
+            Operation::Create => write!(f, "open VRRP socket{place}")?,
+            Operation::Bind => write!(f, "bind VRRP socket{place}")?,
+            Operation::SetOption(name) => write!(f, "set {name} of VRRP socket{place}")?,
+            Operation::Join(group) => write!(f, "join {group}{place}")?,
+            Operation::Leave(group) => write!(f, "leave {group}{place}")?,
         }
         write!(f, ": {}", Words(&self.error))?;
         match (self.operation, self.error.raw_os_error()) {
@@ -98,30 +123,37 @@ impl fmt::Display for VrrpSocketError {
 impl std::error::Error for VrrpSocketError {}
 
 impl VrrpSocket {
-    /// Opens the socket, bound to the interface, and joins `group` there; without a group it hears what
-    /// is sent to addresses of this node alone.
+    /// Opens the socket and binds it to its interface, `name`. Until it joins a group it hears what is sent
+    /// to addresses of this node alone.
     ///
     /// # Errors
     /// `EPERM` without CAP_NET_RAW, `ENODEV` when there is no such interface.
     pub fn open(
-        interface: &InterfaceName,
-        index: InterfaceIndex,
-        group: Option<Ipv4Addr>,
+        channel: Channel,
+        name: Option<&InterfaceName>,
     ) -> Result<VrrpSocket, VrrpSocketError> {
+        let place = Place(name.cloned());
         let failed = |operation| {
+            let place = place.clone();
             move |error| VrrpSocketError {
                 operation,
-                interface: interface.clone(),
+                place,
                 error,
             }
         };
         let option = |name| failed(Operation::SetOption(name));
+        if channel.family == Family::V6 {
+            let unsupported = io::Error::from_raw_os_error(libc::EAFNOSUPPORT);
+            return Err(failed(Operation::Create)(unsupported));
+        }
         let protocol = Protocol::from(i32::from(ipv4::PROTOCOL_VRRP));
         let socket = Socket::new(Domain::IPV4, Type::RAW, Some(protocol))
             .map_err(failed(Operation::Create))?;
-        socket
-            .bind_device(Some(interface.as_str().as_bytes()))
-            .map_err(failed(Operation::Bind))?;
+        if let Some(name) = name {
+            socket
+                .bind_device(Some(name.as_str().as_bytes()))
+                .map_err(failed(Operation::Bind))?;
+        }
         socket.set_nonblocking(true).map_err(option("O_NONBLOCK"))?;
         // Otherwise it would hear groups that any other program has joined.
         socket
@@ -139,13 +171,10 @@ impl VrrpSocket {
             .map_err(option("SO_PRIORITY"))?;
         let socket = VrrpSocket {
             socket,
-            interface: interface.clone(),
-            index,
+            channel,
+            place,
         };
         socket.discard_strays();
-        if let Some(group) = group {
-            socket.join(group)?;
-        }
         Ok(socket)
     }
 
@@ -159,37 +188,45 @@ impl VrrpSocket {
         }
     }
 
-    /// The interface it is bound to.
-    pub fn interface(&self) -> (&InterfaceName, InterfaceIndex) {
-        (&self.interface, self.index)
+    /// Where it is, in words.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Hears one more multicast group.
     ///
     /// # Errors
     /// `EADDRINUSE` when it does already, `ENOBUFS` beyond net.ipv4.igmp_max_memberships (20).
-    pub fn join(&self, group: Ipv4Addr) -> Result<(), VrrpSocketError> {
-        let on = InterfaceIndexOrAddress::Index(self.index.get());
-        self.socket
-            .join_multicast_v4_n(&group, &on)
-            .map_err(|error| self.failed(Operation::Join(group), error))
+    pub fn join(&self, group: IpAddr) -> Result<(), VrrpSocketError> {
+        let on = self.channel.interface.map_or(0, InterfaceIndex::get);
+        match group {
+            IpAddr::V4(group) => self
+                .socket
+                .join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(on)),
+            IpAddr::V6(group) => self.socket.join_multicast_v6(&group, on),
+        }
+        .map_err(|error| self.failed(Operation::Join(group), error))
     }
 
     /// Hears a multicast group no more.
     ///
     /// # Errors
     /// `EADDRNOTAVAIL` when it did not.
-    pub fn leave(&self, group: Ipv4Addr) -> Result<(), VrrpSocketError> {
-        let on = InterfaceIndexOrAddress::Index(self.index.get());
-        self.socket
-            .leave_multicast_v4_n(&group, &on)
-            .map_err(|error| self.failed(Operation::Leave(group), error))
+    pub fn leave(&self, group: IpAddr) -> Result<(), VrrpSocketError> {
+        let on = self.channel.interface.map_or(0, InterfaceIndex::get);
+        match group {
+            IpAddr::V4(group) => self
+                .socket
+                .leave_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(on)),
+            IpAddr::V6(group) => self.socket.leave_multicast_v6(&group, on),
+        }
+        .map_err(|error| self.failed(Operation::Leave(group), error))
     }
 
     fn failed(&self, operation: Operation, error: io::Error) -> VrrpSocketError {
         VrrpSocketError {
             operation,
-            interface: self.interface.clone(),
+            place: self.place.clone(),
             error,
         }
     }
@@ -211,20 +248,30 @@ impl VrrpSocket {
         let header = ipv4::parse(packet)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         Ok(Some(Received {
-            source: header.source,
-            destination: header.destination,
+            source: header.source.into(),
+            destination: header.destination.into(),
             ttl: header.ttl,
+            header: header.header_len,
             payload: header.payload(read),
         }))
     }
 
-    /// Sends an advert with TTL 255. Never blocks and never allocates.
+    /// Sends an advert. Never blocks and never allocates.
     ///
     /// # Errors
     /// `EAGAIN` when the send buffer is full, `ENETDOWN` or `ENETUNREACH` when the interface is down or
     /// has no IPv4, `EMSGSIZE` when the payload does not fit the interface's MTU.
-    pub fn send(&self, source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8]) -> io::Result<()> {
-        let header = ipv4::advert_header(source, destination, payload.len())
+    pub fn send(
+        &self,
+        source: IpAddr,
+        destination: IpAddr,
+        ttl: u8,
+        payload: &[u8],
+    ) -> io::Result<()> {
+        let (IpAddr::V4(source), IpAddr::V4(destination)) = (source, destination) else {
+            return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
+        };
+        let header = ipv4::advert_header(source, destination, ttl, payload.len())
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EMSGSIZE))?;
         let to = SockAddr::from(SocketAddrV4::new(destination, 0));
         self.socket
@@ -242,11 +289,12 @@ impl AsFd for VrrpSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     fn failed(operation: Operation, errno: i32) -> String {
         VrrpSocketError {
             operation,
-            interface: "eth0".parse().unwrap(),
+            place: Place("eth0".parse().ok()),
             error: io::Error::from_raw_os_error(errno),
         }
         .to_string()
@@ -260,7 +308,10 @@ mod tests {
              run vipd as root or with CAP_NET_RAW"
         );
         assert_eq!(
-            failed(Operation::Join(Ipv4Addr::new(224, 0, 0, 18)), libc::ENODEV),
+            failed(
+                Operation::Join(Ipv4Addr::new(224, 0, 0, 18).into()),
+                libc::ENODEV
+            ),
             "join 224.0.0.18 on eth0: no such device (ENODEV)"
         );
     }

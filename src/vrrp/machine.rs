@@ -1,6 +1,6 @@
 //! One virtual router's state: Init, Backup, Master, Fault.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,12 +76,9 @@ impl Machine {
         self.priority
     }
 
-    /// The IPv4 address that it last spoke from.
-    pub fn source(&self) -> Option<Ipv4Addr> {
-        match self.source {
-            Some(IpAddr::V4(source)) => Some(source),
-            _ => None,
-        }
+    /// The address that it last spoke from.
+    pub fn source(&self) -> Option<IpAddr> {
+        self.source
     }
 
     /// Who was heard last, if anybody.

@@ -1,7 +1,7 @@
 //! Whether an advert that came in may be believed: everything that does not depend on the state.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::model::{Auth, Instance, Transport};
@@ -100,8 +100,8 @@ impl Rejections {
 pub fn check(
     config: &Instance,
     advert: &Advert,
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
+    source: IpAddr,
+    destination: IpAddr,
     ttl: u8,
 ) -> Result<Heard, Rejection> {
     let multicast = matches!(config.transport, Transport::Multicast(_));
@@ -126,7 +126,7 @@ pub fn check(
         _ => {}
     }
     Ok(Heard {
-        source: IpAddr::V4(source),
+        source,
         priority: advert.priority,
         interval: config.advert_int.get(),
     })

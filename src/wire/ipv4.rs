@@ -123,13 +123,14 @@ fn fields(packet: &[u8]) -> IResult<&[u8], (u8, Header)> {
 /// marks its adverts.
 pub const TOS_INTERNETWORK_CONTROL: u8 = 0xc0;
 
-/// The header of an advert: protocol 112, TTL 255, no options, may be fragmented. Identification and
+/// The header of an advert: protocol 112, no options, may be fragmented. Identification and
 /// checksum are left zero, the kernel fills them in (raw(7), IP_HDRINCL).
 ///
 /// `None` when header and payload together are longer than an IPv4 packet may be, 65535 bytes.
 pub fn advert_header(
     source: Ipv4Addr,
     destination: Ipv4Addr,
+    ttl: u8,
     payload_len: usize,
 ) -> Option<[u8; HEADER_LEN]> {
     let total = u16::try_from(payload_len.checked_add(HEADER_LEN)?).ok()?;
@@ -145,7 +146,7 @@ pub fn advert_header(
         0, // identification
         0,
         0, // flags and fragment offset
-        255,
+        ttl,
         PROTOCOL_VRRP,
         0,
         0, // checksum
@@ -196,6 +197,7 @@ mod tests {
         let ours = advert_header(
             Ipv4Addr::new(172, 18, 0, 11),
             Ipv4Addr::new(224, 0, 0, 18),
+            255,
             20,
         )
         .unwrap();
@@ -233,9 +235,9 @@ mod tests {
     #[test]
     fn a_payload_too_long_for_ip_has_no_header() {
         let any = Ipv4Addr::UNSPECIFIED;
-        assert!(advert_header(any, any, 65515).is_some());
-        assert!(advert_header(any, any, 65516).is_none());
-        assert!(advert_header(any, any, usize::MAX).is_none());
+        assert!(advert_header(any, any, 255, 65515).is_some());
+        assert!(advert_header(any, any, 255, 65516).is_none());
+        assert!(advert_header(any, any, 255, usize::MAX).is_none());
     }
 
     proptest! {

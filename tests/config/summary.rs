@@ -144,6 +144,7 @@ fn instance(out: &mut String, instance: &Instance) {
         lvs_sync_daemon_interface,
         more,
     } = instance;
+    let interface = interface.as_ref().map_or("no link", |name| name.as_str());
     let _ = writeln!(
         out,
         "instance {name}: {version:?} {family:?} {state:?} on {interface}, vrid {vrid}, \

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use vipd::config::Config;
 use vipd::config::model::{Instance, Preempt, VirtualAddress};
-use vipd::engine::failover::{Action, Failover, Input, StopKind};
+use vipd::engine::failover::{Action, Failover, Input, Packet, StopKind};
 use vipd::engine::shared::Role;
 use vipd::net::{
-    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, InterfaceIndex, Link, MacAddr,
-    NetCommand, NetPicture, ObservedAddress,
+    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Channel, Family, InterfaceIndex,
+    Link, MacAddr, NetCommand, NetPicture, ObservedAddress,
 };
 use vipd::time::Time;
 use vipd::units::{Priority, Vrid};
@@ -44,6 +44,14 @@ pub(crate) struct Router {
 
 fn index() -> InterfaceIndex {
     InterfaceIndex::new(2).expect("2 is a number of an interface")
+}
+
+fn channel() -> Channel {
+    Channel {
+        interface: Some(index()),
+        family: Family::V4,
+        authenticated: false,
+    }
 }
 
 fn key(cidr: &str) -> AddressKey {
@@ -98,7 +106,7 @@ impl Router {
     fn link(&self) -> Link {
         Link {
             index: index(),
-            name: self.config.interface.clone(),
+            name: "eth0".parse().expect("a name"),
             mac: MacAddr([2, 0, 0, 0, 0, self.source.octets()[3]]),
             admin_up: true,
             running: self.link_up,
@@ -194,13 +202,14 @@ impl Router {
         while let Some(news) = self.news.pop_front() {
             match news {
                 News::Packet(source, payload) => self.handle(
-                    Input::Packet {
-                        interface: index(),
-                        source,
-                        destination: GROUP,
+                    Input::Packet(Packet {
+                        channel: channel(),
+                        source: source.into(),
+                        destination: GROUP.into(),
                         ttl: 255,
+                        header: &[],
                         payload: &payload,
-                    },
+                    }),
                     now,
                 ),
                 News::Link => self.handle(Input::Link(self.link()), now),

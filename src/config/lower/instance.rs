@@ -30,7 +30,7 @@ pub(super) struct Instances<'d> {
     known: Trackable<'d>,
     list: Vec<Instance>,
     used_scripts: BTreeSet<String>,
-    links: BTreeMap<(InterfaceName, Vrid, Family), (String, Span)>,
+    links: BTreeMap<(Option<InterfaceName>, Vrid, Family), (String, Span)>,
 }
 
 impl<'d> Instances<'d> {
@@ -73,8 +73,14 @@ impl<'d> Instances<'d> {
             return;
         };
         let message = format!(
-            "`{}` and `{other}` both use virtual_router_id {} on {}",
-            instance.name, instance.vrid, instance.interface
+            "`{}` and `{other}` both use virtual_router_id {}{}",
+            instance.name,
+            instance.vrid,
+            instance
+                .interface
+                .as_ref()
+                .map(|name| format!(" on {name}"))
+                .unwrap_or_default()
         );
         ctx.say(
             Diagnostic::error(Code::Conflict, span, message)
@@ -280,7 +286,7 @@ impl InstanceDraft<'_> {
             version,
             family,
             state: self.state,
-            interface: interface?,
+            interface: Some(interface?),
             vrid: vrid?,
             priority,
             advert_int,

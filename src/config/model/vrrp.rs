@@ -25,8 +25,9 @@ pub struct Instance {
     /// `state`. Except for a router with priority 255 it changes nothing but what lowering has
     /// already applied (`nopreempt` cleared).
     pub state: InitialState,
-    /// `interface`: where adverts go, and VIPs without a `dev` of their own.
-    pub interface: InterfaceName,
+    /// `interface`: where adverts go, and VIPs without a `dev` of their own. Absent only with
+    /// `unicast_peer`: adverts then go where the routes say, and every VIP has a `dev`.
+    pub interface: Option<InterfaceName>,
     /// `virtual_router_id`.
     pub vrid: Vrid,
     /// `priority`, before weights.
@@ -74,7 +75,7 @@ impl Instance {
             version: Version::V2,
             family: Family::V4,
             state: InitialState::Backup,
-            interface,
+            interface: Some(interface),
             vrid,
             priority: Priority::DEFAULT,
             advert_int: AdvertInterval::DEFAULT,

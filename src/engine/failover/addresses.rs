@@ -162,16 +162,17 @@ impl Failover {
         now: Time,
         out: &mut Vec<Action>,
     ) {
-        let interface = address.key.interface;
-        let source = self.kernel.source_on(interface);
+        let (interface, family) = (address.key.interface, address.key.cidr.family());
+        let source = self.kernel.source_on(interface, family);
         // All that an instance wants of an address that is not its own is to speak from it.
-        if self.kernel.add(address) && self.kernel.source_on(interface) != source {
+        if self.kernel.add(address) && self.kernel.source_on(interface, family) != source {
             self.refresh_standings_on(interface, now, out);
         }
     }
 
     pub(super) fn on_address_gone(&mut self, key: AddressKey, now: Time, out: &mut Vec<Action>) {
-        let source = self.kernel.source_on(key.interface);
+        let family = key.cidr.family();
+        let source = self.kernel.source_on(key.interface, family);
         if !self.kernel.remove(&key) {
             return; // our own order, heard back
         }
@@ -182,7 +183,7 @@ impl Failover {
             slot.missing.insert(key);
             self.restore_at.get_or_insert(now + RESTORE_AFTER);
         }
-        if self.kernel.source_on(key.interface) != source {
+        if self.kernel.source_on(key.interface, family) != source {
             self.refresh_standings_on(key.interface, now, out);
         }
     }
@@ -261,7 +262,7 @@ impl Failover {
             if self
                 .slots
                 .get(index)
-                .is_some_and(|slot| slot.config().interface == name)
+                .is_some_and(|slot| slot.config().interface.as_ref() == Some(&name))
             {
                 self.refresh_standing(index, now, out);
             }
@@ -363,7 +364,7 @@ fn named_keys(
         .iter()
         .flat_map(|i| i.all_vips().map(move |vip| (i, vip)));
     vips.filter_map(|(instance, vip)| {
-        let interface = index_of(device(instance, vip))?;
+        let interface = index_of(device(instance, vip)?)?;
         Some(AddressKey {
             interface,
             cidr: vip.cidr,

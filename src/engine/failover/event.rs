@@ -1,10 +1,10 @@
 //! What the failover engine tells the log. Phrases that monitors look for are keepalived's.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::fact::FactValue;
-use crate::net::{Cidr, InterfaceIndex, InterfaceName};
+use crate::net::{Channel, Cidr, InterfaceName};
 use crate::track::ScriptEnd;
 use crate::vrrp::{Note, Reason, Rejection, State};
 use crate::wire::vrrp::AdvertError;
@@ -35,16 +35,16 @@ pub enum Event {
         /// Whose.
         instance: String,
         /// Who sent it.
-        source: Ipv4Addr,
+        source: IpAddr,
         /// Why.
         rejection: Rejection,
     },
     /// A packet of protocol 112 is malformed; told once for each interface.
     BadPacket {
         /// Where it came in.
-        interface: InterfaceIndex,
+        channel: Channel,
         /// Who sent it.
-        source: Ipv4Addr,
+        source: IpAddr,
         /// What is wrong with it.
         error: AdvertError,
     },
@@ -141,14 +141,15 @@ impl fmt::Display for Event {
                 )
             }
             Event::BadPacket {
-                interface,
+                channel,
                 source,
                 error,
             } => {
-                write!(
-                    f,
-                    "packet from {source} on interface {interface} is ignored: {error}"
-                )
+                write!(f, "packet from {source}")?;
+                if let Some(interface) = channel.interface {
+                    write!(f, " on interface {interface}")?;
+                }
+                write!(f, " is ignored: {error}")
             }
             Event::Script {
                 name,

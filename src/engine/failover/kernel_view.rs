@@ -5,24 +5,24 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::model::Instance;
 use crate::net::{
-    ADDRESS_PROTOCOL, AddressKey, AddressSpec, Cidr, InterfaceIndex, InterfaceName, Link,
-    NetPicture, ObservedAddress,
+    ADDRESS_PROTOCOL, AddressKey, AddressSpec, Channel, Cidr, Family, InterfaceIndex,
+    InterfaceName, Link, NetPicture, ObservedAddress,
 };
 
-use super::Beat;
+use super::{Beat, channels_of};
 
 #[derive(Debug, Default)]
 pub(super) struct KernelView {
     links: BTreeMap<InterfaceIndex, Link>,
     by_name: BTreeMap<InterfaceName, InterfaceIndex>,
     addresses: BTreeMap<AddressKey, ObservedAddress>,
-    /// IPv4 addresses of each interface in the order in which they came, which is the kernel's: the first
-    /// that is not a VIP is where adverts come from.
-    in_order: BTreeMap<InterfaceIndex, Vec<Ipv4Addr>>,
+    /// Addresses of each interface in the order in which they came, which is the kernel's: the first that
+    /// is not a VIP is where adverts come from.
+    in_order: BTreeMap<(InterfaceIndex, Family), Vec<IpAddr>>,
     /// Addresses of any instance: never a source of adverts.
     vips: BTreeSet<IpAddr>,
-    /// Interfaces on which a malformed packet was told of.
-    bad_packets: BTreeSet<InterfaceIndex>,
+    /// Channels on which a malformed packet was told of.
+    bad_packets: BTreeSet<Channel>,
 }
 
 impl KernelView {
@@ -66,8 +66,8 @@ impl KernelView {
             self.by_name.remove(&link.name);
         }
         self.addresses.retain(|key, _| key.interface != index);
-        self.in_order.remove(&index);
-        self.bad_packets.remove(&index);
+        self.in_order.retain(|(on, _), _| *on != index);
+        self.bad_packets.retain(|on| on.interface != Some(index));
     }
 
     pub(super) fn link(&self, name: &InterfaceName) -> Option<&Link> {
@@ -86,8 +86,9 @@ impl KernelView {
     pub(super) fn add(&mut self, address: ObservedAddress) -> bool {
         let key = address.key;
         let new = self.addresses.insert(key, address).is_none();
-        if new && let IpAddr::V4(addr) = key.cidr.addr() {
-            self.in_order.entry(key.interface).or_default().push(addr);
+        if new {
+            let on = (key.interface, key.cidr.family());
+            self.in_order.entry(on).or_default().push(key.cidr.addr());
         }
         new
     }
@@ -96,9 +97,8 @@ impl KernelView {
     pub(super) fn remove(&mut self, key: &AddressKey) -> bool {
         let known = self.addresses.remove(key).is_some();
         if known
-            && let IpAddr::V4(addr) = key.cidr.addr()
-            && let Some(list) = self.in_order.get_mut(&key.interface)
-            && let Some(at) = list.iter().position(|a| *a == addr)
+            && let Some(list) = self.in_order.get_mut(&(key.interface, key.cidr.family()))
+            && let Some(at) = list.iter().position(|a| *a == key.cidr.addr())
         {
             list.remove(at);
         }
@@ -161,36 +161,52 @@ impl KernelView {
 
     /// Where an instance's adverts come from: what was configured, else the first address of its
     /// interface that is no VIP.
-    pub(super) fn source_of(&self, instance: &Instance) -> Option<Ipv4Addr> {
-        if let Some(IpAddr::V4(source)) = instance.src_ip {
+    pub(super) fn source_of(&self, instance: &Instance) -> Option<IpAddr> {
+        if let Some(source) = instance.src_ip {
             return Some(source);
         }
-        self.source_on(self.index_of(&instance.interface)?)
+        let index = self.index_of(instance.interface.as_ref()?)?;
+        self.source_on(index, instance.family)
     }
 
-    /// The first IPv4 address of an interface that is no VIP.
-    pub(super) fn source_on(&self, index: InterfaceIndex) -> Option<Ipv4Addr> {
-        let is_vip = |addr: &Ipv4Addr| self.vips.contains(&IpAddr::V4(*addr));
+    /// The first address of an interface that is no VIP; of IPv6, the first link-local one (RFC 9568
+    /// section 5.1.2.1).
+    pub(super) fn source_on(&self, index: InterfaceIndex, family: Family) -> Option<IpAddr> {
+        let fit = |addr: &&IpAddr| match addr {
+            IpAddr::V4(_) => true,
+            IpAddr::V6(addr) => addr.is_unicast_link_local(),
+        };
         self.in_order
-            .get(&index)?
+            .get(&(index, family))?
             .iter()
-            .find(|addr| !is_vip(addr))
+            .filter(fit)
+            .find(|addr| !self.vips.contains(addr))
             .copied()
     }
 
+    /// The socket that an instance sends from; `None` while its interface is not there.
+    pub(super) fn channel_of(&self, instance: &Instance) -> Option<Channel> {
+        channels_of(instance, |name| self.index_of(name)).next()
+    }
+
+    /// `None` while the interface is not there.
     pub(super) fn beat(&self, instance: &Instance) -> Option<Beat> {
-        let link = self.link(&instance.interface)?;
+        let link = match &instance.interface {
+            Some(name) => Some(self.link(name)?),
+            None => None,
+        };
         Some(Beat {
-            interface: link.index,
-            mac: link.mac,
+            interface: link.map(|link| link.index),
+            mac: link.map(|link| link.mac).unwrap_or_default(),
             vrid: instance.vrid.get(),
+            family: instance.family,
             alive: true,
         })
     }
 
-    /// Whether a malformed packet on this interface is news.
-    pub(super) fn note_bad_packet(&mut self, interface: InterfaceIndex) -> bool {
-        self.bad_packets.insert(interface)
+    /// Whether a malformed packet on this channel is news.
+    pub(super) fn note_bad_packet(&mut self, channel: Channel) -> bool {
+        self.bad_packets.insert(channel)
     }
 }
 

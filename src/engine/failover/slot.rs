@@ -14,7 +14,7 @@ use crate::vrrp::{self, Machine, Rejections, State};
 use crate::wire::vrrp::{self as wire, Advert, AuthField};
 
 use super::kernel_view::KernelView;
-use super::{Action, Event, Failover, TimerOf};
+use super::{Action, Event, Failover, Packet, TimerOf};
 
 /// Removals by somebody else that are answered by putting the address back...
 const REMOVALS_MAX: usize = 3;
@@ -83,7 +83,7 @@ impl Slot {
     ) -> impl Iterator<Item = (AddressKey, &'a VirtualAddress)> {
         let config = self.config();
         config.all_vips().filter_map(|vip| {
-            let interface = kernel.index_of(device(config, vip))?;
+            let interface = kernel.index_of(device(config, vip)?)?;
             Some((
                 AddressKey {
                     interface,
@@ -134,7 +134,7 @@ impl Slot {
 }
 
 /// What makes two instances the same virtual router: link, VRID, family and version of VRRP.
-pub(super) fn identity(config: &Instance) -> (InterfaceName, Vrid, Family, Version) {
+pub(super) fn identity(config: &Instance) -> (Option<InterfaceName>, Vrid, Family, Version) {
     (
         config.interface.clone(),
         config.vrid,
@@ -143,9 +143,13 @@ pub(super) fn identity(config: &Instance) -> (InterfaceName, Vrid, Family, Versi
     )
 }
 
-/// Where a VIP is set.
-pub(super) fn device<'a>(config: &'a Instance, vip: &'a VirtualAddress) -> &'a InterfaceName {
-    vip.dev.as_ref().unwrap_or(&config.interface)
+/// Where a VIP is set; `None` only for one without `dev` of an instance without `interface`, which the
+/// configuration does not make.
+pub(super) fn device<'a>(
+    config: &'a Instance,
+    vip: &'a VirtualAddress,
+) -> Option<&'a InterfaceName> {
+    vip.dev.as_ref().or(config.interface.as_ref())
 }
 
 /// Links that matter to an instance.
@@ -155,7 +159,7 @@ fn watched(config: &Instance) -> impl Iterator<Item = &InterfaceName> {
         .all_vips()
         .filter_map(|vip| vip.dev.as_ref())
         .chain(tracked.map(|tracked| &tracked.interface))
-        .chain([&config.interface])
+        .chain(&config.interface)
 }
 
 /// What the kernel is asked for.
@@ -272,8 +276,8 @@ impl Failover {
             .enumerate()
             .filter_map(|(index, slot)| {
                 let config = slot.config();
-                let interface = self.kernel.index_of(&config.interface)?;
-                Some(((interface, config.vrid.get()), index))
+                let channel = self.kernel.channel_of(config)?;
+                Some(((channel, config.vrid.get()), index))
             })
             .collect();
         self.watched = self
@@ -294,26 +298,14 @@ impl Failover {
     }
 
     /// A packet of protocol 112.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one packet, field by field, without a copy"
-    )]
-    pub(super) fn on_packet(
-        &mut self,
-        interface: crate::net::InterfaceIndex,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
-        ttl: u8,
-        payload: &[u8],
-        now: Time,
-        out: &mut Vec<Action>,
-    ) {
-        let advert = match wire::parse(payload) {
+    pub(super) fn on_packet(&mut self, packet: &Packet<'_>, now: Time, out: &mut Vec<Action>) {
+        let (channel, source) = (packet.channel, packet.source);
+        let advert = match wire::parse(packet.payload) {
             Ok(advert) => advert,
             Err(error) => {
-                if self.kernel.note_bad_packet(interface) {
+                if self.kernel.note_bad_packet(channel) {
                     out.push(Action::Event(Event::BadPacket {
-                        interface,
+                        channel,
                         source,
                         error,
                     }));
@@ -321,7 +313,7 @@ impl Failover {
                 return;
             }
         };
-        let Some(index) = self.by_wire.get(&(interface, advert.vrid.get())).copied() else {
+        let Some(index) = self.by_wire.get(&(channel, advert.vrid.get())).copied() else {
             return; // another group's VRID: not ours to judge
         };
         let Some(slot) = self.slots.get_mut(index) else {
@@ -331,7 +323,13 @@ impl Failover {
         if self.kernel.source_of(slot.config()) == Some(source) {
             return;
         }
-        match vrrp::check(slot.config(), &advert, source, destination, ttl) {
+        match vrrp::check(
+            slot.config(),
+            &advert,
+            source,
+            packet.destination,
+            packet.ttl,
+        ) {
             Ok(heard) => self.drive(index, vrrp::Input::Heard(heard), now, out),
             Err(rejection) => {
                 if slot.rejections.count(rejection) {
@@ -347,9 +345,12 @@ impl Failover {
     }
 }
 
+/// Time to live of adverts to the group (RFC 9568 section 5.1.1.3).
+const TTL: u8 = 255;
+
 fn send_advert(slot: &mut Slot, kernel: &KernelView, priority: u8, out: &mut Vec<Action>) {
     let config = Arc::clone(slot.config());
-    let Some(mut beat) = kernel.beat(&config) else {
+    let (Some(mut beat), Some(channel)) = (kernel.beat(&config), kernel.channel_of(&config)) else {
         return;
     };
     let mut source = kernel.source_of(&config);
@@ -365,27 +366,18 @@ fn send_advert(slot: &mut Slot, kernel: &KernelView, priority: u8, out: &mut Vec
     let Some(payload) = slot.advert(priority) else {
         return;
     };
-    let mut send = |destination: Ipv4Addr| {
+    let destinations = match &config.transport {
+        Transport::Multicast(group) => std::slice::from_ref(group),
+        Transport::Unicast(peers) => peers,
+    };
+    for destination in destinations {
         out.push(Action::Send {
             beat,
-            interface: beat.interface,
+            channel,
             source,
-            destination,
+            destination: *destination,
+            ttl: TTL,
             payload: Arc::clone(&payload),
         });
-    };
-    match &config.transport {
-        Transport::Multicast(group) => {
-            if let IpAddr::V4(group) = group {
-                send(*group);
-            }
-        }
-        Transport::Unicast(peers) => {
-            for peer in peers {
-                if let IpAddr::V4(peer) = peer {
-                    send(*peer);
-                }
-            }
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! Faults, weights and sources: what the world does to the instances.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-use crate::config::model::{Transport, Weight};
+use crate::config::model::Weight;
 use crate::fact::FactValue;
 use crate::net::{InterfaceIndex, InterfaceName, Link};
 use crate::time::Time;
@@ -41,7 +41,8 @@ impl Failover {
     pub(super) fn on_link_gone(&mut self, index: InterfaceIndex, now: Time, out: &mut Vec<Action>) {
         let name = self.kernel.link_of(index).map(|link| link.name.clone());
         self.kernel.remove_link(index);
-        self.socket_errors.remove(&index);
+        self.socket_errors
+            .retain(|channel, _| channel.interface != Some(index));
         let Some(name) = name.filter(|name| self.watched.contains(name)) else {
             return;
         };
@@ -54,39 +55,6 @@ impl Failover {
     pub(super) fn on_links_renumbered(&mut self, out: &mut Vec<Action>) {
         self.index_slots();
         self.refresh_sockets(out);
-    }
-
-    /// Opens and closes sockets so that every instance's link has one.
-    pub(super) fn refresh_sockets(&mut self, out: &mut Vec<Action>) {
-        let mut wanted: BTreeMap<InterfaceIndex, BTreeSet<Ipv4Addr>> = BTreeMap::new();
-        for slot in &self.slots {
-            let config = slot.config();
-            let Some(index) = self.kernel.index_of(&config.interface) else {
-                continue;
-            };
-            let groups = wanted.entry(index).or_default();
-            if let Transport::Multicast(IpAddr::V4(group)) = config.transport {
-                groups.insert(group);
-            }
-        }
-        for (index, groups) in &self.sockets {
-            if wanted.get(index) != Some(groups) {
-                out.push(Action::CloseSocket(*index));
-            }
-        }
-        for (index, groups) in &wanted {
-            if self.sockets.get(index) == Some(groups) {
-                continue;
-            }
-            if let Some(link) = self.kernel.link_of(*index) {
-                out.push(Action::OpenSocket {
-                    name: link.name.clone(),
-                    interface: *index,
-                    groups: groups.clone(),
-                });
-            }
-        }
-        self.sockets = wanted;
     }
 
     pub(super) fn refresh_all_standings(&mut self, now: Time, out: &mut Vec<Action>) {
@@ -107,7 +75,7 @@ impl Failover {
         let sum = self.weight_sum(slot);
         let standing = self.standing(slot, source);
         if let Some(source) = source {
-            self.drive(index, vrrp::Input::Source(IpAddr::V4(source)), now, out);
+            self.drive(index, vrrp::Input::Source(source), now, out);
         }
         self.drive(index, vrrp::Input::WeightSum(sum), now, out);
         self.drive(index, vrrp::Input::Standing(standing), now, out);
@@ -136,7 +104,7 @@ impl Failover {
         scripts.chain(interfaces).sum()
     }
 
-    fn standing(&self, slot: &Slot, source: Option<Ipv4Addr>) -> Standing {
+    fn standing(&self, slot: &Slot, source: Option<IpAddr>) -> Standing {
         let config = slot.config();
         let mut faults = BTreeSet::new();
         let mut waiting = false;
@@ -145,12 +113,14 @@ impl Failover {
             Some(link) if !link.is_up() => drop(faults.insert(format!("interface {name} is down"))),
             Some(_) => {}
         };
-        if !config.dont_track_primary || self.kernel.link(&config.interface).is_none() {
-            need_link(&config.interface);
+        if let Some(interface) = &config.interface
+            && (!config.dont_track_primary || self.kernel.link(interface).is_none())
+        {
+            need_link(interface);
         }
         for vip in config.all_vips().filter(|vip| !vip.no_track) {
             let dev = device(config, vip);
-            if *dev != config.interface {
+            if let Some(dev) = dev.filter(|_| dev != config.interface.as_ref()) {
                 need_link(dev);
             }
         }
@@ -175,14 +145,8 @@ impl Failover {
                 _ => {}
             }
         }
-        if let Some(index) = self.kernel.index_of(&config.interface) {
-            if let Some(error) = self.socket_errors.get(&index) {
-                faults.insert(error.clone());
-            }
-            if source.is_none() {
-                let name = &config.interface;
-                faults.insert(format!("interface {name} has no IPv4 address to send from"));
-            }
+        if let Some(channel) = self.kernel.channel_of(config) {
+            faults.extend(self.channel_faults(config, channel, source));
         }
         if !faults.is_empty() {
             Standing::Faulty(faults)

@@ -5,7 +5,10 @@ mod reload;
 use super::*;
 use crate::config::model::{Auth, Instance, Script, TrackedScript, VirtualAddress, Weight};
 use crate::engine::shared::Role;
-use crate::net::{AddressCommand, AddressSpec, Cidr, Link, MacAddr, NetCommand, ObservedAddress};
+use crate::net::{
+    AddressCommand, AddressSpec, Cidr, Family, InterfaceIndex, Link, MacAddr, NetCommand,
+    ObservedAddress,
+};
 use crate::units::{Priority, Version, Vrid};
 use crate::wire;
 use std::net::IpAddr;
@@ -27,6 +30,14 @@ fn config(instances: Vec<Instance>) -> Config {
 
 fn eth0() -> InterfaceIndex {
     InterfaceIndex::new(2).unwrap()
+}
+
+fn channel(family: Family) -> Channel {
+    Channel {
+        interface: Some(eth0()),
+        family,
+        authenticated: false,
+    }
 }
 
 fn link(up: bool) -> Link {
@@ -223,13 +234,14 @@ impl Bench {
         };
         let mut payload = Vec::new();
         wire::vrrp::encode(&advert, &mut payload).unwrap();
-        self.input(Input::Packet {
-            interface: eth0(),
-            source: Ipv4Addr::new(10, 0, 0, 9),
-            destination: Ipv4Addr::new(224, 0, 0, 18),
+        self.input(Input::Packet(Packet {
+            channel: channel(Family::V4),
+            source: IpAddr::from([10, 0, 0, 9]),
+            destination: IpAddr::from([224, 0, 0, 18]),
             ttl: 255,
+            header: &[],
             payload: &payload,
-        });
+        }));
     }
 
     /// The kernel loses an address and says so.

@@ -1,7 +1,7 @@
 //! What goes into the failover engine and what comes out of it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::config::model::ScriptUser;
 use crate::engine::shared::Roles;
 use crate::net::{
-    AddressKey, InterfaceIndex, InterfaceName, Link, MacAddr, NetCommand, NetPicture,
-    ObservedAddress,
+    AddressKey, Channel, Family, InterfaceIndex, InterfaceName, Link, MacAddr, NetCommand,
+    NetPicture, ObservedAddress,
 };
 use crate::track::ScriptEnd;
 use crate::vrrp;
@@ -41,19 +41,8 @@ pub enum Input<'a> {
     Kernel(NetPicture),
     /// The picture could not be read.
     KernelUnread,
-    /// A packet of protocol 112.
-    Packet {
-        /// Where it came in.
-        interface: InterfaceIndex,
-        /// Who sent it.
-        source: Ipv4Addr,
-        /// Whom it was sent to.
-        destination: Ipv4Addr,
-        /// As it came in.
-        ttl: u8,
-        /// Behind the IP header.
-        payload: &'a [u8],
-    },
+    /// A packet came in.
+    Packet(Packet<'a>),
     /// A script ended.
     ScriptEnded {
         /// Its name.
@@ -66,11 +55,11 @@ pub enum Input<'a> {
     /// These operations failed.
     NetFailed(Vec<NetFailure>),
     /// A socket was opened.
-    SocketOpened(InterfaceIndex),
+    SocketOpened(Channel),
     /// No socket could be had there.
     SocketFailed {
-        /// The interface.
-        interface: InterfaceIndex,
+        /// Which.
+        channel: Channel,
         /// Why, in words.
         error: String,
     },
@@ -80,6 +69,23 @@ pub enum Input<'a> {
     Stop(StopKind),
     /// A deadline may have come.
     Timer,
+}
+
+/// A packet of protocol 112, or 51 where the channel says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Where it came in.
+    pub channel: Channel,
+    /// Who sent it, by its own word.
+    pub source: IpAddr,
+    /// Whom it was sent to.
+    pub destination: IpAddr,
+    /// Time to live, or hop limit, as it came in.
+    pub ttl: u8,
+    /// The IP header as it came in; empty for IPv6, of which the kernel shows none.
+    pub header: &'a [u8],
+    /// Behind the IP header.
+    pub payload: &'a [u8],
 }
 
 /// An operation of [`Action::Net`] that the kernel refused.
@@ -96,27 +102,29 @@ pub struct NetFailure {
 /// What to do, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Listen on this interface.
+    /// Listen there.
     OpenSocket {
-        /// Its name.
-        name: InterfaceName,
-        /// Its number.
-        interface: InterfaceIndex,
+        /// Where.
+        channel: Channel,
+        /// Name of its link, if it has one.
+        name: Option<InterfaceName>,
         /// Multicast groups to join.
-        groups: BTreeSet<Ipv4Addr>,
+        groups: BTreeSet<IpAddr>,
     },
     /// Stop listening there.
-    CloseSocket(InterfaceIndex),
-    /// Send this behind an IP header of protocol 112 and TTL 255.
+    CloseSocket(Channel),
+    /// Send this behind an IP header.
     Send {
         /// Which instance, by [`Beat`].
         beat: Beat,
         /// Where.
-        interface: InterfaceIndex,
+        channel: Channel,
         /// From.
-        source: Ipv4Addr,
+        source: IpAddr,
         /// To: the group or one peer.
-        destination: Ipv4Addr,
+        destination: IpAddr,
+        /// Time to live, or hop limit.
+        ttl: u8,
         /// The advert.
         payload: Arc<[u8]>,
     },
@@ -161,12 +169,14 @@ pub enum Action {
 /// tells a replaced link from the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Beat {
-    /// Number of the interface.
-    pub interface: InterfaceIndex,
+    /// Number of the interface; `None` for an instance without one.
+    pub interface: Option<InterfaceIndex>,
     /// Its hardware address.
     pub mac: MacAddr,
     /// VRID.
     pub vrid: u8,
+    /// The same VRID is another router in the other family.
+    pub family: Family,
     /// Whether it still holds the addresses after this (an advert of priority 0 does not).
     pub alive: bool,
 }

@@ -7,7 +7,7 @@ fn a_socket_that_cannot_be_had_is_a_fault_and_tried_again_until_it_opens() {
     let mut bench = Bench::new(config(vec![instance("VI_1", 51, "10.0.0.100")]));
     assert_eq!(bench.opened, 1);
     let failed = || Input::SocketFailed {
-        interface: eth0(),
+        channel: channel(Family::V4),
         error: "join 224.0.0.18 on eth0: no buffer space available (ENOBUFS)".to_owned(),
     };
     bench.input(failed());
@@ -19,7 +19,7 @@ fn a_socket_that_cannot_be_had_is_a_fault_and_tried_again_until_it_opens() {
     assert_eq!(bench.said("FAULT STATE"), 1, "no news");
     bench.run(31);
     assert_eq!(bench.opened, 3);
-    bench.input(Input::SocketOpened(eth0()));
+    bench.input(Input::SocketOpened(channel(Family::V4)));
     assert_eq!(bench.role("VI_1"), Role::Backup);
     bench.run(31);
     assert_eq!(bench.opened, 3);
