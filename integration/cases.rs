@@ -1,4 +1,5 @@
-//! All cases, in the order in which they run.
+//! All cases, in the order in which they run. To add one, put its constant into a list: [`ALL`] for the
+//! guest, [`NATIVE`] or [`MEASURED`] for the kernel of this machine (see [`crate::lab`]).
 
 mod addresses;
 mod bad_input;
@@ -8,6 +9,7 @@ mod election;
 mod files;
 mod front_door;
 mod ipvs;
+mod native;
 mod netlink;
 mod order;
 mod pair;
@@ -17,7 +19,14 @@ mod tcp_check;
 
 use crate::lab::Case;
 
-/// Every case of the run, group by group.
+/// Cases on this machine's own kernel, in namespaces of their own, several side by side: what the guest
+/// is too slow for, or has no feature for. None of them may measure.
+pub(crate) const NATIVE: &[&[Case]] = &[native::CASES];
+
+/// Cases on this machine's own kernel, one at a time, before all others: what is measured.
+pub(crate) const MEASURED: &[&[Case]] = &[];
+
+/// Every case that runs in the guest, group by group.
 pub(crate) const ALL: &[&[Case]] = &[
     bad_input::WITHOUT_IPVS,
     self_test::CASES,

@@ -6,6 +6,13 @@
 //! [`wire::Capture`], at the service through [`traffic`]. Nothing is left behind: after each case
 //! the guest kills every process and deletes every namespace.
 //!
+//! Most cases run in the guest. What needs times below its tick of 10 ms, or a feature that its kernel
+//! lacks, is a native case: it runs on this machine's kernel in namespaces of its own ([`native`]).
+//! A native case is written like any other; it stands in [`cases::NATIVE`](crate::cases::NATIVE), whose
+//! cases run side by side, because they wait most of the time, or in
+//! [`cases::MEASURED`](crate::cases::MEASURED), whose cases have the machine for themselves. There is no
+//! IPVS on most machines; `lab.is_native()` tells a scene where it is.
+//!
 //! The guest has one CPU and slow system calls: wait for levels with generous limits, compare
 //! within one run, never assert an absolute time that is shorter than a protocol timer.
 
@@ -13,8 +20,10 @@ pub(crate) mod check;
 pub(crate) mod daemon;
 pub(crate) mod guest;
 pub(crate) mod host;
+pub(crate) mod native;
 pub(crate) mod net;
 pub(crate) mod netlink;
+pub(crate) mod prepare;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod sys;
@@ -76,6 +85,11 @@ impl Lab {
     /// The daemon under test: vipd, or keepalived with `--daemon keepalived`, which proves the case.
     pub(crate) fn subject(&self) -> Kind {
         self.subject
+    }
+
+    /// Whether this is the native stage and not a guest.
+    pub(crate) fn is_native(&self) -> bool {
+        native::is_native()
     }
 
     /// Options that the host was given for the cases.

@@ -1,4 +1,5 @@
-//! Inside the guest: the init process, the runner of cases, and the process of one case.
+//! Inside the guest: the init process, the runner of cases, and the process of one case. The native
+//! stage ([`native`](super::native)) runs its cases the same way.
 //!
 //! The root file system is this machine's own, read-only. /run and /tmp are the guest's; the one
 //! directory of the host that can be written is mounted on /run/host.
@@ -16,13 +17,14 @@ use super::host::find_case;
 use super::process::{self, read_lossy};
 use super::report::{Event, Job, Record, Verdict};
 use super::sys::{self, MountKind};
-use super::{Case, Lab, case_dir};
+use super::{Case, Lab, case_dir, native};
 
 /// The word on the kernel's command line that names the host's directory for this guest; the
 /// kernel hands it to init as a variable.
 pub(crate) const DIR_WORD: &str = "vipd_lab";
 
-const HOST_DIR: &str = "/run/host";
+/// Where the host's directory is seen inside.
+pub(crate) const HOST_DIR: &str = "/run/host";
 const MODULES: &str = "/usr/lib/uml/modules";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How much of each log is shown when a case fails.
@@ -45,7 +47,9 @@ pub(crate) fn host_dir() -> &'static Path {
 
 /// Init: mounts, starts the runner, buries every orphan until the runner ends, halts.
 pub(crate) fn init() -> ExitCode {
-    match set_up().and_then(|()| Ok(Command::new(runner()).arg("--role=guest").spawn()?)) {
+    let native = native::is_native();
+    let ready = if native { native::set_up() } else { set_up() };
+    match ready.and_then(|()| Ok(Command::new(runner()).arg("--role=guest").spawn()?)) {
         Ok(runner) => {
             let runner = i32::try_from(runner.id()).unwrap_or_default();
             while let Ok((pid, status)) = sys::reap_one() {
@@ -57,7 +61,9 @@ pub(crate) fn init() -> ExitCode {
         }
         Err(e) => println!("guest: {e}"),
     }
-    println!("guest: halt: {}", sys::power_off());
+    if !native {
+        println!("guest: halt: {}", sys::power_off());
+    }
     ExitCode::FAILURE
 }
 
@@ -227,6 +233,9 @@ fn append_logs(name: &str) -> Outcome {
 fn clean_up() -> Outcome {
     if std::os::unix::process::parent_id() != 1 || std::env::var_os(DIR_WORD).is_none() {
         return Err("refusing to kill everything: this is no guest".into());
+    }
+    if native::is_native() {
+        native::ensure_inside()?;
     }
     let started = Instant::now();
     loop {

@@ -1,4 +1,5 @@
-//! On this machine: boots guests, follows what they report, kills them when they hang.
+//! On this machine: boots guests, follows what they report, kills them when they hang. A native stage is
+//! followed as a guest is.
 //!
 //! The exit status of a guest says nothing; the verdict of each case comes from a file. A guest
 //! that dies or hangs costs the case it was in; the next cases run in a new one.
@@ -15,9 +16,10 @@ use std::time::{Duration, Instant};
 use super::check::{Doing, Failure, Outcome};
 use super::daemon::Kind;
 use super::guest::DIR_WORD;
+use super::prepare::{memory_dir, prepare, which};
 use super::process::read_lossy;
 use super::report::{self, Event, Job, Record, Totals, Verdict};
-use super::{Case, sys};
+use super::{Case, native, sys};
 use crate::{cases, demo};
 
 /// A guest boots in about 3 s; on a loaded machine in more.
@@ -25,6 +27,17 @@ const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// Beyond its own limit, a case has this long to be cleaned up after.
 const CLEAN_LIMIT: Duration = Duration::from_secs(60);
 const CONSOLE_LINES_MAX: usize = 60;
+/// Native cases that run side by side: they wait for timers of whole seconds most of the time.
+const NATIVE_LANES: usize = 10;
+
+/// Where cases run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// On this machine's kernel, in namespaces of their own.
+    Native,
+    /// On the guest's kernel.
+    Guest,
+}
 
 /// How guests are run.
 #[derive(Clone)]
@@ -53,9 +66,15 @@ impl Default for Options {
     }
 }
 
+/// Every case, in the order of the report.
+fn all_cases() -> impl Iterator<Item = &'static Case> {
+    let stages = [cases::MEASURED, cases::NATIVE, cases::ALL];
+    stages.into_iter().flatten().copied().flatten()
+}
+
 /// The case of this name.
 pub(crate) fn find_case(name: &str) -> Outcome<&'static Case> {
-    let mut all = cases::ALL.iter().copied().flatten().chain([&demo::CASE]);
+    let mut all = all_cases().chain([&demo::CASE]);
     all.find(|case| case.name == name)
         .ok_or_else(|| format!("no case is named {name}").into())
 }
@@ -69,7 +88,7 @@ enum Request {
 pub(crate) fn main(args: &[String]) -> ExitCode {
     match parse(args) {
         Ok(Request::List) => {
-            for case in cases::ALL.iter().copied().flatten() {
+            for case in all_cases() {
                 println!("{:34} {}", case.name, case.proves);
             }
             ExitCode::SUCCESS
@@ -112,7 +131,7 @@ fn parse(args: &[String]) -> Outcome<Request> {
             name => names.push(name),
         }
     }
-    let all = cases::ALL.iter().copied().flatten();
+    let all = all_cases();
     let wanted = |case: &&Case| names.is_empty() || names.iter().any(|n| case.name.contains(n));
     let chosen: Vec<&Case> = all.filter(wanted).collect();
     if chosen.is_empty() {
@@ -136,7 +155,7 @@ pub(crate) fn run_alone(case: &'static Case, options: Options) -> ExitCode {
 fn run(chosen: &[&'static Case], options: &Options) -> ExitCode {
     let target = target_dir();
     let records = match prepare(&target) {
-        Ok(()) => run_in_guests(chosen, options, &target),
+        Ok(()) => run_stages(chosen, options, &target),
         Err(e) => chosen.iter().map(|case| skipped(case, &e)).collect(),
     };
     let totals = Totals::of(&records);
@@ -179,71 +198,38 @@ fn target_dir() -> PathBuf {
         .join("integration")
 }
 
-/// What a guest needs of this machine, or what to do about it.
-fn prepare(target: &Path) -> Outcome {
-    let tools = [
-        ("linux.uml", "user-mode-linux"),
-        ("modprobe", "kmod"),
-        ("ip", "iproute2"),
-        ("ipvsadm", "ipvsadm"),
-        ("keepalived", "keepalived"),
-        ("ping", "iputils-ping"),
-        ("setpriv", "util-linux"),
-    ];
-    let absent: Vec<&str> = tools
-        .iter()
-        .filter(|(tool, _)| which(tool).is_none())
-        .map(|(_, package)| *package)
-        .collect();
-    if !absent.is_empty() {
-        let list = absent.join(" ");
-        return Err(format!("not installed: {list}; run scripts/lib/install {list}").into());
+/// What is measured first, alone; then the native cases; then those of the guests, which keep every core
+/// busy.
+fn run_stages(chosen: &[&'static Case], options: &Options, target: &Path) -> Vec<Record> {
+    let among = |list: &[&[Case]], case: &Case| {
+        let mut all = list.iter().copied().flatten();
+        all.any(|other| other.name == case.name)
+    };
+    let (mut measured, mut native, mut guests) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, case) in chosen.iter().copied().enumerate() {
+        let stage = if among(cases::MEASURED, case) {
+            &mut measured
+        } else if among(cases::NATIVE, case) {
+            &mut native
+        } else {
+            &mut guests
+        };
+        stage.push((at, case));
     }
-    // The guest mounts its modules there, and cannot make a directory on a read-only root.
-    fs::create_dir_all("/lib/modules")
-        .doing("make /lib/modules (as root: mkdir -p /lib/modules)")?;
-    fs::create_dir_all(target).doing(target.display())?;
-    let awkward = |c: char| c.is_whitespace() || c == ',' || c == '"';
-    if target.display().to_string().contains(awkward) {
-        let target = target.display();
-        return Err(format!("the kernel's command line cannot hold the path {target}").into());
-    }
-    remove_leftovers(target)
-}
-
-fn which(tool: &str) -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let dirs = path
-        .split(':')
-        .chain(["/usr/sbin", "/sbin", "/usr/bin"])
-        .map(Path::new);
-    dirs.map(|dir| dir.join(tool)).find(|file| file.is_file())
-}
-
-/// Removes the directories of runs whose process is gone.
-fn remove_leftovers(target: &Path) -> Outcome {
-    for entry in fs::read_dir(target)?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let pid = name
-            .strip_prefix("guest-")
-            .and_then(|rest| rest.split('-').next());
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            fs::remove_dir_all(entry.path()).doing(entry.path().display())?;
-        }
-    }
-    Ok(())
-}
-
-fn run_in_guests(chosen: &[&'static Case], options: &Options, target: &Path) -> Vec<Record> {
-    let guests = options.guests.min(chosen.len()).max(1);
     let records = Mutex::new(BTreeMap::new());
-    let lanes = lanes(chosen, guests);
-    thread::scope(|scope| {
-        for (lane, cases) in lanes.iter().enumerate() {
-            let records = &records;
-            scope.spawn(move || run_lane(lane, cases, options, target, records));
-        }
-    });
+    for (cases, place, side_by_side) in [
+        (measured, Place::Native, 1),
+        (native, Place::Native, NATIVE_LANES),
+        (guests, Place::Guest, options.guests),
+    ] {
+        let lanes = lanes(cases, side_by_side);
+        thread::scope(|scope| {
+            for (lane, cases) in lanes.iter().enumerate() {
+                let records = &records;
+                scope.spawn(move || run_lane(place, lane, cases, options, target, records));
+            }
+        });
+    }
     records
         .into_inner()
         .map(|map| map.into_values().collect())
@@ -252,9 +238,11 @@ fn run_in_guests(chosen: &[&'static Case], options: &Options, target: &Path) -> 
 
 /// Deals the cases out by their limits, the longest first to the lane with the least; the order
 /// inside a lane is that of the list.
-fn lanes(chosen: &[&'static Case], guests: usize) -> Vec<Vec<(usize, &'static Case)>> {
-    let mut lanes = vec![(Duration::ZERO, Vec::new()); guests];
-    let mut numbered: Vec<(usize, &Case)> = chosen.iter().copied().enumerate().collect();
+fn lanes(
+    mut numbered: Vec<(usize, &'static Case)>,
+    most: usize,
+) -> Vec<Vec<(usize, &'static Case)>> {
+    let mut lanes = vec![(Duration::ZERO, Vec::new()); most.min(numbered.len())];
     numbered.sort_by_key(|(_, case)| std::cmp::Reverse(case.limit));
     for item in numbered {
         if let Some(lane) = lanes.iter_mut().min_by_key(|(sum, _)| *sum) {
@@ -271,6 +259,7 @@ fn lanes(chosen: &[&'static Case], guests: usize) -> Vec<Vec<(usize, &'static Ca
 type Records = Mutex<BTreeMap<usize, Record>>;
 
 fn run_lane(
+    place: Place,
     lane: usize,
     cases: &[(usize, &'static Case)],
     options: &Options,
@@ -280,7 +269,7 @@ fn run_lane(
     let mut rest = cases;
     while let Some((at, first)) = rest.first() {
         let mut done = 0;
-        let ended = Guest::boot(lane, rest, options, target).and_then(|mut guest| {
+        let ended = Guest::boot(place, lane, rest, options, target).and_then(|mut guest| {
             guest.follow(rest, options, |record, log| {
                 let Some((at, case)) = rest.get(done) else {
                     return;
@@ -329,6 +318,7 @@ static BOOTS: AtomicUsize = AtomicUsize::new(0);
 
 impl Guest {
     fn boot(
+        place: Place,
         lane: usize,
         cases: &[(usize, &'static Case)],
         options: &Options,
@@ -352,28 +342,16 @@ impl Guest {
         };
         fs::write(dir.join("job.json"), serde_json::to_vec(&job)?)?;
         let console = File::create(dir.join("console.log"))?;
-        let kernel = which("linux.uml").ok_or("linux.uml is gone")?;
-        let mut command = Command::new(kernel);
-        command.args([
-            "rootfstype=hostfs",
-            "rootflags=/",
-            "ro",
-            "quiet",
-            "con0=fd:0,fd:1",
-            "con=null",
-        ]);
-        command.arg(format!("mem={}M", options.memory_mb));
-        command.arg(format!("init={}", dir.join("bin/integration").display()));
-        command.arg(format!("{DIR_WORD}={}", dir.display()));
-        // It keeps the socket of its console under its home.
-        command.env("HOME", &dir);
-        command.env("TMPDIR", memory_dir(options.memory_mb, &dir));
+        let (mut command, cpu) = match place {
+            Place::Guest => (guest_command(&dir, options.memory_mb)?, Some(lane)),
+            Place::Native => (native::command(&dir.join("bin/integration"), &dir)?, None),
+        };
         command
             .stdin(Stdio::null())
             .stdout(console.try_clone()?)
             .stderr(console);
-        sys::isolate(&mut command, lane);
-        let process = command.spawn().doing("start linux.uml")?;
+        sys::isolate(&mut command, cpu);
+        let process = command.spawn().doing(format!("start {command:?}"))?;
         sys::die_with(number, i32::try_from(process.id()).unwrap_or_default());
         Ok(Self {
             number,
@@ -469,6 +447,25 @@ impl Drop for Guest {
     }
 }
 
+fn guest_command(dir: &Path, memory_mb: u32) -> Outcome<Command> {
+    let mut command = Command::new(which("linux.uml").ok_or("linux.uml is gone")?);
+    command.args([
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "ro",
+        "quiet",
+        "con0=fd:0,fd:1",
+        "con=null",
+    ]);
+    command.arg(format!("mem={memory_mb}M"));
+    command.arg(format!("init={}", dir.join("bin/integration").display()));
+    command.arg(format!("{DIR_WORD}={}", dir.display()));
+    // It keeps the socket of its console under its home.
+    command.env("HOME", dir);
+    command.env("TMPDIR", memory_dir(memory_mb, dir));
+    Ok(command)
+}
+
 /// Prints what was added to `file` since the first `shown` bytes, whole lines only.
 fn show_more(file: &Path, shown: usize) -> usize {
     let text = read_lossy(file);
@@ -476,18 +473,4 @@ fn show_more(file: &Path, shown: usize) -> usize {
     let whole = new.rfind('\n').map_or(0, |at| at + 1);
     print!("{}", new.get(..whole).unwrap_or_default());
     shown + whole
-}
-
-/// Where the guest's memory file fits and may be executed; containers often have a tiny /dev/shm.
-fn memory_dir(memory_mb: u32, dir: &Path) -> PathBuf {
-    let wanted = u64::from(memory_mb) << 20;
-    let fits =
-        |path: &&Path| sys::free_executable_space(path).is_ok_and(|free| free >= Some(wanted));
-    let places = ["/dev/shm", "/tmp", "/var/tmp"].map(Path::new);
-    places
-        .iter()
-        .copied()
-        .find(|place| fits(place))
-        .unwrap_or(dir)
-        .to_owned()
 }

@@ -107,10 +107,10 @@ pub(crate) fn power_off() -> io::Error {
 }
 
 /// Makes `command` lead a session of its own, stay on one CPU (another for each `lane`, the last
-/// first), and die with the calling thread.
-pub(crate) fn isolate(command: &mut Command, lane: usize) {
+/// first; none: on any), and die with the calling thread.
+pub(crate) fn isolate(command: &mut Command, lane: Option<usize>) {
     let cpus = allowed_cpus();
-    let cpu = cpus.iter().rev().cycle().nth(lane).copied();
+    let cpu = lane.and_then(|lane| cpus.iter().rev().cycle().nth(lane).copied());
     // SAFETY: setsid, prctl and sched_setaffinity are async-signal-safe; nothing is allocated.
     unsafe {
         command.pre_exec(move || {
