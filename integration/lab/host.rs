@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::check::{Doing, Failure, Outcome};
 use super::daemon::Kind;
 use super::guest::DIR_WORD;
-use super::prepare::{memory_dir, prepare, which};
+use super::prepare::{memory_dir, preload, prepare, which};
 use super::process::read_lossy;
 use super::report::{self, Event, Job, Record, Totals, Verdict};
 use super::{Case, native, sys};
@@ -463,6 +463,9 @@ fn guest_command(dir: &Path, memory_mb: u32) -> Outcome<Command> {
     // It keeps the socket of its console under its home.
     command.env("HOME", dir);
     command.env("TMPDIR", memory_dir(memory_mb, dir));
+    if let Some(library) = dir.parent().and_then(preload) {
+        command.env("LD_PRELOAD", library);
+    }
     Ok(command)
 }
 

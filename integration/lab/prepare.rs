@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::check::{Doing, Outcome};
 use super::sys;
@@ -35,7 +36,37 @@ pub(crate) fn prepare(target: &Path) -> Outcome {
         let target = target.display();
         return Err(format!("the kernel's command line cannot hold the path {target}").into());
     }
-    remove_leftovers(target)
+    remove_leftovers(target)?;
+    build_xstate(target)
+}
+
+/// The library that the guest's kernel is started with on processors with AMX; see `xstate.rs`.
+const XSTATE: &str = "xstate.so";
+
+fn build_xstate(target: &Path) -> Outcome {
+    if !fs::read_to_string("/proc/cpuinfo")?.contains(" amx_tile") {
+        return Ok(());
+    }
+    let source = target.join("xstate.rs");
+    fs::write(&source, include_str!("xstate.rs"))?;
+    let library = target.join(XSTATE);
+    // Not in its place before it is whole: another run may be starting its guests.
+    let made = target.join(format!("{XSTATE}.{}", std::process::id()));
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let mut command = Command::new(&rustc);
+    command.args(["--edition", "2024", "--crate-type", "cdylib", "-O"]);
+    command.args(["-C", "panic=abort", "-C", "strip=symbols", "-o"]);
+    let built = command.arg(&made).arg(&source).output().doing(&rustc)?;
+    if !built.status.success() {
+        let why = String::from_utf8_lossy(&built.stderr).into_owned();
+        return Err(format!("{command:?}: {why}").into());
+    }
+    Ok(fs::rename(&made, &library)?)
+}
+
+/// What the guest's kernel is to be started with beside the C library, if anything.
+pub(crate) fn preload(target: &Path) -> Option<PathBuf> {
+    Some(target.join(XSTATE)).filter(|library| library.is_file())
 }
 
 /// Where a program is.
