@@ -12,6 +12,12 @@ pub enum FactKind {
     Interface,
     /// A `vrrp_script`: passing or failing.
     Script,
+    /// A `track_file`: the number in it.
+    File,
+    /// A `vrrp_track_process`: whether as many run as should.
+    Process,
+    /// A `bfd_instance`: whether its session is up.
+    Bfd,
 }
 
 /// The name of a fact.
@@ -32,6 +38,25 @@ pub enum FactValue {
     Up,
     /// It failed.
     Down,
+    /// The number in a file.
+    Number(i32),
+}
+
+impl FactName {
+    /// The name of a fact of this kind.
+    pub fn new(kind: FactKind, name: impl Into<String>) -> FactName {
+        FactName {
+            kind,
+            name: name.into(),
+        }
+    }
+}
+
+impl FactValue {
+    /// [`FactValue::Up`] or [`FactValue::Down`].
+    pub const fn of(up: bool) -> FactValue {
+        if up { FactValue::Up } else { FactValue::Down }
+    }
 }
 
 impl fmt::Display for FactName {
@@ -39,6 +64,9 @@ impl fmt::Display for FactName {
         let kind = match self.kind {
             FactKind::Interface => "interface",
             FactKind::Script => "script",
+            FactKind::File => "file",
+            FactKind::Process => "process",
+            FactKind::Bfd => "BFD session",
         };
         write!(f, "{kind} {}", self.name)
     }

@@ -140,8 +140,14 @@ fn missing_interfaces(config: &Config, links: &[Link], loaded: &Loaded) -> Vec<D
         .lvs_sync_daemon
         .iter()
         .map(|sync| &sync.interface);
-    let missing: BTreeSet<&InterfaceName> =
-        named.chain(sync).filter(|name| !exists(name)).collect();
+    let groups = config.sync_groups.iter();
+    let tracked = groups.flat_map(|group| &group.track_interfaces);
+    let tracked = tracked.map(|tracked| &tracked.interface);
+    let missing: BTreeSet<&InterfaceName> = named
+        .chain(sync)
+        .chain(tracked)
+        .filter(|name| !exists(name))
+        .collect();
     let have: Vec<&str> = links
         .iter()
         .filter(|link| !link.loopback)

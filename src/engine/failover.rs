@@ -11,6 +11,8 @@ mod kernel_view;
 mod reload;
 mod slot;
 mod standing;
+mod sync;
+mod tracked;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::model::{Instance, ScriptUser};
+use crate::fact::{FactKind, FactName, FactValue};
 use crate::net::{AddressKey, Channel, InterfaceName, NetPicture};
 use crate::time::Time;
 use crate::track::{ScriptAction, ScriptEnd, ScriptTracker};
@@ -30,6 +33,7 @@ pub use channels::channels_of;
 pub use event::Event;
 use kernel_view::KernelView;
 use slot::Slot;
+use sync::Group;
 pub use types::{Action, Beat, Input, NetFailure, Packet, StopKind, Why};
 
 /// How long a node that starts waits for IPVS before it claims VIPs without it.
@@ -57,6 +61,13 @@ pub struct Failover {
     slots: Vec<Slot>,
     scripts: Vec<ScriptTracker>,
     script_index: BTreeMap<String, usize>,
+    /// What trackers outside the engine said last: files, processes, BFD sessions.
+    facts: BTreeMap<FactName, FactValue>,
+    /// Static objects that are not where they should be, in words, by the `track_group` that they are in.
+    missing_statics: BTreeMap<String, BTreeSet<String>>,
+    groups: Vec<Group>,
+    /// Groups of which a member changed since they were looked at.
+    stirred: BTreeSet<usize>,
     /// Which instance an advert belongs to, by channel and VRID.
     by_wire: BTreeMap<(Channel, u8), usize>,
     /// Addresses that more than one instance names.
@@ -97,6 +108,10 @@ impl Failover {
             slots: Vec::new(),
             scripts: Vec::new(),
             script_index: BTreeMap::new(),
+            facts: BTreeMap::new(),
+            missing_statics: BTreeMap::new(),
+            groups: Vec::new(),
+            stirred: BTreeSet::new(),
             by_wire: BTreeMap::new(),
             shared: BTreeSet::new(),
             kernel: KernelView::default(),
@@ -116,25 +131,26 @@ impl Failover {
             config,
         };
         engine.kernel.replace(picture);
-        engine.slots = engine
-            .config
-            .instances
-            .iter()
-            .map(|instance| {
-                let mut slot = Slot::new(Arc::new(instance.clone()), vrrp::Start::Fresh);
-                let start = engine
-                    .kernel
-                    .beat(instance)
-                    .map_or(vrrp::Start::Fresh, |beat| left_behind(instance, &beat));
-                // Something to keep is needed for keeping.
-                let held = slot
-                    .keys(&engine.kernel)
-                    .any(|(key, _)| engine.kernel.has(&key));
-                if start != vrrp::Start::Fresh && held {
-                    slot = Slot::new(Arc::new(instance.clone()), start);
-                }
-                slot
-            })
+        let begin = |instance: &Instance| {
+            let beat = engine.kernel.beat(instance);
+            let start = beat.map_or(vrrp::Start::Fresh, |beat| left_behind(instance, &beat));
+            let slot = Slot::new(Arc::new(instance.clone()), start);
+            // Something to keep is needed for keeping.
+            let mut keys = slot.keys(&engine.kernel);
+            if keys.any(|(key, _)| engine.kernel.has(&key)) {
+                start
+            } else {
+                vrrp::Start::Fresh
+            }
+        };
+        let instances = engine.config.instances.iter();
+        let mut starts: Vec<vrrp::Start> = instances.clone().map(begin).collect();
+        for group in &engine.config.sync_groups {
+            sync::begin_together(&mut starts, &engine.members_of(group));
+        }
+        engine.slots = instances
+            .zip(starts)
+            .map(|(instance, start)| Slot::new(Arc::new(instance.clone()), start))
             .collect();
         engine
     }
@@ -144,6 +160,7 @@ impl Failover {
         let mut out = Vec::new();
         self.adopt_scripts(BTreeMap::new(), now);
         self.index_slots();
+        self.index_groups(now, &mut out);
         self.refresh_sockets(&mut out);
         // What a predecessor left and nobody holds now goes first, before anybody may claim it.
         self.sync_addresses(&mut out);
@@ -154,6 +171,7 @@ impl Failover {
             self.refresh_standing(slot, now, &mut out);
         }
         self.run_due_scripts(now, &mut out);
+        self.settle_groups(now, &mut out);
         self.publish_roles(&mut out);
         out
     }
@@ -190,12 +208,18 @@ impl Failover {
             Input::Packet(packet) => self.on_packet(&packet, now, &mut out),
             Input::Timer => self.on_timer(now, &mut out),
             Input::ScriptEnded { name, end } => self.on_script_end(&name, end, now, &mut out),
+            Input::Fact { name, value } => self.on_fact(name, value, now, &mut out),
             Input::Link(link) => self.on_link(link, now, &mut out),
             Input::LinkGone(index) => self.on_link_gone(index, now, &mut out),
             Input::AddressSeen(address) => self.on_address_seen(address, now, &mut out),
             Input::AddressGone(key) => self.on_address_gone(key, now, &mut out),
             Input::Kernel(picture) => self.on_kernel_read(picture, now, &mut out),
             Input::KernelUnread => self.look_again_soon(now),
+            Input::StaticMissing {
+                group,
+                what,
+                missing,
+            } => self.set_static_missing(&group, &what, missing, now, &mut out),
             Input::IpvsReady => self.on_ipvs_ready(now, &mut out),
             Input::NetFailed(failures) => self.on_net_failed(failures, now, &mut out),
             Input::SocketOpened(channel) => {
@@ -212,6 +236,7 @@ impl Failover {
             Input::Reload(config) => self.on_reload(*config, now, &mut out),
             Input::Stop(kind) => self.on_stop(kind, now, &mut out),
         }
+        self.settle_groups(now, &mut out);
         self.publish_roles(&mut out);
         out
     }
@@ -267,15 +292,7 @@ impl Failover {
                 to,
                 by,
             }));
-            for slot in 0..self.slots.len() {
-                if self
-                    .slots
-                    .get(slot)
-                    .is_some_and(|slot| slot.tracks_script(name))
-                {
-                    self.refresh_standing(slot, now, out);
-                }
-            }
+            self.refresh_standings_of(&FactName::new(FactKind::Script, name), now, out);
         }
     }
 

@@ -79,6 +79,12 @@ pub enum Input {
     MayClaim,
     /// Somebody outside keeps taking the addresses away: leave them to the others.
     Yield(Reason),
+    /// Whether it is in a sync group: then it becomes master by [`Input::Claim`] only.
+    InGroup(bool),
+    /// Every member of its sync group wants to be master: it may, if it wanted to.
+    Claim,
+    /// As master: tell the neighbours again, as after a lower priority was heard.
+    Reannounce,
     /// The daemon stops, or the instance goes: leave in order.
     Stop,
 }
@@ -154,6 +160,13 @@ pub enum Reason {
     AddressesTaken,
     /// While it stood still somebody else became master, whom it may not preempt at once.
     Overslept(IpAddr),
+    /// A member of its sync group is not master any more.
+    SyncGroup {
+        /// The group.
+        group: String,
+        /// The member.
+        member: String,
+    },
 }
 
 /// Something a person may want to know that is no change of state.
@@ -231,6 +244,9 @@ impl fmt::Display for Reason {
             Reason::FaultsCleared => f.write_str("every fault is gone"),
             Reason::AddressesTaken => {
                 f.write_str("something on this host keeps removing its addresses")
+            }
+            Reason::SyncGroup { group, member } => {
+                write!(f, "{member} of sync group {group} is not master")
             }
             Reason::Overslept(who) => {
                 write!(f, "{who} became master while this router stood still")

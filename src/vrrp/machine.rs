@@ -27,6 +27,8 @@ pub struct Machine {
     preempt_at: Option<Time>,
     preempt_noted: bool,
     may_claim: bool,
+    /// In a sync group: [`Input::Claim`] makes it master.
+    in_group: bool,
     claim_reason: Option<Reason>,
     /// Addresses of a predecessor, kept while nobody else is heard.
     keeps_addresses: bool,
@@ -57,6 +59,7 @@ impl Machine {
             preempt_at: None,
             preempt_noted: false,
             may_claim: false,
+            in_group: false,
             claim_reason: None,
             keeps_addresses: start != Start::Fresh,
             last_heard: None,
@@ -79,6 +82,12 @@ impl Machine {
     /// The address that it last spoke from.
     pub fn source(&self) -> Option<IpAddr> {
         self.source
+    }
+
+    /// Whether it is master, or would be if its sync group were.
+    pub fn wants_master(&self) -> bool {
+        let claims = self.may_claim && self.claim_reason.is_some();
+        self.state == State::Master || (self.state == State::Backup && claims)
     }
 
     /// Who was heard last, if anybody.
@@ -130,7 +139,25 @@ impl Machine {
             Input::Standing(standing) => self.on_standing(standing, now, out),
             Input::WeightSum(sum) => self.on_weight_sum(sum, out),
             Input::Source(source) => self.source = Some(source),
-            Input::MayClaim => self.on_may_claim(now, out),
+            Input::MayClaim => {
+                self.may_claim = true;
+                if !self.in_group {
+                    self.take_claim(now, out);
+                }
+            }
+            Input::InGroup(in_group) => {
+                self.in_group = in_group;
+                if !in_group && self.may_claim {
+                    self.take_claim(now, out);
+                }
+            }
+            Input::Claim => self.take_claim(now, out),
+            Input::Reannounce => {
+                let garp = self.config.garp;
+                if self.state == State::Master {
+                    self.announce(garp.lower_prio_repeat, garp.lower_prio_delay, now, out);
+                }
+            }
             Input::Yield(reason) => {
                 if self.state == State::Master {
                     out.push(Action::SendAdvert { priority: 0 });
@@ -381,8 +408,8 @@ impl Machine {
         }
     }
 
-    fn on_may_claim(&mut self, now: Time, out: &mut Vec<Action>) {
-        self.may_claim = true;
+    /// What it waited for to become master has come.
+    fn take_claim(&mut self, now: Time, out: &mut Vec<Action>) {
         if let Some(reason) = self.claim_reason.take()
             && self.state == State::Backup
         {
@@ -427,12 +454,14 @@ impl Machine {
     }
 
     fn claim(&mut self, reason: Reason, now: Time, out: &mut Vec<Action>) {
-        if self.may_claim {
+        if self.may_claim && !self.in_group {
             self.become_master(reason, now, out);
-        } else {
-            out.push(Action::Note(Note::WaitsToClaim));
-            self.claim_reason = Some(reason);
+            return;
         }
+        if !self.may_claim {
+            out.push(Action::Note(Note::WaitsToClaim));
+        }
+        self.claim_reason = Some(reason);
     }
 
     fn become_master(&mut self, reason: Reason, now: Time, out: &mut Vec<Action>) {

@@ -60,8 +60,7 @@ pub(super) const ROOT: &[Keyword] = &[
         TEXT,
         "Instances that change state together.",
     )
-    .block(BlockKind::SyncGroup)
-    .not_yet(),
+    .block(BlockKind::SyncGroup),
     row("SSL", FLAG, "Keys of SSL_GET.")
         .block(BlockKind::Ssl)
         .not_yet(),
@@ -79,28 +78,37 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     )
     .lines(),
     row("track_script", FLAG, "Scripts that must pass for all.").lines(),
-    row("track_file", FLAG, "Files whose number is added for all.").lines(),
-    row("track_process", FLAG, "Processes that must run for all.").lines(),
-    row("track_bfd", FLAG, "BFD sessions that must be up for all.").lines(),
+    row("track_file", FLAG, "Files whose number is added for all.")
+        .lines()
+        .not_yet(),
+    row("track_process", FLAG, "Processes that must run for all.")
+        .lines()
+        .not_yet(),
+    row("track_bfd", FLAG, "BFD sessions that must be up for all.")
+        .lines()
+        .not_yet(),
     row(
         "notify_master",
         Arguments::Command,
         "Run when all are master.",
-    ),
+    )
+    .not_yet(),
     row(
         "notify_backup",
         Arguments::Command,
         "Run on becoming backup.",
-    ),
-    row("notify_fault", Arguments::Command, "Run on a fault."),
-    row("notify_stop", Arguments::Command, "Run at stop."),
-    row("notify", Arguments::Command, "Run on every change."),
+    )
+    .not_yet(),
+    row("notify_fault", Arguments::Command, "Run on a fault.").not_yet(),
+    row("notify_stop", Arguments::Command, "Run at stop.").not_yet(),
+    row("notify", Arguments::Command, "Run on every change.").not_yet(),
     row(
         "notify_priority_changes",
         BOOL,
         "FIFOs are told of priorities.",
-    ),
-    row("smtp_alert", BOOL, "Mails about it."),
+    )
+    .not_yet(),
+    row("smtp_alert", BOOL, "Mails about it.").not_yet(),
     row(
         "sync_group_tracking_weight",
         FLAG,

@@ -57,7 +57,7 @@ pub(super) fn files(ctx: &mut Context<'_>, blocks: &[Named<'_>]) -> BTreeMap<Str
         let file = TrackFile {
             name: name.clone(),
             path,
-            weight: draft.weight.unwrap_or(FileWeight { factor: 1 }),
+            weight: draft.weight.unwrap_or(FileWeight::DEFAULT),
             init: draft.init,
         };
         files.insert(name, file);

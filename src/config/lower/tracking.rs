@@ -139,31 +139,25 @@ pub(super) fn read_file_weight(
 ) -> Option<FileWeight> {
     let number = ctx.integer(words.first()?, -254, 254, row)?;
     let number = i16::try_from(number).ok()?;
-    let factor = match reversed(ctx, words) {
-        true => -number,
-        false => number,
-    };
-    Some(FileWeight { factor })
+    let reverse = reversed(ctx, words);
+    Some(FileWeight {
+        factor: if reverse { -number } else { number },
+        fault_at_zero: reverse && number == 0,
+    })
 }
 
 /// `N [reverse|noreverse]`, behind `weight`. `None`: it was said why.
 pub(super) fn read_weight(ctx: &mut Context<'_>, words: &[Word], row: &Keyword) -> Option<Weight> {
     let number = ctx.integer(words.first()?, -WEIGHT_MAX, WEIGHT_MAX, row)?;
     let reverse = reversed(ctx, words);
-    let delta = i16::try_from(number).ok()?;
-    if delta == 0 {
-        if reverse {
-            // keepalived turns the meaning of failure round.
-            let message = "this version of vipd cannot run `weight 0 reverse`: \
-                           a failure would be taken for a success";
-            let span = words.first()?.leaf.span;
-            ctx.say(Diagnostic::refusal(span, message));
-        }
-        return Some(Weight::Fault);
-    }
-    Some(Weight::Priority {
-        delta,
-        when_up: (delta > 0) != reverse,
+    let number = i16::try_from(number).ok()?;
+    Some(match (number, reverse) {
+        (0, false) => Weight::Fault,
+        (0, true) => Weight::FaultWhenUp,
+        (number, reverse) => Weight::Priority {
+            delta: if reverse { -number } else { number },
+            when_up: number > 0,
+        },
     })
 }
 

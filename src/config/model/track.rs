@@ -75,6 +75,21 @@ pub struct TrackFile {
 pub struct FileWeight {
     /// -254 to 254, `reverse` applied to the sign; 1 when absent. 0: any number but 0 is a fault.
     pub factor: i16,
+    /// `weight 0 reverse`: 0 is the fault, any other number is well.
+    pub fault_at_zero: bool,
+}
+
+impl FileWeight {
+    /// What holds without the keyword.
+    pub const DEFAULT: FileWeight = FileWeight {
+        factor: 1,
+        fault_at_zero: false,
+    };
+    /// `weight 0`.
+    pub const FAULT: FileWeight = FileWeight {
+        factor: 0,
+        fault_at_zero: false,
+    };
 }
 
 /// `init_file [VALUE] [overwrite]`.

@@ -269,9 +269,10 @@ impl Default for Garp {
 pub enum Weight {
     /// Weight 0: failure is a fault, the instance leaves the election.
     Fault,
-    /// Negative: added while it fails. Positive: added while it is well. `reverse` turns the two round
-    /// (it was applied to the sign by lowering: a reversed +n is added while it fails, a reversed
-    /// -n while it is well).
+    /// Weight 0 with `reverse`: it is a fault that it is well.
+    FaultWhenUp,
+    /// Negative: added while it fails. Positive: added while it is well. `reverse` turns the sign round,
+    /// not the time: a reversed +n is taken away while it is well, a reversed -n added while it fails.
     Priority {
         /// Added to the priority, -253 to 253, not 0.
         delta: i16,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::fact::FactValue;
+use crate::fact::{FactKind, FactName, FactValue};
 use crate::net::{Channel, Cidr, InterfaceName};
 use crate::track::ScriptEnd;
 use crate::vrrp::{Note, Reason, Rejection, State};
@@ -57,6 +57,22 @@ pub enum Event {
         /// The run that decided it.
         by: ScriptEnd,
     },
+    /// What a tracker outside the engine knows changed.
+    Fact {
+        /// Which tracker.
+        name: FactName,
+        /// What holds now.
+        value: FactValue,
+    },
+    /// A sync group changed its state: all its members are in it now.
+    Group {
+        /// Its name.
+        group: String,
+        /// The state left.
+        from: State,
+        /// The state entered.
+        to: State,
+    },
     /// A link went up or down.
     Link {
         /// Its name.
@@ -102,7 +118,8 @@ impl Event {
             | Event::AddressFailed { .. }
             | Event::AddressTaken { .. }
             | Event::IpvsNotReady => true,
-            Event::State { to, .. } => *to == State::Fault,
+            Event::State { to, .. } | Event::Group { to, .. } => *to == State::Fault,
+            Event::Fact { value, .. } => *value == FactValue::Down,
             Event::Script { to, .. } => *to == FactValue::Down,
             Event::Link { up, .. } => !up,
             Event::Note { .. } | Event::InstanceGone { .. } => false,
@@ -159,6 +176,10 @@ impl fmt::Display for Event {
                 write!(f, "VRRP_Script({name}) succeeded")
             }
             Event::Script { name, by, .. } => write!(f, "VRRP_Script({name}) failed ({by})"),
+            Event::Fact { name, value } => fact(f, name, *value),
+            Event::Group { group, to, .. } => {
+                write!(f, "VRRP_Group({group}) Syncing instances to {to} state")
+            }
             Event::Link { name, up: true } => write!(f, "interface {name} is up"),
             Event::Link { name, up: false } => write!(f, "interface {name} is down"),
             Event::LinkGone { name } => write!(f, "interface {name} is gone"),
@@ -189,5 +210,19 @@ impl fmt::Display for Event {
                 super::IPVS_WAIT_MAX.as_secs()
             ),
         }
+    }
+}
+
+fn fact(f: &mut fmt::Formatter<'_>, name: &FactName, value: FactValue) -> fmt::Result {
+    let up = value == FactValue::Up;
+    match (name.kind, value) {
+        (_, FactValue::Unknown) => write!(f, "nothing is known of {name} any more"),
+        (FactKind::Process, _) => {
+            let verb = if up { "gained" } else { "lost" };
+            write!(f, "Quorum {verb} for tracked process {}", name.name)
+        }
+        (_, FactValue::Number(number)) => write!(f, "{name} says {number}"),
+        (_, FactValue::Up) => write!(f, "{name} is up"),
+        (_, FactValue::Down) => write!(f, "{name} is down"),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::fact::FactKind;
 use crate::time::Time;
 use crate::track::ScriptTracker;
 use crate::vrrp;
@@ -52,6 +53,8 @@ impl Failover {
             .collect();
         self.adopt_scripts(old_scripts, now);
         self.index_slots();
+        self.index_groups(now, out);
+        self.forget_facts();
         self.refresh_sockets(out);
         self.sync_addresses_after_reload(&old_config, out);
         for slot in 0..self.slots.len() {
@@ -63,6 +66,20 @@ impl Failover {
         self.run_due_scripts(now, out);
     }
 
+    /// What trackers said that are not there any more.
+    fn forget_facts(&mut self) {
+        let config = &self.config;
+        self.facts.retain(|fact, _| match fact.kind {
+            FactKind::File => config.track_files.contains_key(&fact.name),
+            FactKind::Process => config.track_processes.contains_key(&fact.name),
+            FactKind::Bfd => config.bfd_instances.contains_key(&fact.name),
+            FactKind::Interface | FactKind::Script => false,
+        });
+        let groups = &config.statics.track_groups;
+        self.missing_statics
+            .retain(|name, _| groups.iter().any(|(group, _)| group == name));
+    }
+
     /// Trackers for every script that an instance tracks; those that were there go on.
     pub(super) fn adopt_scripts(&mut self, mut old: BTreeMap<String, ScriptTracker>, now: Time) {
         self.scripts.clear();
@@ -72,6 +89,12 @@ impl Failover {
             .instances
             .iter()
             .flat_map(|instance| &instance.track_scripts)
+            .chain(
+                self.config
+                    .sync_groups
+                    .iter()
+                    .flat_map(|g| &g.track_scripts),
+            )
             .map(|tracked| tracked.script.as_str())
             .collect();
         for script in self

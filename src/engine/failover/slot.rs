@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::model::{Auth, Broadcast, Instance, Transport, VirtualAddress};
 use crate::engine::shared::Role;
+use crate::fact::FactName;
 use crate::net::{AddressKey, AddressSpec, Cidr, Family, InterfaceName};
 use crate::time::Time;
 use crate::units::{Version, Vrid};
@@ -14,6 +15,7 @@ use crate::vrrp::{self, Machine, Rejections, State};
 use crate::wire::vrrp::{self as wire, Advert, AuthField};
 
 use super::kernel_view::KernelView;
+use super::tracked::Tracked;
 use super::{Action, Event, Failover, Packet, TimerOf};
 
 /// Removals by somebody else that are answered by putting the address back...
@@ -34,6 +36,12 @@ pub(super) struct Slot {
     removals: Vec<Time>,
     /// Addresses of ours that went without our doing, not yet looked at.
     pub(super) missing: BTreeSet<AddressKey>,
+    /// What it reads, its group's trackers included.
+    pub(super) tracked: Vec<Tracked>,
+    /// Its sync group, by its number in the engine.
+    pub(super) group: Option<usize>,
+    /// `track_group`s that it is in.
+    pub(super) track_groups: Vec<String>,
 }
 
 impl Slot {
@@ -45,6 +53,9 @@ impl Slot {
             advert: None,
             removals: Vec::new(),
             missing: BTreeSet::new(),
+            tracked: Vec::new(),
+            group: None,
+            track_groups: Vec::new(),
         }
     }
 
@@ -69,11 +80,8 @@ impl Slot {
         }
     }
 
-    pub(super) fn tracks_script(&self, name: &str) -> bool {
-        self.config()
-            .track_scripts
-            .iter()
-            .any(|tracked| tracked.script == name)
+    pub(super) fn tracks(&self, fact: &FactName) -> bool {
+        self.tracked.iter().any(|tracked| tracked.fact == *fact)
     }
 
     /// Its addresses on the interfaces that exist now.
@@ -152,13 +160,11 @@ pub(super) fn device<'a>(
     vip.dev.as_ref().or(config.interface.as_ref())
 }
 
-/// Links that matter to an instance.
+/// Links that matter to an instance, beside those that it tracks.
 fn watched(config: &Instance) -> impl Iterator<Item = &InterfaceName> {
-    let tracked = config.track_interfaces.iter();
     config
         .all_vips()
         .filter_map(|vip| vip.dev.as_ref())
-        .chain(tracked.map(|tracked| &tracked.interface))
         .chain(&config.interface)
 }
 
@@ -199,11 +205,24 @@ impl Failover {
             return;
         };
         let mut wanted = Vec::new();
+        let before = (slot.machine.state(), slot.machine.wants_master());
         slot.machine.handle(input, now, &mut wanted);
+        let group = slot.group;
+        if let Some(group) = group
+            && before != (slot.machine.state(), slot.machine.wants_master())
+        {
+            self.stirred.insert(group);
+        }
+        let mut rogue = false;
         for action in wanted {
+            let heard = |note: &vrrp::Note| matches!(note, vrrp::Note::LowerPriorityHeard { .. });
+            rogue |= matches!(&action, vrrp::Action::Note(note) if heard(note));
             self.carry_out(index, action, out);
         }
         self.retime(index);
+        if let Some(group) = group.filter(|_| rogue) {
+            self.announce_others(group, index, now, out);
+        }
     }
 
     /// Puts the slot's deadline where the engine looks for it.
@@ -280,10 +299,18 @@ impl Failover {
                 Some(((channel, config.vrid.get()), index))
             })
             .collect();
+        let tracked = self
+            .config
+            .instances
+            .iter()
+            .flat_map(|i| &i.track_interfaces);
+        let groups = self.config.sync_groups.iter();
+        let tracked = tracked.chain(groups.flat_map(|group| &group.track_interfaces));
         self.watched = self
             .slots
             .iter()
             .flat_map(|slot| watched(slot.config()))
+            .chain(tracked.map(|tracked| &tracked.interface))
             .cloned()
             .collect();
         let mut seen = BTreeSet::new();
@@ -330,7 +357,12 @@ impl Failover {
             packet.destination,
             packet.ttl,
         ) {
-            Ok(heard) => self.drive(index, vrrp::Input::Heard(heard), now, out),
+            Ok(heard) => {
+                self.drive(index, vrrp::Input::Heard(heard), now, out);
+                if heard.priority != 0 {
+                    self.note_heard(index);
+                }
+            }
             Err(rejection) => {
                 if slot.rejections.count(rejection) {
                     let instance = slot.config().name.clone();

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::config::model::Weight;
-use crate::fact::FactValue;
+use crate::fact::{FactKind, FactName, FactValue};
 use crate::net::{InterfaceIndex, InterfaceName, Link};
 use crate::time::Time;
 use crate::track::ScriptTracker;
 use crate::vrrp::{self, Standing};
 
 use super::slot::{Slot, device};
+use super::tracked::Verdict;
 use super::{Action, Event, Failover};
 
 impl Failover {
@@ -57,57 +57,186 @@ impl Failover {
         self.refresh_sockets(out);
     }
 
-    pub(super) fn refresh_all_standings(&mut self, now: Time, out: &mut Vec<Action>) {
-        for slot in 0..self.slots.len() {
-            self.refresh_standing(slot, now, out);
+    /// A tracker outside the engine says something.
+    pub(super) fn on_fact(
+        &mut self,
+        name: FactName,
+        value: FactValue,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        if self.facts.insert(name.clone(), value) == Some(value) {
+            return;
+        }
+        let event = Event::Fact { name, value };
+        out.push(Action::Event(event.clone()));
+        if let Event::Fact { name, .. } = event {
+            self.refresh_standings_of(&name, now, out);
         }
     }
 
-    /// Tells one machine what it may do, with what weight, and where it speaks from.
-    pub(super) fn refresh_standing(&mut self, index: usize, now: Time, out: &mut Vec<Action>) {
-        let Some(slot) = self.slots.get(index) else {
-            return;
+    /// A static object of a `track_group` is gone or back: every instance of that group is in fault until
+    /// all of them are there. `what` is the object in words, as `static address 10.0.0.1/24`.
+    pub(super) fn set_static_missing(
+        &mut self,
+        group: &str,
+        what: &str,
+        missing: bool,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        let missed = self.missing_statics.entry(group.to_owned()).or_default();
+        let changed = if missing {
+            missed.insert(what.to_owned())
+        } else {
+            missed.remove(what)
         };
+        if !changed {
+            return;
+        }
+        for slot in 0..self.slots.len() {
+            let groups = self.slots.get(slot).map(|slot| &slot.track_groups);
+            if groups.is_some_and(|groups| groups.iter().any(|name| name == group)) {
+                self.refresh_standing(slot, now, out);
+            }
+        }
+    }
+
+    /// A fact changed: those who read it are looked at.
+    pub(super) fn refresh_standings_of(
+        &mut self,
+        fact: &FactName,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        for slot in 0..self.slots.len() {
+            if self.slots.get(slot).is_some_and(|slot| slot.tracks(fact)) {
+                self.refresh_standing(slot, now, out);
+            }
+        }
+    }
+
+    pub(super) fn refresh_all_standings(&mut self, now: Time, out: &mut Vec<Action>) {
+        for slot in 0..self.slots.len() {
+            let group = self.slots.get(slot).and_then(|slot| slot.group);
+            let group = group.and_then(|index| self.groups.get(index));
+            // A group as a whole with its first member.
+            if group.is_none_or(|group| group.members.first() == Some(&slot)) {
+                self.refresh_standing(slot, now, out);
+            }
+        }
+    }
+
+    /// Tells one machine what it may do, with what weight, and where it speaks from; the others of its
+    /// group too, for what one of them lacks all lack.
+    pub(super) fn refresh_standing(&mut self, index: usize, now: Time, out: &mut Vec<Action>) {
         if self.stopping {
             return;
         }
+        let group = self.slots.get(index).and_then(|slot| slot.group);
+        let group = group.and_then(|group| self.groups.get(group));
+        let Some(group) = group.filter(|group| group.members.len() > 1) else {
+            let standing = self.inform(index, now, out);
+            self.drive(index, vrrp::Input::Standing(standing), now, out);
+            return;
+        };
+        let members = group.members.clone();
+        let own: Vec<Standing> = members
+            .iter()
+            .map(|member| self.inform(*member, now, out))
+            .collect();
+        for member in &members {
+            let standing = self.together(*member, &members, &own);
+            self.drive(*member, vrrp::Input::Standing(standing), now, out);
+        }
+    }
+
+    /// What members stand for together, in the words of one of them.
+    fn together(&self, member: usize, members: &[usize], own: &[Standing]) -> Standing {
+        let mut faults = BTreeSet::new();
+        for (other, standing) in members.iter().zip(own) {
+            let Standing::Faulty(of_other) = standing else {
+                continue;
+            };
+            let name = self.slots.get(*other).map(|slot| &slot.config().name);
+            faults.extend(of_other.iter().map(|fault| match name {
+                Some(name) if *other != member => format!("{fault} (of {name} in its sync group)"),
+                _ => fault.clone(),
+            }));
+        }
+        if !faults.is_empty() {
+            Standing::Faulty(faults)
+        } else if own.contains(&Standing::Waiting) {
+            Standing::Waiting
+        } else {
+            Standing::Able
+        }
+    }
+
+    /// Tells one machine everything but its standing, which is returned.
+    fn inform(&mut self, index: usize, now: Time, out: &mut Vec<Action>) -> Standing {
+        let Some(slot) = self.slots.get(index) else {
+            return Standing::Able;
+        };
         let source = self.kernel.source_of(slot.config());
-        let sum = self.weight_sum(slot);
-        let standing = self.standing(slot, source);
+        let (standing, sum) = self.standing(slot, source);
         if let Some(source) = source {
             self.drive(index, vrrp::Input::Source(source), now, out);
         }
         self.drive(index, vrrp::Input::WeightSum(sum), now, out);
-        self.drive(index, vrrp::Input::Standing(standing), now, out);
+        standing
+    }
+
+    fn value_of(&self, fact: &FactName) -> FactValue {
+        match fact.kind {
+            FactKind::Interface => {
+                let name = fact.name.parse().ok();
+                let link = name.and_then(|name| self.kernel.link(&name));
+                FactValue::of(link.is_some_and(Link::is_up))
+            }
+            FactKind::Script => self
+                .script(&fact.name)
+                .map_or(FactValue::Unknown, ScriptTracker::value),
+            FactKind::File | FactKind::Process | FactKind::Bfd => {
+                let known = self.facts.get(fact).copied();
+                known.unwrap_or(FactValue::Unknown)
+            }
+        }
+    }
+
+    /// A fact that stands against an instance, in words.
+    fn fault_of(&self, fact: &FactName, value: FactValue) -> String {
+        let name = &fact.name;
+        match (fact.kind, value) {
+            (FactKind::Script, FactValue::Up) => format!("script {name} passes"),
+            (FactKind::Script, _) => {
+                let end = self.script(name).and_then(ScriptTracker::last_end);
+                let how = end.map(|end| format!(" ({end})")).unwrap_or_default();
+                format!("script {name} fails{how}")
+            }
+            (FactKind::Interface, FactValue::Down)
+                if name.parse().is_ok_and(|n| self.kernel.link(&n).is_none()) =>
+            {
+                format!("interface {name} does not exist")
+            }
+            (FactKind::Process, FactValue::Up) => format!("tracked process {name} has its quorum"),
+            (FactKind::Process, _) => format!("tracked process {name} has no quorum"),
+            (_, FactValue::Number(number)) => format!("tracked file {name} says {number}"),
+            (_, FactValue::Up) => format!("{fact} is up"),
+            (_, _) => format!("{fact} is down"),
+        }
     }
 
     fn script(&self, name: &str) -> Option<&ScriptTracker> {
         self.scripts.get(*self.script_index.get(name)?)
     }
 
-    fn weight_sum(&self, slot: &Slot) -> i32 {
-        let config = slot.config();
-        let scripts = config.track_scripts.iter().map(|tracked| {
-            let up = self.script(&tracked.script).map(ScriptTracker::value);
-            weight(tracked.weight, up.unwrap_or(FactValue::Unknown))
-        });
-        let interfaces = config.track_interfaces.iter().map(|tracked| {
-            let up = self
-                .kernel
-                .link(&tracked.interface)
-                .is_some_and(Link::is_up);
-            weight(
-                tracked.weight,
-                if up { FactValue::Up } else { FactValue::Down },
-            )
-        });
-        scripts.chain(interfaces).sum()
-    }
-
-    fn standing(&self, slot: &Slot, source: Option<IpAddr>) -> Standing {
+    /// What one instance stands for by itself, and the sum of its weights.
+    fn standing(&self, slot: &Slot, source: Option<IpAddr>) -> (Standing, i32) {
         let config = slot.config();
         let mut faults = BTreeSet::new();
         let mut waiting = false;
+        let mut sum = 0_i32;
         let mut need_link = |name: &InterfaceName| match self.kernel.link(name) {
             None => drop(faults.insert(format!("interface {name} does not exist"))),
             Some(link) if !link.is_up() => drop(faults.insert(format!("interface {name} is down"))),
@@ -124,50 +253,28 @@ impl Failover {
                 need_link(dev);
             }
         }
-        for tracked in config
-            .track_interfaces
-            .iter()
-            .filter(|t| t.weight == Weight::Fault)
-        {
-            need_link(&tracked.interface);
-        }
-        for tracked in &config.track_scripts {
-            let Some(tracker) = self.script(&tracked.script) else {
-                continue;
-            };
-            match (tracker.value(), tracked.weight) {
-                (FactValue::Unknown, _) => waiting = true,
-                (FactValue::Down, Weight::Fault) => {
-                    let how = tracker.last_end().map(|end| format!(" ({end})"));
-                    let how = how.unwrap_or_default();
-                    faults.insert(format!("script {} fails{how}", tracked.script));
-                }
-                _ => {}
+        for tracked in &slot.tracked {
+            let value = self.value_of(&tracked.fact);
+            match tracked.effect.verdict(value) {
+                Verdict::Waits => waiting |= tracked.fact.kind == FactKind::Script,
+                Verdict::Fault => drop(faults.insert(self.fault_of(&tracked.fact, value))),
+                Verdict::Adds(weight) => sum = sum.saturating_add(weight),
             }
+        }
+        for group in &slot.track_groups {
+            let missing = self.missing_statics.get(group).into_iter().flatten();
+            faults.extend(missing.map(|what| format!("{what} of track group {group} is missing")));
         }
         if let Some(channel) = self.kernel.channel_of(config) {
             faults.extend(self.channel_faults(config, channel, source));
         }
-        if !faults.is_empty() {
+        let standing = if !faults.is_empty() {
             Standing::Faulty(faults)
         } else if waiting {
             Standing::Waiting
         } else {
             Standing::Able
-        }
-    }
-}
-
-/// What a tracked thing adds to the priority.
-fn weight(weight: Weight, value: FactValue) -> i32 {
-    match (weight, value) {
-        (Weight::Fault, _) | (_, FactValue::Unknown) => 0,
-        (Weight::Priority { delta, when_up }, value) => {
-            if when_up == (value == FactValue::Up) {
-                i32::from(delta)
-            } else {
-                0
-            }
-        }
+        };
+        (standing, sum)
     }
 }

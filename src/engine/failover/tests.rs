@@ -1,6 +1,8 @@
 mod addresses;
 mod links;
 mod reload;
+mod sync;
+mod tracked;
 
 use super::*;
 use crate::config::model::{Auth, Instance, Script, TrackedScript, VirtualAddress, Weight};

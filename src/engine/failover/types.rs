@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::config::model::ScriptUser;
 use crate::engine::shared::Roles;
+use crate::fact::{FactName, FactValue};
 use crate::net::{
     AddressKey, Channel, Family, InterfaceIndex, InterfaceName, Link, MacAddr, NetCommand,
     NetPicture, ObservedAddress,
@@ -49,6 +50,23 @@ pub enum Input<'a> {
         name: String,
         /// How.
         end: ScriptEnd,
+    },
+    /// A tracker outside the engine knows something: a file, a process, a BFD session. The same again is
+    /// no news.
+    Fact {
+        /// Which tracker.
+        name: FactName,
+        /// What holds now.
+        value: FactValue,
+    },
+    /// A static object of a `track_group` is missing, or is back.
+    StaticMissing {
+        /// The group.
+        group: String,
+        /// The object, as `static address 10.0.0.1/24`.
+        what: String,
+        /// Whether it is missing.
+        missing: bool,
     },
     /// IPVS is programmed: VIPs may be claimed.
     IpvsReady,
