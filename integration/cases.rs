@@ -8,6 +8,7 @@ mod daemon;
 mod election;
 mod files;
 mod front_door;
+mod garp;
 mod ipvs;
 mod native;
 mod netlink;
@@ -36,6 +37,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     files::CASES,
     pair::CASES,
     election::CASES,
+    garp::CASES,
     ipvs::CASES,
     tcp_check::CASES,
     order::CASES,

@@ -37,9 +37,9 @@ pub use track::{
     TrackedProcess,
 };
 pub use vrrp::{
-    AddressOptions, Auth, Broadcast, Garp, InitialState, Instance, Lifetime, MULTICAST_GROUP,
-    Preempt, Script, ScriptUser, TrackedInterface, TrackedScript, Transport, VirtualAddress,
-    Weight,
+    AddressOptions, Auth, Broadcast, ExtraAnnouncements, Garp, InitialState, Instance, Lifetime,
+    MULTICAST_GROUP, Preempt, Script, ScriptUser, TrackedInterface, TrackedScript, Transport,
+    VirtualAddress, Weight,
 };
 
 use std::collections::BTreeMap;

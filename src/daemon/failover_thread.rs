@@ -316,9 +316,8 @@ impl Thread {
                     interface,
                     mac,
                     address,
-                    repeat,
                 } => {
-                    self.announce(interface, mac, address, repeat);
+                    self.announce(interface, mac, address);
                 }
                 Action::Net(commands) => self.apply(&commands, &mut queue),
                 Action::OpenSocket {
@@ -358,14 +357,11 @@ impl Thread {
         }
     }
 
-    fn announce(&mut self, interface: InterfaceIndex, mac: MacAddr, address: IpAddr, repeat: u32) {
+    fn announce(&mut self, interface: InterfaceIndex, mac: MacAddr, address: IpAddr) {
         let IpAddr::V4(address) = address else { return };
-        debug!("announcing {address} at {mac}, {repeat} times");
-        for _ in 0..repeat {
-            if let Err(error) = self.arp.announce(interface, mac, address) {
-                warn!("announce {address} on interface {interface}: {error}");
-                return;
-            }
+        debug!("announcing {address} at {mac}");
+        if let Err(error) = self.arp.announce(interface, mac, address) {
+            warn!("announce {address} on interface {interface}: {error}");
         }
     }
 

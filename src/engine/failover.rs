@@ -5,6 +5,7 @@
 //! counted as done until the kernel says otherwise, so that nothing is ordered twice.
 
 mod addresses;
+mod announce;
 mod channels;
 mod event;
 mod kernel_view;
@@ -29,6 +30,7 @@ use crate::track::{ScriptAction, ScriptEnd, ScriptTracker};
 use crate::vrrp;
 
 use super::shared::Roles;
+use announce::Announcer;
 pub use channels::channels_of;
 pub use event::Event;
 use kernel_view::KernelView;
@@ -52,6 +54,8 @@ pub const RESTORE_AFTER: Duration = Duration::from_millis(30);
 enum TimerOf {
     Slot(usize),
     Script(usize),
+    /// `garp_extra_if` of a slot.
+    Extra(usize),
 }
 
 /// The engine of the failover thread.
@@ -81,6 +85,7 @@ pub struct Failover {
     ipvs_ready: bool,
     ipvs_wait_until: Time,
     look_again_at: Time,
+    announcer: Announcer,
     /// When addresses that went missing are looked at.
     restore_at: Option<Time>,
     /// Refusals of the kernel that were told since everything was as it should be.
@@ -121,6 +126,7 @@ impl Failover {
             ipvs_ready: !ipvs_needed,
             ipvs_wait_until: now + IPVS_WAIT_MAX,
             look_again_at: now + LOOK_AGAIN,
+            announcer: Announcer::new(&config),
             restore_at: None,
             refused: BTreeSet::new(),
             retry_after: RETRY,
@@ -172,6 +178,7 @@ impl Failover {
         }
         self.run_due_scripts(now, &mut out);
         self.settle_groups(now, &mut out);
+        self.send_announcements(now, &mut out);
         self.publish_roles(&mut out);
         out
     }
@@ -184,11 +191,17 @@ impl Failover {
                 Some((*at, Why::Vrrp(timer)))
             }
             TimerOf::Script(_) => Some((*at, Why::Script)),
+            TimerOf::Extra(_) => Some((*at, Why::Announce)),
         });
         let ipvs = (!self.ipvs_ready).then_some((self.ipvs_wait_until, Why::IpvsWait));
         let look = (!self.stopping).then_some((self.look_again_at, Why::LookAgain));
         let restore = self.restore_at.map(|at| (at, Why::Restore));
-        [timers, ipvs, look, restore].into_iter().flatten().min()
+        let announce = self.announcer.next_deadline();
+        let announce = announce.map(|at| (at, Why::Announce));
+        [timers, ipvs, look, restore, announce]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// `script_user`: who runs scripts that name nobody.
@@ -237,6 +250,7 @@ impl Failover {
             Input::Stop(kind) => self.on_stop(kind, now, &mut out),
         }
         self.settle_groups(now, &mut out);
+        self.send_announcements(now, &mut out);
         self.publish_roles(&mut out);
         out
     }
@@ -250,8 +264,10 @@ impl Failover {
             .map(|(_, of)| *of)
             .collect();
         for of in due {
-            if let TimerOf::Slot(slot) = of {
-                self.drive(slot, vrrp::Input::Timer, now, out);
+            match of {
+                TimerOf::Slot(slot) => self.drive(slot, vrrp::Input::Timer, now, out),
+                TimerOf::Extra(slot) => self.extra_announcements(slot, now),
+                TimerOf::Script(_) => {}
             }
         }
         self.run_due_scripts(now, out);
@@ -319,6 +335,7 @@ impl Failover {
 
     fn on_stop(&mut self, kind: StopKind, now: Time, out: &mut Vec<Action>) {
         self.stopping = true;
+        self.announcer = Announcer::default();
         if kind == StopKind::Release {
             for slot in 0..self.slots.len() {
                 self.drive(slot, vrrp::Input::Stop, now, out);

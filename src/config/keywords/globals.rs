@@ -292,26 +292,23 @@ pub(super) const VRRP: &[Keyword] = &[
     .default("as vrrp_garp_master_repeat"),
     row(
         "vrrp_garp_interval",
-        Arguments::One(Type::Seconds(1, TIMER_MAX)),
+        Arguments::One(Type::Seconds(0, TIMER_MAX)),
         "Seconds between two ARPs.",
     )
-    .default("0")
-    .not_yet(),
+    .default("0"),
     row(
         "vrrp_gna_interval",
-        Arguments::One(Type::Seconds(1, TIMER_MAX)),
+        Arguments::One(Type::Seconds(0, TIMER_MAX)),
         "Seconds between two NAs.",
     )
-    .default("0")
-    .not_yet(),
+    .default("0"),
     row("vrrp_min_garp", BOOL, "One announcement, once.").default("false"),
     row(
         "vrrp_garp_extra_if",
         Arguments::Words(1, 2),
-        "Announce on VMAC parents too.",
+        "Seconds between announcements on VMACs (`all`: interfaces) without adverts.",
     )
-    .also(&["vrrp_vmac_garp_intvl"])
-    .not_yet(),
+    .also(&["vrrp_vmac_garp_intvl"]),
     row(
         "vrrp_down_timer_adverts",
         integer(1, 100),

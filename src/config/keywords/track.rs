@@ -38,8 +38,7 @@ pub(super) const ROOT: &[Keyword] = &[
         FLAG,
         "How fast announcements may leave an interface.",
     )
-    .block(BlockKind::GarpGroup)
-    .not_yet(),
+    .block(BlockKind::GarpGroup),
     row(
         "track_file",
         TEXT,
@@ -117,7 +116,7 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     row("global_tracking", FLAG, "Old name of that."),
 ];
 
-const INTERVAL: Arguments = Arguments::One(Type::Seconds(1, TIMER_MAX));
+const INTERVAL: Arguments = Arguments::One(Type::Seconds(0, TIMER_MAX));
 
 pub(super) const GARP_GROUP: &[Keyword] = &[
     row("garp_interval", INTERVAL, "Seconds between two ARPs."),

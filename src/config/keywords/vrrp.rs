@@ -248,10 +248,10 @@ pub(super) const INSTANCE_ELECTION: &[Keyword] = &[
     row(
         "garp_extra_if",
         Arguments::Words(1, 2),
-        "Announce on VMAC parents too.",
+        "Seconds between announcements on VMACs (`all`: interfaces) without adverts; 0: none.",
     )
-    .also(&["vmac_garp_intvl"])
-    .not_yet(),
+    .default("as vrrp_garp_extra_if")
+    .also(&["vmac_garp_intvl"]),
 ];
 
 pub(super) const INSTANCE_REST: &[Keyword] = &[

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
-use crate::config::model::{Garp, Globals, MULTICAST_GROUP, NodeSettings, SmtpServer};
+use crate::config::model::{
+    ExtraAnnouncements, Garp, Globals, MULTICAST_GROUP, NodeSettings, SmtpServer,
+};
 use crate::config::tree::Statement;
 use crate::units::Version;
 
@@ -51,6 +53,8 @@ pub(super) struct GarpWords {
     master_refresh_repeat: Option<u32>,
     lower_prio_delay: Option<Duration>,
     lower_prio_repeat: Option<u32>,
+    /// Written, with 0 seconds: none.
+    extra_if: Option<Option<ExtraAnnouncements>>,
 }
 
 impl GarpWords {
@@ -67,6 +71,26 @@ impl GarpWords {
             _ => return Handled::No,
         }
         Handled::Yes
+    }
+
+    /// `garp_extra_if [all] SECONDS`.
+    pub(super) fn apply_extra_if(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, least: i64) {
+        let (all, seconds) = match line.args {
+            [seconds] => (false, seconds),
+            [all, seconds] if ctx.text(all) == "all" => (true, seconds),
+            _ => {
+                let message = format!("`{}` is `[all] SECONDS`", line.row.name);
+                let span = line.args_span();
+                ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+                return;
+            }
+        };
+        let Some(seconds) = ctx.integer(seconds, least, EXTRA_IF_MAX, line.row) else {
+            return;
+        };
+        let every = Duration::from_secs(seconds.unsigned_abs());
+        let extra = ExtraAnnouncements { every, all };
+        self.extra_if = Some((!every.is_zero()).then_some(extra));
     }
 
     /// What an instance does: its own words, else those of `global_defs`, else the defaults. What is
@@ -97,9 +121,13 @@ impl GarpWords {
                 .max(1),
             lower_prio_repeat: lower_repeat.unwrap_or(master_repeat),
             lower_prio_delay: lower_delay.unwrap_or(master_delay),
+            extra_if: self.extra_if.or(global.extra_if).flatten(),
         }
     }
 }
+
+/// A day: keepalived's largest.
+const EXTRA_IF_MAX: i64 = 86_400;
 
 /// keepalived keeps these as whole seconds.
 fn whole(duration: Duration) -> Duration {
@@ -131,6 +159,7 @@ impl<'t> Draft<'t> for Defaults {
         match name {
             "vrrp_version" => self.version = version(&value),
             "vrrp_mcast_group4" => self.mcast_group4(ctx, line, &value),
+            "vrrp_garp_extra_if" => self.garp.apply_extra_if(ctx, line, 1),
             "vrrp_min_garp" => self.min_garp = value.is_true(),
             "vrrp_down_timer_adverts" => {
                 self.down_timer_adverts = value.number().unwrap_or(self.down_timer_adverts);

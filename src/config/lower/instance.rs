@@ -165,6 +165,7 @@ impl<'t> Draft<'t> for InstanceDraft<'_> {
             return Handled::Yes;
         }
         match line.row.name {
+            "garp_extra_if" => self.garp.apply_extra_if(ctx, line, 0),
             "state" => {
                 self.state = match value {
                     Value::Choice("MASTER") => InitialState::Master,

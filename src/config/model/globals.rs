@@ -161,7 +161,6 @@ settings! {
         vrrp_garp_interval: Option<Duration>,
         #[serde(serialize_with = "seconds_or_null")]
         vrrp_gna_interval: Option<Duration>,
-        vrrp_garp_extra_if: Vec<String>,
         vrrp_owner_ignore_adverts: bool,
         v3_checksum_as_v2: bool,
         vrrp_check_unicast_src: bool,

@@ -56,7 +56,6 @@ settings! {
         accept: bool,
         no_accept: bool,
         strict_mode: Option<bool>,
-        garp_extra_if: Vec<String>,
         notify_master: Option<Run>,
         notify_backup: Option<Run>,
         notify_fault: Option<Run>,

@@ -248,6 +248,18 @@ pub struct Garp {
     /// `garp_lower_prio_delay`: how long after that the same number goes out again.
     #[serde(serialize_with = "seconds")]
     pub lower_prio_delay: Duration,
+    /// `garp_extra_if`: rounds for addresses on interfaces from which no advert leaves; none when absent.
+    pub extra_if: Option<ExtraAnnouncements>,
+}
+
+/// `garp_extra_if [all] SECONDS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ExtraAnnouncements {
+    /// Time between two rounds, 1 to 86400 s.
+    #[serde(serialize_with = "seconds")]
+    pub every: Duration,
+    /// `all`: on every such interface, else on VMACs only.
+    pub all: bool,
 }
 
 impl Default for Garp {
@@ -259,6 +271,7 @@ impl Default for Garp {
             master_refresh_repeat: 1,
             lower_prio_repeat: 5,
             lower_prio_delay: Duration::from_secs(5),
+            extra_if: None,
         }
     }
 }

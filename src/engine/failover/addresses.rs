@@ -54,26 +54,6 @@ impl Failover {
         self.order(there, out);
     }
 
-    pub(super) fn announce(&mut self, index: usize, repeat: u32, out: &mut Vec<Action>) {
-        let Some(slot) = self.slots.get(index) else {
-            return;
-        };
-        for (key, _) in slot.keys(&self.kernel) {
-            out.extend(self.announcement(key, repeat));
-        }
-    }
-
-    fn announcement(&self, key: AddressKey, repeat: u32) -> Option<Action> {
-        let link = self.kernel.link_of(key.interface)?;
-        let heard = link.is_up() && !link.no_arp && !link.loopback;
-        heard.then(|| Action::Announce {
-            interface: link.index,
-            mac: link.mac,
-            address: key.cidr.addr(),
-            repeat: repeat.max(1),
-        })
-    }
-
     /// Orders operations and counts them as done. What the kernel takes along with an address that goes,
     /// and is to stay, is set again at the end of the same batch.
     fn order(&mut self, mut commands: Vec<AddressCommand>, out: &mut Vec<Action>) {
@@ -244,7 +224,7 @@ impl Failover {
                 .get(index)
                 .map_or(1, |slot| slot.config().garp.master_repeat);
             for key in missing {
-                out.extend(self.announcement(key, repeat));
+                self.announce_address(key, repeat);
             }
         }
     }
@@ -342,7 +322,7 @@ impl Failover {
         self.order(commands, out);
         for key in added {
             if let Some(repeat) = masters.get(&key) {
-                out.extend(self.announcement(key, *repeat));
+                self.announce_address(key, *repeat);
             }
         }
     }

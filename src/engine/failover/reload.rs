@@ -52,12 +52,14 @@ impl Failover {
             .map(|tracker| (tracker.script().name.clone(), tracker))
             .collect();
         self.adopt_scripts(old_scripts, now);
+        self.repace_announcements();
         self.index_slots();
         self.index_groups(now, out);
         self.forget_facts();
         self.refresh_sockets(out);
         self.sync_addresses_after_reload(&old_config, out);
         for slot in 0..self.slots.len() {
+            self.time_extra_announcements(slot, now);
             if self.ipvs_ready {
                 self.drive(slot, vrrp::Input::MayClaim, now, out);
             }

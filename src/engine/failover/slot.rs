@@ -42,6 +42,8 @@ pub(super) struct Slot {
     pub(super) group: Option<usize>,
     /// `track_group`s that it is in.
     pub(super) track_groups: Vec<String>,
+    /// When the next round of `garp_extra_if` is.
+    pub(super) extra_at: Option<Time>,
 }
 
 impl Slot {
@@ -56,6 +58,7 @@ impl Slot {
             tracked: Vec::new(),
             group: None,
             track_groups: Vec::new(),
+            extra_at: None,
         }
     }
 
@@ -69,6 +72,7 @@ impl Slot {
             self.machine.reconfigure(config, now);
         }
         self.timer = None;
+        self.extra_at = None;
     }
 
     pub(super) fn role(&self) -> Role {
@@ -217,7 +221,7 @@ impl Failover {
         for action in wanted {
             let heard = |note: &vrrp::Note| matches!(note, vrrp::Note::LowerPriorityHeard { .. });
             rogue |= matches!(&action, vrrp::Action::Note(note) if heard(note));
-            self.carry_out(index, action, out);
+            self.carry_out(index, action, now, out);
         }
         self.retime(index);
         if let Some(group) = group.filter(|_| rogue) {
@@ -243,7 +247,7 @@ impl Failover {
         slot.timer = next;
     }
 
-    fn carry_out(&mut self, index: usize, action: vrrp::Action, out: &mut Vec<Action>) {
+    fn carry_out(&mut self, index: usize, action: vrrp::Action, now: Time, out: &mut Vec<Action>) {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
@@ -252,7 +256,7 @@ impl Failover {
             vrrp::Action::SendAdvert { priority } => send_advert(slot, &self.kernel, priority, out),
             vrrp::Action::Hold => self.hold(index, out),
             vrrp::Action::Release => self.release(index, out),
-            vrrp::Action::Announce { repeat } => self.announce(index, repeat, out),
+            vrrp::Action::Announce { repeat } => self.announce(index, repeat),
             vrrp::Action::Entered { from, to, reason } => {
                 slot.rejections.forget();
                 self.roles_changed = true;
@@ -266,6 +270,10 @@ impl Failover {
                     to,
                     reason,
                 }));
+                if from == State::Master {
+                    self.stop_announcing(index);
+                }
+                self.time_extra_announcements(index, now);
             }
             vrrp::Action::Note(note) => {
                 out.push(Action::Event(Event::Note { instance, note }));

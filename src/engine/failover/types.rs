@@ -146,7 +146,7 @@ pub enum Action {
         /// The advert.
         payload: Arc<[u8]>,
     },
-    /// Tell the neighbours where an address is now.
+    /// Tell the neighbours, once, where an address is now.
     Announce {
         /// Where.
         interface: InterfaceIndex,
@@ -154,8 +154,6 @@ pub enum Action {
         mac: MacAddr,
         /// The address.
         address: IpAddr,
-        /// How many times.
-        repeat: u32,
     },
     /// Set and remove addresses and the like, in this order, each whatever becomes of the others; what
     /// failed comes back as [`Input::NetFailed`].
@@ -222,4 +220,6 @@ pub enum Why {
     LookAgain,
     /// Addresses that went missing are put back.
     Restore,
+    /// An announcement may leave.
+    Announce,
 }

@@ -25,7 +25,7 @@ fn a_reload_adds_and_removes_vips_of_a_master() {
     )]))));
     assert_eq!(bench.role("VI_1"), Role::Master);
     assert!(bench.has("10.0.0.101") && !bench.has("10.0.0.100"));
-    assert_eq!(bench.announced, [("10.0.0.101".parse().unwrap(), 5)]);
+    assert_eq!(bench.announced, [("10.0.0.101".parse().unwrap(), 5)].into());
     assert!(bench.sent.is_empty());
 }
 

@@ -139,7 +139,7 @@ fn a_lower_priority_heard_by_one_is_answered_by_announcements_of_all() {
     let mut bench = Bench::master(two());
     bench.hear(50, 51, PASSWORD);
     assert_eq!(bench.sent, [100]);
-    let announced: Vec<String> = bench.announced.iter().map(|(a, _)| a.to_string()).collect();
+    let announced: Vec<String> = bench.announced.keys().map(|a| a.to_string()).collect();
     assert_eq!(announced, ["10.0.0.100", "10.0.0.101"]);
 }
 
