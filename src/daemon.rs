@@ -28,6 +28,7 @@ use tracing::{error, info, warn};
 use crate::config::model::Instance;
 use crate::engine::balancer::Balancer;
 use crate::engine::failover::{Beat, Failover};
+use crate::kernel::announcement_watch::AnnouncementWatch;
 use crate::kernel::arp_socket::ArpSocket;
 use crate::kernel::clock;
 use crate::kernel::route::{Monitor, Route};
@@ -148,6 +149,8 @@ fn serve_logged(
         .map_err(Failure::fatal)?;
     let arp =
         ArpSocket::open().map_err(|error| Failure::fatal(format!("open ARP socket: {error}")))?;
+    let watch = AnnouncementWatch::open()
+        .map_err(|error| Failure::fatal(format!("open socket that hears ARP: {error}")))?;
     let masters = Masters::create(&run_dir.file("masters"), &place, &left).map_err(|error| {
         Failure::fatal(format!(
             "make {}: {error}",
@@ -169,6 +172,7 @@ fn serve_logged(
         route,
         monitor,
         arp,
+        watch,
         sockets,
         spawner,
         masters,

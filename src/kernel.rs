@@ -2,6 +2,7 @@
 //!
 //! No policy: what is asked is done or comes back as an error that says what was asked.
 
+pub mod announcement_watch;
 pub mod arp_socket;
 pub mod background;
 pub mod clock;

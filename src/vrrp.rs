@@ -8,6 +8,6 @@ mod receive;
 mod timers;
 
 pub use event::{Action, Heard, Input, Note, Reason, Standing, Start, State};
-pub use machine::Machine;
+pub use machine::{ANNOUNCED_WITHIN, Machine, hold_time};
 pub use receive::{Rejection, Rejections, check};
 pub use timers::{Timer, master_down_interval, skew_time};

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::config::model::ScriptUser;
 use crate::engine::failover::{Action, Beat, Failover, Input, NetFailure, Packet, StopKind};
 use crate::engine::shared::Roles;
+use crate::kernel::announcement_watch::AnnouncementWatch;
 use crate::kernel::arp_socket::ArpSocket;
 use crate::kernel::clock;
 use crate::kernel::poll::{Interest, Poller, Waker};
@@ -57,6 +58,8 @@ pub struct Resources {
     pub monitor: Monitor,
     /// Gratuitous ARP.
     pub arp: ArpSocket,
+    /// Gratuitous ARP of others.
+    pub watch: AnnouncementWatch,
     /// One for each link that an instance is on.
     pub sockets: Sockets,
     /// Runs scripts.
@@ -108,6 +111,8 @@ pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
         route: resources.route,
         monitor: resources.monitor,
         arp: resources.arp,
+        watch: resources.watch,
+        watching: false,
         channels: Channels::new(resources.sockets),
         spawner: resources.spawner,
         spawner_gone: false,
@@ -140,6 +145,9 @@ struct Thread {
     route: Route,
     monitor: Monitor,
     arp: ArpSocket,
+    watch: AnnouncementWatch,
+    /// The engine wants to know what others announce.
+    watching: bool,
     channels: Channels,
     spawner: Spawner,
     spawner_gone: bool,
@@ -171,6 +179,9 @@ impl Thread {
             self.take_commands();
             self.take_kernel_events();
             self.take_packets();
+            if self.watching {
+                self.take_announcements();
+            }
             self.take_script_ends();
             let now = clock::now();
             if self.engine.next_deadline().is_some_and(|(at, _)| at <= now) {
@@ -186,6 +197,9 @@ impl Thread {
         self.poller.watch(self.monitor.as_fd(), Interest::Read);
         if !self.spawner_gone {
             self.poller.watch(self.spawner.as_fd(), Interest::Read);
+        }
+        if self.watching {
+            self.poller.watch(self.watch.as_fd(), Interest::Read);
         }
         for socket in self.channels.descriptors() {
             self.poller.watch(socket, Interest::Read);
@@ -266,6 +280,32 @@ impl Thread {
         }
     }
 
+    fn take_announcements(&mut self) {
+        for _ in 0..BUDGET {
+            // An error here is a link's: that it is down or gone comes as an event of its own.
+            let Ok(Some(said)) = self.watch.next() else {
+                return;
+            };
+            let input = Input::AnnouncementSeen {
+                interface: said.interface,
+                address: IpAddr::V4(said.address),
+                mac: said.mac,
+            };
+            self.feed(input, clock::now());
+            if !self.watching {
+                return;
+            }
+        }
+    }
+
+    fn watch_announcements(&mut self, on: bool) {
+        self.watching = on;
+        if let Err(error) = self.watch.listen(on) {
+            // What is waited for is then waited out.
+            debug!("listen to the announcements of others: {error}");
+        }
+    }
+
     fn take_script_ends(&mut self) {
         for _ in 0..BUDGET {
             if self.spawner_gone {
@@ -343,6 +383,7 @@ impl Thread {
                 }
                 Action::Roles(roles) => drop(self.roles.send(roles)),
                 Action::Ended(beat) => self.note(&beat.ended()),
+                Action::WatchAnnouncements(on) => self.watch_announcements(on),
                 Action::Released => self.ended = true,
                 Action::Event(event) if event.is_warning() => warn!("{event}"),
                 Action::Event(event) => info!("{event}"),

@@ -8,6 +8,7 @@ mod addresses;
 mod announce;
 mod channels;
 mod event;
+mod hand_over;
 mod kernel_view;
 mod reload;
 mod slot;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::config::model::{Instance, ScriptUser};
 use crate::fact::{FactKind, FactName, FactValue};
-use crate::net::{AddressKey, Channel, InterfaceName, NetPicture};
+use crate::net::{AddressKey, Channel, InterfaceIndex, InterfaceName, NetPicture};
 use crate::time::Time;
 use crate::track::{ScriptAction, ScriptEnd, ScriptTracker};
 use crate::vrrp;
@@ -95,7 +96,15 @@ pub struct Failover {
     watched: BTreeSet<InterfaceName>,
     roles: Roles,
     roles_changed: bool,
+    /// Addresses that are held until somebody else announces them, and whose they are.
+    leaving: BTreeMap<(InterfaceIndex, IpAddr), usize>,
+    /// Whether announcements of others are asked for.
+    watching: bool,
+    /// The node yields until further notice.
+    standby: bool,
     stopping: bool,
+    /// It was said that everything is let go.
+    released: bool,
 }
 
 impl Failover {
@@ -133,7 +142,11 @@ impl Failover {
             watched: BTreeSet::new(),
             roles: Roles::new(),
             roles_changed: true,
+            leaving: BTreeMap::new(),
+            watching: false,
+            standby: false,
             stopping: false,
+            released: false,
             config,
         };
         engine.kernel.replace(picture);
@@ -214,6 +227,11 @@ impl Failover {
         &self.roles
     }
 
+    /// Whether an instance that is not master any more holds addresses until somebody else has them.
+    pub fn is_leaving(&self) -> bool {
+        self.slots.iter().any(|slot| slot.leaving)
+    }
+
     /// Handles one event.
     pub fn handle(&mut self, input: Input<'_>, now: Time) -> Vec<Action> {
         let mut out = Vec::new();
@@ -247,10 +265,18 @@ impl Failover {
                 self.refresh_all_standings(now, &mut out);
             }
             Input::Reload(config) => self.on_reload(*config, now, &mut out),
+            Input::AnnouncementSeen {
+                interface,
+                address,
+                mac,
+            } => self.on_announcement_seen(interface, address, mac, now, &mut out),
+            Input::HandOver { instance } => self.on_hand_over(&instance, now, &mut out),
+            Input::Standby(on) => self.on_standby(on, now, &mut out),
             Input::Stop(kind) => self.on_stop(kind, now, &mut out),
         }
         self.settle_groups(now, &mut out);
         self.send_announcements(now, &mut out);
+        self.settle_leaving(&mut out);
         self.publish_roles(&mut out);
         out
     }
@@ -333,22 +359,6 @@ impl Failover {
         }
     }
 
-    fn on_stop(&mut self, kind: StopKind, now: Time, out: &mut Vec<Action>) {
-        self.stopping = true;
-        self.announcer = Announcer::default();
-        if kind == StopKind::Release {
-            for slot in 0..self.slots.len() {
-                self.drive(slot, vrrp::Input::Stop, now, out);
-            }
-        }
-        self.timers.clear();
-        self.restore_at = None;
-        self.scripts.clear();
-        self.script_index.clear();
-        self.ipvs_ready = true;
-        out.push(Action::Released);
-    }
-
     fn publish_roles(&mut self, out: &mut Vec<Action>) {
         if !std::mem::take(&mut self.roles_changed) {
             return;
@@ -356,6 +366,7 @@ impl Failover {
         let roles: Roles = self
             .slots
             .iter()
+            .filter(|slot| !slot.departed)
             .map(|slot| (slot.config().name.clone(), slot.role()))
             .collect();
         if roles != self.roles {

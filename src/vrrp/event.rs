@@ -77,7 +77,8 @@ pub enum Input {
     Source(IpAddr),
     /// What stands behind the VIPs is in place: they may be claimed.
     MayClaim,
-    /// Somebody outside keeps taking the addresses away: leave them to the others.
+    /// Leave the addresses to the others: somebody outside keeps taking them away, or another member of
+    /// the group does not have its own.
     Yield(Reason),
     /// Whether it is in a sync group: then it becomes master by [`Input::Claim`] only.
     InGroup(bool),
@@ -85,6 +86,12 @@ pub enum Input {
     Claim,
     /// As master: tell the neighbours again, as after a lower priority was heard.
     Reannounce,
+    /// An operator wants somebody else to be master, this once.
+    HandOver,
+    /// An operator wants this router to yield and to stay yielded, or no longer.
+    Standby(bool),
+    /// While addresses are held for a successor: somebody else has announced every one of them.
+    TakenOver,
     /// The daemon stops, or the instance goes: leave in order.
     Stop,
 }
@@ -167,6 +174,12 @@ pub enum Reason {
         /// The member.
         member: String,
     },
+    /// An operator handed over.
+    HandedOver,
+    /// An operator handed over, and nobody took it.
+    NobodyTookOver,
+    /// An operator made it stand by.
+    Standby,
 }
 
 /// Something a person may want to know that is no change of state.
@@ -203,6 +216,8 @@ pub enum Note {
     },
     /// It would claim, but what stands behind the VIPs is not in place yet.
     WaitsToClaim,
+    /// It would claim, but it was told to stand by.
+    StandsBy,
 }
 
 impl fmt::Display for Reason {
@@ -251,6 +266,9 @@ impl fmt::Display for Reason {
             Reason::Overslept(who) => {
                 write!(f, "{who} became master while this router stood still")
             }
+            Reason::HandedOver => f.write_str("it was told to hand over"),
+            Reason::NobodyTookOver => f.write_str("it handed over and nobody took over"),
+            Reason::Standby => f.write_str("it was told to stand by"),
         }
     }
 }
@@ -293,6 +311,9 @@ impl fmt::Display for Note {
             Note::WaitsToClaim => {
                 f.write_str("would become master, waits until IPVS is programmed")
             }
+            Note::StandsBy => f.write_str(
+                "would become master, but was told to stand by: nobody has the addresses",
+            ),
         }
     }
 }

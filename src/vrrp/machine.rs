@@ -1,15 +1,21 @@
 //! One virtual router's state: Init, Backup, Master, Fault.
 
+mod claiming;
+mod hearing;
+mod leaving;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::model::{InitialState, Instance, Preempt};
+use crate::config::model::Instance;
 use crate::time::Time;
 use crate::units::Priority;
 
 use super::event::{Action, Heard, Input, Note, Reason, Standing, Start, State};
-use super::timers::{Timer, Timers, master_down_interval, skew_time};
+use super::timers::{Timer, Timers, master_down_interval};
+use leaving::Leaving;
+pub use leaving::{ANNOUNCED_WITHIN, hold_time};
 
 /// The state machine of one virtual router.
 #[derive(Clone, Debug)]
@@ -37,6 +43,14 @@ pub struct Machine {
     answered: Option<Time>,
     /// Master: it stood still for long and listens before it speaks again.
     listens: bool,
+    /// Not master any more; the addresses answer here until they answer elsewhere.
+    leaving: Option<Leaving>,
+    /// It was asked to yield and to stay so.
+    standby: bool,
+    /// It has handed over: the master is not preempted.
+    lets_be: bool,
+    /// It is not coming back.
+    stopped: bool,
 }
 
 /// What is added to an interval for those who are late, when a router that stood still listens.
@@ -65,6 +79,10 @@ impl Machine {
             last_heard: None,
             answered: None,
             listens: false,
+            leaving: None,
+            standby: false,
+            lets_be: false,
+            stopped: false,
             config,
         }
     }
@@ -97,7 +115,7 @@ impl Machine {
 
     /// Whether the addresses should be on their interfaces.
     pub fn holds_addresses(&self) -> bool {
-        self.state == State::Master || self.keeps_addresses
+        self.state == State::Master || self.keeps_addresses || self.leaving.is_some()
     }
 
     /// What it was configured as.
@@ -139,32 +157,15 @@ impl Machine {
             Input::Standing(standing) => self.on_standing(standing, now, out),
             Input::WeightSum(sum) => self.on_weight_sum(sum, out),
             Input::Source(source) => self.source = Some(source),
-            Input::MayClaim => {
-                self.may_claim = true;
-                if !self.in_group {
-                    self.take_claim(now, out);
-                }
-            }
-            Input::InGroup(in_group) => {
-                self.in_group = in_group;
-                if !in_group && self.may_claim {
-                    self.take_claim(now, out);
-                }
-            }
+            Input::MayClaim => self.on_may_claim(now, out),
+            Input::InGroup(in_group) => self.on_in_group(in_group, now, out),
             Input::Claim => self.take_claim(now, out),
-            Input::Reannounce => {
-                let garp = self.config.garp;
-                if self.state == State::Master {
-                    self.announce(garp.lower_prio_repeat, garp.lower_prio_delay, now, out);
-                }
-            }
-            Input::Yield(reason) => {
-                if self.state == State::Master {
-                    out.push(Action::SendAdvert { priority: 0 });
-                    self.enter_backup(reason, now, out);
-                }
-            }
-            Input::Stop => self.on_stop(out),
+            Input::Reannounce => self.on_reannounce(now, out),
+            Input::Yield(reason) => self.on_yield(reason, now, out),
+            Input::HandOver => self.on_hand_over(now, out),
+            Input::Standby(on) => self.on_standby(on, now, out),
+            Input::TakenOver => self.on_taken_over(out),
+            Input::Stop => self.on_stop(now, out),
         }
     }
 
@@ -219,6 +220,7 @@ impl Machine {
                 };
                 self.claim(reason, now, out);
             }
+            Timer::HoldOver => self.on_hold_over(now, out),
             Timer::AnnounceAgain => out.push(Action::Announce {
                 repeat: self.announce_again,
             }),
@@ -233,126 +235,10 @@ impl Machine {
         }
     }
 
-    fn on_heard(&mut self, heard: Heard, now: Time, out: &mut Vec<Action>) {
-        match self.state {
-            State::Init => self.give_up_kept(heard, out),
-            State::Fault => {}
-            State::Backup => self.on_heard_as_backup(heard, now, out),
-            State::Master => self.on_heard_as_master(heard, now, out),
-        }
-        self.last_heard = Some(heard);
-    }
-
-    /// RFC 3768 section 6.4.2.
-    fn on_heard_as_backup(&mut self, heard: Heard, now: Time, out: &mut Vec<Action>) {
-        if heard.priority == 0 {
-            let skew = skew_time(self.config.version, self.priority, self.master_interval);
-            self.timers.set(Timer::MasterDown, now + skew);
-            return;
-        }
-        self.give_up_kept(heard, out);
-        if !self.outranks(heard.priority) {
-            self.preempt_at = None;
-            self.preempt_noted = false;
-            self.follow(heard, now);
-            return;
-        }
-        match self.config.preempt {
-            Preempt::Never => self.follow(heard, now),
-            Preempt::After(delay) => {
-                // keepalived: the delay begins at the first lower advert; until it is over the lower
-                // master is followed, afterwards its adverts no longer hold the timer up.
-                let preempt_at = *self.preempt_at.get_or_insert(now + delay);
-                if now < preempt_at {
-                    self.follow(heard, now);
-                } else if !self.preempt_noted {
-                    self.preempt_noted = true;
-                    out.push(Action::Note(Note::WillPreempt {
-                        source: heard.source,
-                        theirs: heard.priority,
-                        ours: self.priority.get(),
-                    }));
-                }
-            }
-        }
-    }
-
-    /// Somebody else is master: what a predecessor left is not ours any more.
-    fn give_up_kept(&mut self, heard: Heard, out: &mut Vec<Action>) {
-        if self.keeps_addresses && heard.priority != 0 {
-            self.keeps_addresses = false;
-            out.push(Action::Note(Note::KeptAddressesReleased(heard.source)));
-            out.push(Action::Release);
-        }
-    }
-
-    /// RFC 3768 section 6.4.3.
-    fn on_heard_as_master(&mut self, heard: Heard, now: Time, out: &mut Vec<Action>) {
-        let ours = self.priority.get();
-        if heard.priority == 0 {
-            if !self.may_answer(now) {
-                return;
-            }
-            self.send_advert(out);
-            self.timers
-                .set(Timer::Advert, now + self.config.advert_int.get());
-            return;
-        }
-        let tie_lost =
-            heard.priority == ours && self.source.is_some_and(|source| heard.source > source);
-        if heard.priority > ours || tie_lost {
-            if self.config.higher_prio_send_advert {
-                self.send_advert(out);
-            }
-            let reason = if tie_lost {
-                Reason::HigherAddress(heard.source)
-            } else {
-                Reason::HigherPriority {
-                    source: heard.source,
-                    theirs: heard.priority,
-                    ours,
-                }
-            };
-            self.enter_backup(reason, now, out);
-            self.follow(heard, now);
-            return;
-        }
-        if self.listens && self.config.preempt != Preempt::After(Duration::ZERO) {
-            self.enter_backup(Reason::Overslept(heard.source), now, out);
-            self.follow(heard, now);
-            return;
-        }
-        if !self.may_answer(now) {
-            return;
-        }
-        // keepalived: a lower priority is answered at once, so that its sender yields, and the
-        // neighbours are told again, since it has told them otherwise.
-        out.push(Action::Note(Note::LowerPriorityHeard {
-            source: heard.source,
-            theirs: heard.priority,
-            ours,
-        }));
-        if !self.config.lower_prio_no_advert {
-            self.send_advert(out);
-            self.timers
-                .set(Timer::Advert, now + self.config.advert_int.get());
-        }
-        let garp = self.config.garp;
-        self.announce(garp.lower_prio_repeat, garp.lower_prio_delay, now, out);
-    }
-
-    /// Whether an advert is answered now. One answer is for everybody who hears it; a flood of adverts
-    /// must not become a flood of ours.
-    fn may_answer(&mut self, now: Time) -> bool {
-        let pause = self.config.advert_int.get() / ANSWERS_PER_INTERVAL;
-        let may = self.answered.is_none_or(|at| now.since(at) >= pause);
-        if may {
-            self.answered = Some(now);
-        }
-        may
-    }
-
     fn on_standing(&mut self, standing: Standing, now: Time, out: &mut Vec<Action>) {
+        if self.stopped && !matches!(standing, Standing::Faulty(_)) {
+            return;
+        }
         match standing {
             // Nothing spoke against it a moment ago, and others will not wait for our scripts.
             Standing::Waiting if self.state == State::Init && self.start == Start::Resume => {
@@ -369,31 +255,22 @@ impl Machine {
                     return;
                 }
                 if self.state == State::Master {
-                    self.leave_master(out);
-                } else if self.keeps_addresses {
+                    out.push(Action::SendAdvert { priority: 0 });
+                }
+                if self.holds_addresses() {
                     out.push(Action::Release);
                 }
                 self.keeps_addresses = false;
+                self.leaving = None;
+                self.lets_be = false;
                 self.timers.clear_all();
+                if self.stopped {
+                    return;
+                }
                 self.claim_reason = None;
                 self.preempt_at = None;
                 self.enter(State::Fault, Reason::Faults(faults), out);
             }
-        }
-    }
-
-    fn begin(&mut self, now: Time, out: &mut Vec<Action>) {
-        let owner = self.priority.is_owner() && self.config.state == InitialState::Master;
-        if self.start == Start::Resume {
-            self.may_claim = true; // what stands behind the addresses has been serving all along
-            self.become_master(Reason::Resumed, now, out);
-        } else if owner {
-            self.enter(State::Backup, Reason::Started, out);
-            self.claim(Reason::Owner, now, out);
-        } else {
-            let kept = self.keeps_addresses;
-            self.enter_backup(Reason::Started, now, out);
-            self.keeps_addresses = kept;
         }
     }
 
@@ -406,38 +283,6 @@ impl Machine {
             }));
             self.priority = priority;
         }
-    }
-
-    /// What it waited for to become master has come.
-    fn take_claim(&mut self, now: Time, out: &mut Vec<Action>) {
-        if let Some(reason) = self.claim_reason.take()
-            && self.state == State::Backup
-        {
-            self.become_master(reason, now, out);
-        }
-    }
-
-    fn on_stop(&mut self, out: &mut Vec<Action>) {
-        if self.state == State::Master {
-            self.leave_master(out);
-        } else if self.keeps_addresses {
-            out.push(Action::Release);
-        }
-        self.keeps_addresses = false;
-        self.timers.clear_all();
-        self.state = State::Init;
-    }
-
-    /// Whether we would win against this priority (which is not 0).
-    fn outranks(&self, theirs: u8) -> bool {
-        theirs < self.priority.get()
-    }
-
-    /// The master lives: wait for its next advert.
-    fn follow(&mut self, heard: Heard, now: Time) {
-        self.master_interval = heard.interval;
-        self.claim_reason = None;
-        self.wait_for_master(now);
     }
 
     fn wait_for_master(&mut self, now: Time) {
@@ -453,47 +298,8 @@ impl Machine {
         )
     }
 
-    fn claim(&mut self, reason: Reason, now: Time, out: &mut Vec<Action>) {
-        if self.may_claim && !self.in_group {
-            self.become_master(reason, now, out);
-            return;
-        }
-        if !self.may_claim {
-            out.push(Action::Note(Note::WaitsToClaim));
-        }
-        self.claim_reason = Some(reason);
-    }
-
-    fn become_master(&mut self, reason: Reason, now: Time, out: &mut Vec<Action>) {
-        self.timers.clear_all();
-        self.preempt_at = None;
-        self.preempt_noted = false;
-        self.keeps_addresses = false;
-        self.answered = None;
-        self.listens = false;
-        self.master_interval = self.config.advert_int.get();
-        // The advert is first: it is what keeps the others from claiming too (RFC 3768 section 6.4.1).
-        self.send_advert(out);
-        self.enter(State::Master, reason, out);
-        out.push(Action::Hold);
-        let garp = self.config.garp;
-        self.announce(garp.master_repeat, garp.master_delay, now, out);
-        self.timers
-            .set(Timer::Advert, now + self.config.advert_int.get());
-        if !garp.master_refresh.is_zero() {
-            self.timers
-                .set(Timer::AnnounceRefresh, now + garp.master_refresh);
-        }
-    }
-
-    /// Says goodbye and lets the addresses go.
-    fn leave_master(&mut self, out: &mut Vec<Action>) {
-        out.push(Action::SendAdvert { priority: 0 });
-        out.push(Action::Release);
-    }
-
+    /// The addresses are the caller's: nothing is released here.
     fn enter_backup(&mut self, reason: Reason, now: Time, out: &mut Vec<Action>) {
-        let was_master = self.state == State::Master;
         self.timers.clear_all();
         self.preempt_at = None;
         self.preempt_noted = false;
@@ -501,10 +307,8 @@ impl Machine {
         self.claim_reason = None;
         self.listens = false;
         self.master_interval = self.config.advert_int.get();
+        self.lets_be = false;
         self.enter(State::Backup, reason, out);
-        if was_master {
-            out.push(Action::Release);
-        }
         self.wait_for_master(now);
     }
 
@@ -518,20 +322,6 @@ impl Machine {
         out.push(Action::SendAdvert {
             priority: self.priority.get(),
         });
-    }
-
-    /// Now, and once more after `delay` unless that is zero.
-    fn announce(&mut self, repeat: u32, delay: Duration, now: Time, out: &mut Vec<Action>) {
-        if repeat == 0 {
-            return;
-        }
-        out.push(Action::Announce { repeat });
-        if delay.is_zero() {
-            self.timers.clear(Timer::AnnounceAgain);
-        } else {
-            self.announce_again = repeat;
-            self.timers.set(Timer::AnnounceAgain, now + delay);
-        }
     }
 }
 

@@ -12,6 +12,8 @@ pub enum Timer {
     Advert,
     /// When a silent master is taken for dead.
     MasterDown,
+    /// When addresses that are held for a successor are let go.
+    HoldOver,
     /// When the VIPs are announced a second time.
     AnnounceAgain,
     /// When the VIPs are announced as a matter of routine.
@@ -20,9 +22,10 @@ pub enum Timer {
 
 impl Timer {
     /// All of them, in the order in which those that are due together are handled.
-    pub const ALL: [Timer; 4] = [
+    pub const ALL: [Timer; 5] = [
         Timer::Advert,
         Timer::MasterDown,
+        Timer::HoldOver,
         Timer::AnnounceAgain,
         Timer::AnnounceRefresh,
     ];
@@ -39,8 +42,9 @@ impl Timers {
         match timer {
             Timer::Advert => 0,
             Timer::MasterDown => 1,
-            Timer::AnnounceAgain => 2,
-            Timer::AnnounceRefresh => 3,
+            Timer::HoldOver => 2,
+            Timer::AnnounceAgain => 3,
+            Timer::AnnounceRefresh => 4,
         }
     }
 

@@ -1,10 +1,10 @@
 //! Gratuitous ARP (RFC 5227 section 3): tells everyone on a link which hardware address an IPv4 address
-//! has now.
+//! has now; and reading what others say of theirs.
 
 use std::net::Ipv4Addr;
 
 use pnet_packet::Packet;
-use pnet_packet::arp::{ArpHardwareTypes, ArpOperations, MutableArpPacket};
+use pnet_packet::arp::{ArpHardwareTypes, ArpOperations, ArpPacket, MutableArpPacket};
 use pnet_packet::ethernet::{EtherTypes, MutableEthernetPacket};
 
 use crate::net::MacAddr;
@@ -42,9 +42,42 @@ pub fn gratuitous(mac: MacAddr, address: Ipv4Addr) -> [u8; FRAME_LEN] {
     frame
 }
 
+/// What somebody says of himself: his address and where it is. From an ARP packet without its Ethernet
+/// header that is gratuitous, or a reply; `None` for a question, for another link or protocol than
+/// Ethernet and IPv4, and for what is too short.
+pub fn announcement(packet: &[u8]) -> Option<(Ipv4Addr, MacAddr)> {
+    let arp = ArpPacket::new(packet)?;
+    let of_ipv4 = arp.get_hardware_type() == ArpHardwareTypes::Ethernet
+        && arp.get_protocol_type() == EtherTypes::Ipv4
+        && (arp.get_hw_addr_len(), arp.get_proto_addr_len()) == (6, 4);
+    let address = arp.get_sender_proto_addr();
+    let says =
+        arp.get_operation() == ArpOperations::Reply || address == arp.get_target_proto_addr();
+    let mac = MacAddr(arp.get_sender_hw_addr().octets());
+    (of_ipv4 && says && !address.is_unspecified()).then_some((address, mac))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_announcement_is_read_as_it_was_written() {
+        let mac = MacAddr([2, 0, 0, 0, 0, 0x0a]);
+        let address = Ipv4Addr::new(172, 18, 0, 201);
+        let frame = gratuitous(mac, address);
+        let mut packet = frame[ETHERNET_HEADER_LEN..].to_vec();
+        assert_eq!(announcement(&packet), Some((address, mac)));
+        for len in 0..packet.len() {
+            assert_eq!(announcement(&packet[..len]), None);
+        }
+        packet[27] = 1; // another target: somebody asks
+        assert_eq!(announcement(&packet), None);
+        packet[7] = 2; // a reply
+        assert_eq!(announcement(&packet), Some((address, mac)));
+        packet[3] = 6; // of another protocol
+        assert_eq!(announcement(&packet), None);
+    }
 
     #[test]
     fn the_frame_is_the_one_that_keepalived_sends() {

@@ -154,14 +154,19 @@ impl Router {
         self.news.clear();
     }
 
+    /// It leaves in order, and ends when it has let go of everything.
     pub(crate) fn stop(&mut self, now: Time) {
         self.handle(Input::Stop(StopKind::Release), now);
-        self.crash();
     }
 
     pub(crate) fn is_master(&self) -> bool {
         let roles = self.engine.as_ref().map(Failover::roles);
         roles.is_some_and(|roles| roles.get("VI_1") == Some(&Role::Master))
+    }
+
+    /// Whether it only holds its addresses until somebody else has them.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.engine.as_ref().is_some_and(Failover::is_leaving)
     }
 
     pub(crate) fn has_vip(&self) -> bool {
@@ -233,7 +238,12 @@ impl Router {
     fn handle(&mut self, input: Input<'_>, now: Time) {
         if let Some(engine) = &mut self.engine {
             let actions = engine.handle(input, now);
+            let ended = actions.contains(&Action::Released);
             self.carry_out(actions, now);
+            if ended {
+                self.engine = None;
+                self.news.clear();
+            }
         }
     }
 

@@ -18,6 +18,9 @@ const TWO_MASTERS_MAX: Duration = Duration::from_millis(1_000 + 2 * 3 + 4);
 /// Enough for the slowest election there is: 3 adverts, the longest skew, one listening after a stall.
 const QUIET: Duration = Duration::from_secs(7);
 
+/// The longest that a router that is stopped may still be there: the worst skew and 0.2 s.
+const LEAVING: Duration = Duration::from_millis(1_200);
+
 /// To whom, from whom, what.
 type Packet = (usize, Ipv4Addr, Arc<[u8]>);
 
@@ -113,7 +116,7 @@ impl World {
                 router.tell(News::Link);
             }
             4 => router.lose_vip(),
-            5 if router.runs() => router.stop(now),
+            5 if router.runs() && router.frozen_until.is_none() => router.stop(now),
             6 if number != other => {
                 self.apart.insert((number.min(other), number.max(other)));
             }
@@ -148,6 +151,13 @@ impl World {
                 self.post(number);
             }
         }
+        self.pass(LEAVING)?;
+        for number in 0..self.routers.len() {
+            if !self.routers[number].runs() {
+                self.routers[number].start(self.now);
+                self.post(number);
+            }
+        }
         self.pass(QUIET)?;
         let masters: Vec<usize> = (0..self.routers.len())
             .filter(|n| self.routers[*n].is_master())
@@ -160,7 +170,7 @@ impl World {
             return Err(self.failed(&format!("{master} is master and silent: {spoke:?}")));
         }
         for (number, router) in self.routers.iter().enumerate() {
-            if router.has_vip() != (number == master) {
+            if router.has_vip() != (number == master) && !router.is_leaving() {
                 return Err(self.failed(&format!("master is {master}, VIP also at {number}")));
             }
         }

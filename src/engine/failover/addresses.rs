@@ -35,6 +35,16 @@ impl Failover {
 
     /// A machine lets its addresses go, all but those that another instance holds.
     pub(super) fn release(&mut self, index: usize, out: &mut Vec<Action>) {
+        self.release_some(index, |_| true, out);
+    }
+
+    /// As [`Failover::release`], of some of its addresses.
+    pub(super) fn release_some(
+        &mut self,
+        index: usize,
+        which: impl Fn(&AddressKey) -> bool,
+        out: &mut Vec<Action>,
+    ) {
         let Some(slot) = self.slots.get(index) else {
             return;
         };
@@ -48,7 +58,7 @@ impl Failover {
         };
         let there = slot
             .keys(&self.kernel)
-            .filter(|(key, _)| self.kernel.has(key) && !held_by_another(key))
+            .filter(|(key, _)| which(key) && self.kernel.has(key) && !held_by_another(key))
             .map(|(key, _)| AddressCommand::Delete(key))
             .collect();
         self.order(there, out);
@@ -60,7 +70,7 @@ impl Failover {
         if commands.is_empty() {
             return;
         }
-        if !self.stopping {
+        if !self.stopping || !self.leaving.is_empty() {
             let again = self.taken_along(&commands);
             commands.extend(again);
         }
@@ -273,7 +283,7 @@ impl Failover {
     }
 
     fn sync_owned(&mut self, also_ours: &BTreeSet<AddressKey>, out: &mut Vec<Action>) {
-        let vips = self.config.instances.iter().flat_map(|i| i.all_vips());
+        let vips = self.slots.iter().flat_map(|slot| slot.config().all_vips());
         let vips: BTreeSet<IpAddr> = vips.map(|vip| vip.cidr.addr()).collect();
         self.kernel.set_vips(vips);
         let (observed, tagged) = self.kernel.observed(ADDRESS_PROTOCOL);

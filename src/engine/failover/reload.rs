@@ -16,7 +16,10 @@ impl Failover {
     /// A new configuration: instances on the same link with the same VRID go on, whatever they are called
     /// now, the others leave in order and new ones begin.
     pub(super) fn on_reload(&mut self, config: Config, now: Time, out: &mut Vec<Action>) {
-        let mut old: BTreeMap<_, Slot> = std::mem::take(&mut self.slots)
+        let (mut departed, running): (Vec<Slot>, Vec<Slot>) = std::mem::take(&mut self.slots)
+            .into_iter()
+            .partition(|slot| slot.departed);
+        let mut old: BTreeMap<_, Slot> = running
             .into_iter()
             .map(|slot| (identity(slot.config()), slot))
             .collect();
@@ -25,11 +28,15 @@ impl Failover {
             .iter()
             .map(|instance| old.remove(&identity(instance)))
             .collect();
-        // Those that leave do so first: a VIP may move from one instance to another.
-        // Their addresses are removed below, unless somebody else has them now.
+        // Those that leave say so first: a VIP may move from one instance to another. What they hold
+        // until a successor has it is kept below; the rest goes, unless somebody else has it now.
         for slot in old.values_mut() {
             self.say_goodbye(slot, now, out);
         }
+        for slot in &mut departed {
+            slot.timer = None;
+        }
+        departed.extend(old.into_values().filter(|slot| slot.machine.is_leaving()));
         self.timers.clear();
         self.roles_changed = true;
         self.slots = kept
@@ -45,6 +52,7 @@ impl Failover {
                     None => Slot::new(instance, vrrp::Start::Fresh),
                 }
             })
+            .chain(departed)
             .collect();
         let old_config = std::mem::replace(&mut self.config, config);
         let old_scripts = std::mem::take(&mut self.scripts)
@@ -54,6 +62,7 @@ impl Failover {
         self.adopt_scripts(old_scripts, now);
         self.repace_announcements();
         self.index_slots();
+        self.number_leaving(now, out);
         self.index_groups(now, out);
         self.forget_facts();
         self.refresh_sockets(out);

@@ -44,6 +44,10 @@ pub(super) struct Slot {
     pub(super) track_groups: Vec<String>,
     /// When the next round of `garp_extra_if` is.
     pub(super) extra_at: Option<Time>,
+    /// As its machine was leaving when last asked.
+    pub(super) leaving: bool,
+    /// It is not in the configuration any more and only holds its addresses for a successor.
+    pub(super) departed: bool,
 }
 
 impl Slot {
@@ -59,6 +63,8 @@ impl Slot {
             group: None,
             track_groups: Vec::new(),
             extra_at: None,
+            leaving: false,
+            departed: false,
         }
     }
 
@@ -73,6 +79,11 @@ impl Slot {
         }
         self.timer = None;
         self.extra_at = None;
+    }
+
+    /// Whether it is the instance of that name.
+    pub(super) fn is(&self, name: &str) -> bool {
+        !self.departed && self.config().name == name
     }
 
     pub(super) fn role(&self) -> Role {
@@ -223,6 +234,7 @@ impl Failover {
             rogue |= matches!(&action, vrrp::Action::Note(note) if heard(note));
             self.carry_out(index, action, now, out);
         }
+        self.note_leaving(index);
         self.retime(index);
         if let Some(group) = group.filter(|_| rogue) {
             self.announce_others(group, index, now, out);
@@ -290,6 +302,8 @@ impl Failover {
                 send_advert(slot, &self.kernel, priority, out);
             }
         }
+        slot.departed = true;
+        slot.timer = None;
         out.push(Action::Event(Event::InstanceGone {
             instance: slot.config().name.clone(),
         }));
@@ -297,16 +311,15 @@ impl Failover {
 
     /// (Re)builds what finds a slot: by packet and by deadline.
     pub(super) fn index_slots(&mut self) {
-        self.by_wire = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter_map(|(index, slot)| {
-                let config = slot.config();
-                let channel = self.kernel.channel_of(config)?;
-                Some(((channel, config.vrid.get()), index))
-            })
-            .collect();
+        self.by_wire.clear();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let config = slot.config();
+            if let Some(channel) = self.kernel.channel_of(config) {
+                // Those that departed come last: whoever has their VRID now is meant.
+                let key = (channel, config.vrid.get());
+                self.by_wire.entry(key).or_insert(index);
+            }
+        }
         let tracked = self
             .config
             .instances
@@ -402,7 +415,8 @@ fn send_advert(slot: &mut Slot, kernel: &KernelView, priority: u8, out: &mut Vec
     let Some(source) = source else {
         return;
     };
-    beat.alive = priority != 0;
+    // A backup may have a last word too.
+    beat.alive = priority != 0 && slot.machine.state() == State::Master;
     let Some(payload) = slot.advert(priority) else {
         return;
     };

@@ -1,5 +1,6 @@
 mod addresses;
 mod announce;
+mod hand_over;
 mod links;
 mod reload;
 mod sync;
@@ -88,6 +89,7 @@ struct Bench {
     commands: usize,
     scripts_run: Vec<String>,
     opened: usize,
+    watching: bool,
     released: bool,
 }
 
@@ -117,6 +119,7 @@ impl Bench {
             commands: 0,
             scripts_run: Vec::new(),
             opened: 0,
+            watching: false,
             released: false,
         };
         let actions = bench.engine.start(bench.now);
@@ -176,6 +179,7 @@ impl Bench {
                 }
                 Action::Released => self.released = true,
                 Action::OpenSocket { .. } => self.opened += 1,
+                Action::WatchAnnouncements(on) => self.watching = on,
                 Action::CloseSocket(_) | Action::Roles(_) | Action::Ended(_) => {}
             }
         }
@@ -290,6 +294,7 @@ fn stop_says_goodbye_and_removes_the_vip() {
     let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
     bench.input(Input::Stop(StopKind::Release));
     assert_eq!(bench.sent, [0]);
+    bench.run(2);
     assert!(!bench.has("10.0.0.100") && bench.has("10.0.0.5/24"));
     assert!(bench.released);
 }
@@ -307,6 +312,7 @@ fn a_higher_priority_takes_the_vip_away() {
     let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
     bench.hear(200, 51, PASSWORD);
     assert_eq!(bench.role("VI_1"), Role::Backup);
+    bench.run_for(vrrp::ANNOUNCED_WITHIN);
     assert!(!bench.has("10.0.0.100"));
 }
 

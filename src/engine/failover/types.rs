@@ -81,6 +81,23 @@ pub enum Input<'a> {
         /// Why, in words.
         error: String,
     },
+    /// Somebody else said on the link that an address is his (gratuitous ARP, unsolicited neighbour
+    /// advertisement); heard between [`Action::WatchAnnouncements`] of true and of false at least.
+    AnnouncementSeen {
+        /// Where.
+        interface: InterfaceIndex,
+        /// Which address.
+        address: IpAddr,
+        /// Where it is to be found.
+        mac: MacAddr,
+    },
+    /// An operator wants this instance to be handed over, once.
+    HandOver {
+        /// Its name.
+        instance: String,
+    },
+    /// An operator wants this node to yield and to stay yielded, or no longer.
+    Standby(bool),
     /// A new configuration is in force.
     Reload(Box<Config>),
     /// Leave in order.
@@ -175,6 +192,8 @@ pub enum Action {
     Roles(Roles),
     /// This instance is no longer master: a successor must not resume it.
     Ended(Beat),
+    /// From now on tell what others announce ([`Input::AnnouncementSeen`]), or no longer.
+    WatchAnnouncements(bool),
     /// After [`Input::Stop`]: everything is let go.
     Released,
     /// For the log.

@@ -1,6 +1,7 @@
-//! The address of a packet socket, which socket2 has no constructor for.
+//! The addresses of packet sockets, which socket2 neither makes nor reads.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use socket2::SockAddr;
 
@@ -15,6 +16,15 @@ pub(crate) fn link_address(
 ) -> io::Result<SockAddr> {
     let index = libc::c_int::try_from(interface.get())
         .map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
+    address(index, destination, protocol)
+}
+
+/// What a packet socket is bound to that hears `protocol`, an EtherType, on every interface.
+pub(crate) fn every_link(protocol: u16) -> io::Result<SockAddr> {
+    address(0, MacAddr([0; 6]), protocol)
+}
+
+fn address(index: libc::c_int, destination: MacAddr, protocol: u16) -> io::Result<SockAddr> {
     let family = libc::sa_family_t::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
     let mut octets = [0; 8];
     let [a, b, c, d, e, f, ..] = &mut octets;
@@ -38,6 +48,32 @@ pub(crate) fn link_address(
         })
     }?;
     Ok(address)
+}
+
+/// recvfrom(2) on a packet socket: the length of what was put into `buffer`, and the interface that it
+/// came in at.
+pub(crate) fn receive(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Option<InterfaceIndex>)> {
+    // SAFETY: all zeros is a value of this plain structure.
+    let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    let mut len = socklen_of::<libc::sockaddr_ll>();
+    // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer and at most `len` bytes, the
+    // size of `from`, to the address; both live through the call.
+    let read = unsafe {
+        libc::recvfrom(
+            fd.as_raw_fd(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            libc::MSG_DONTWAIT,
+            (&raw mut from).cast(),
+            &raw mut len,
+        )
+    };
+    let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
+    let index = u32::try_from(from.sll_ifindex).ok();
+    Ok((read, index.and_then(InterfaceIndex::new)))
 }
 
 const fn socklen_of<T>() -> libc::socklen_t {

@@ -144,5 +144,6 @@ fn an_instance_that_leaves_does_not_take_the_vips_of_another_along() {
     let mut bench = Bench::master(config(vec![vi("VI_1", 51, 1), vi("VI_2", 52, 2)]));
     bench.hear(200, 51, PASSWORD);
     assert_eq!(bench.role("VI_1"), Role::Backup);
+    bench.run_for(vrrp::ANNOUNCED_WITHIN);
     assert!(!bench.has("198.51.100.1/24") && bench.has("198.51.100.2/24"));
 }

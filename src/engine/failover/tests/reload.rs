@@ -52,8 +52,10 @@ fn an_instance_that_leaves_with_a_reload_says_goodbye() {
         "10.0.0.100",
     )]))));
     assert_eq!(bench.sent, [0]);
-    assert!(bench.has("10.0.0.100") && !bench.has("10.0.0.101"));
     assert_eq!(bench.engine.roles().len(), 1);
+    assert!(bench.has("10.0.0.101"), "nobody else has it yet");
+    bench.run(2);
+    assert!(bench.has("10.0.0.100") && !bench.has("10.0.0.101"));
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn a_member_that_yields_takes_the_others_along() {
     bench.hear(200, 52, PASSWORD);
     assert_eq!(bench.roles(), (Role::Backup, Role::Backup));
     assert_eq!(bench.sent, [0], "VI_1 says that it leaves");
+    bench.run(2);
     assert!(!bench.has("10.0.0.100") && !bench.has("10.0.0.101"));
     assert_eq!(
         bench.said("VRRP_Group(G) Syncing instances to BACKUP state"),
