@@ -5,13 +5,16 @@ mod desired;
 mod observation;
 mod owned;
 mod plan;
+mod quorum;
 
 pub use desired::{
-    ServerState, before_checks, daemons, destination_key, service, service_key, timeouts,
+    ServerState, before_checks, daemons, destination_key, service, service_key, sorry_key,
+    timeouts, virtual_address, weight_up,
 };
 pub use observation::Observation;
 pub use owned::Owned;
 pub use plan::{daemon_commands, table_commands};
+pub use quorum::{Quorum, QuorumLimits};
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -5,6 +5,8 @@
 //! place, everything is removed, which keys are ours) leaves in one. A panic ends the thread: its
 //! `JoinHandle` says so, and whoever started it may start another, which adopts the table.
 
+mod followed;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::io;
@@ -27,6 +29,8 @@ use crate::ipvs::Command;
 use crate::kernel::clock;
 use crate::kernel::ipvs::{Ipvs, OpenError};
 use crate::lvs::{Observation, Owned};
+
+use followed::{Followed, changed};
 
 /// Checks that run at once unless main knows better: fits into the usual soft limit of 1024 files.
 pub const PROBES_MAX: usize = 512;
@@ -178,6 +182,7 @@ where
     let body = move || {
         let (answers, answered) = mpsc::unbounded_channel();
         let thread = Thread {
+            followed: None,
             kernel,
             balancer,
             status: inbox.status,
@@ -197,6 +202,8 @@ where
 type Answer = (ProbeId, CheckOutcome);
 
 struct Thread<A> {
+    /// Hears of addresses, while the configuration asks after some.
+    followed: Option<Followed>,
     kernel: Option<Box<dyn Kernel>>,
     balancer: Balancer,
     status: watch::Sender<Status>,
@@ -220,6 +227,7 @@ where
         let ipvs_open = self.kernel.is_some();
         self.status.send_modify(|s| s.ipvs_open = ipvs_open);
         self.input(Input::Started);
+        self.follow();
         roles.mark_changed();
         let mut roles_open = true;
         while !self.status.borrow().stopped {
@@ -227,11 +235,17 @@ where
                 Some((time, _)) => time.until(clock::now()).min(SLEEP_MAX),
                 None => SLEEP_MAX,
             };
+            let follows = self.balancer.follows();
             // In this order: whatever was said comes before any timer.
             let input = tokio::select! {
                 biased;
                 order = orders.recv() => match order {
-                    Some(Order::Reload(prepared)) => self.take(prepared),
+                    Some(Order::Reload(prepared)) => {
+                        let input = self.take(prepared);
+                        self.input(input);
+                        self.follow();
+                        continue;
+                    }
                     Some(Order::Stop(kind)) => Input::Stop(kind),
                     None => Input::Stop(StopKind::Keep),
                 },
@@ -242,6 +256,7 @@ where
                         continue;
                     }
                 },
+                here = changed(self.followed.as_mut(), &follows) => Input::Addresses(here),
                 Some((probe, outcome)) = answered.recv() => {
                     self.running.remove(&probe);
                     Input::CheckFinished { probe, outcome }
@@ -249,6 +264,29 @@ where
                 () = tokio::time::sleep(sleep) => Input::Timer,
             };
             self.input(input);
+        }
+    }
+
+    /// Begins to hear of addresses when the configuration asks after some, and ends when it does not.
+    fn follow(&mut self) {
+        let follows = self.balancer.follows();
+        if follows.is_empty() {
+            self.followed = None;
+            return;
+        }
+        if self.followed.is_none() {
+            match Followed::open() {
+                Ok(followed) => self.followed = Some(followed),
+                Err(error) => {
+                    tracing::error!(
+                        "ha_suspend: addresses cannot be followed: {error}; servers are checked all the same"
+                    );
+                    return self.input(Input::Addresses(follows));
+                }
+            }
+        }
+        if let Some(here) = self.followed.as_mut().and_then(|f| f.read(&follows)) {
+            self.input(Input::Addresses(here));
         }
     }
 
@@ -293,7 +331,8 @@ where
             Action::Owned(owned) => self.status.send_modify(|s| s.owned = owned),
             Action::Ready => self.status.send_modify(|s| s.ready = true),
             Action::Stopped => self.status.send_modify(|s| s.stopped = true),
-            Action::Event(event) => log(&event),
+            Action::Event(event) if event.is_told() => log(&event),
+            Action::Event(_) => {}
         }
         None
     }

@@ -7,26 +7,33 @@
 //! one batch of commands is under way; what happens meanwhile waits in `dirty`.
 
 mod backoff;
+mod checks;
 mod event;
 mod pools;
+mod suspend;
+mod words;
 mod work;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::model::{CheckerKind, Instance};
-use crate::health::{CheckOutcome, Monitor, Output, ProbeId, Status, Verdict};
+use crate::health::{CheckOutcome, Monitor, ProbeId, Status};
 use crate::ipvs::{Command, SyncRole};
 use crate::lvs::{self, Observation, Owned};
 use crate::time::Time;
 
 use super::shared::{Role, Roles};
 
-use backoff::{Backoff, Object};
+use backoff::Backoff;
 use pools::Pools;
 use work::{Cause, Dirty, Doing};
 
-pub use event::{BalancerEvent, KernelEvent, PoolChange, Programmed, ServerKey, Severity};
+pub use event::{
+    BalancerEvent, KernelEvent, PoolChange, Programmed, QuorumWhen, ServerKey, Severity,
+};
 
 /// How often the whole table is read again.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);
@@ -55,6 +62,9 @@ pub enum Input {
     Applied(Vec<Failure>),
     /// What part every VRRP instance plays now.
     Roles(Roles),
+    /// The addresses of this machine among those that [`Balancer::follows`] named; before the first of
+    /// these none is.
+    Addresses(BTreeSet<IpAddr>),
     /// The configuration from now on.
     Reload(Box<Config>),
     /// The end; answered with [`Action::Stopped`].
@@ -166,6 +176,10 @@ pub struct Balancer {
     dirty: Dirty,
     look_again: bool,
     next_observe: Time,
+    /// `lvs_flush`: what is found at the start goes, unless the configuration names it.
+    flush: bool,
+    /// Of those that are followed.
+    addresses: BTreeSet<IpAddr>,
     backoff: Backoff,
 }
 
@@ -176,7 +190,6 @@ impl Balancer {
         let mut owned = Owned::named_by(&config);
         owned.extend(&record);
         Balancer {
-            config,
             phase: Phase::New,
             monitor: Monitor::new(seed),
             pools: Pools::default(),
@@ -188,7 +201,10 @@ impl Balancer {
             dirty: Dirty::default(),
             look_again: false,
             next_observe: Time::ZERO,
+            addresses: BTreeSet::new(),
+            flush: config.globals.lvs.lvs_flush,
             backoff: Backoff::default(),
+            config,
         }
     }
 
@@ -201,6 +217,14 @@ impl Balancer {
     /// Whether a server is up; one that is not checked is.
     pub fn status(&self, server: &ServerKey) -> Status {
         self.monitor.status(server)
+    }
+
+    /// Addresses whose coming and going it wants to hear of: checks of a virtual server with
+    /// `ha_suspend` are made only while its address is here.
+    pub fn follows(&self) -> BTreeSet<IpAddr> {
+        let suspended = self.config.virtual_servers.iter();
+        let suspended = suspended.filter(|vs| vs.pool.ha_suspend);
+        suspended.filter_map(lvs::virtual_address).collect()
     }
 
     /// Takes one input in and says what to do.
@@ -220,6 +244,7 @@ impl Balancer {
                 self.roles = roles;
                 self.dirty.daemons = true;
             }
+            Input::Addresses(addresses) => self.on_addresses(addresses, now, &mut out),
             Input::Reload(config) => self.on_reload(config, now, &mut out),
             Input::Stop(kind) => self.on_stop(kind, now, &mut out),
             Input::Timer => self.on_timer(now, &mut out),
@@ -290,6 +315,9 @@ impl Balancer {
         if matches!(self.phase, Phase::Stopping { .. } | Phase::Stopped) {
             return;
         }
+        if kind == StopKind::Remove {
+            self.tell_omega(out);
+        }
         self.on_checks_end(out);
         match kind {
             StopKind::Keep => {
@@ -300,6 +328,11 @@ impl Balancer {
                 self.phase = Phase::Stopping {
                     until: now + STOP_LIMIT,
                 };
+                if self.config.globals.lvs.lvs_flush_on_stop == Some(None)
+                    && let Some(seen) = &self.seen
+                {
+                    self.owned.extend(&Owned::everything_in(seen));
+                }
                 self.pools.clear();
                 self.backoff.clear();
                 self.dirty.everything(Cause::Stop);
@@ -340,95 +373,13 @@ impl Balancer {
             })
         });
         let outputs = self.monitor.configure(servers, now);
+        self.refresh_suspended(|_| true, now);
         self.on_checks(outputs, out);
         let monitor = &self.monitor;
-        self.pools.rebuild(&self.config, |s| monitor.status(s));
-    }
-
-    fn on_checks_end(&mut self, out: &mut Vec<Action>) {
-        let outputs = self.monitor.configure([], Time::ZERO);
-        self.on_checks(outputs, out);
-    }
-
-    fn on_checks(&mut self, outputs: Vec<Output<ServerKey>>, out: &mut Vec<Action>) {
-        for output in outputs {
-            match output {
-                Output::Start(probe, kind) => out.push(Action::StartCheck { probe, kind }),
-                Output::Cancel(probe) => out.push(Action::CancelCheck { probe }),
-                Output::Answered {
-                    server,
-                    checker,
-                    verdict,
-                    reason,
-                } => {
-                    let reason = reason.unwrap_or_default();
-                    let event = match verdict {
-                        Verdict::StillUp | Verdict::NotAsked { first: false } => continue,
-                        Verdict::NotAsked { first: true } => BalancerEvent::NotAsked {
-                            server,
-                            checker,
-                            reason,
-                        },
-                        Verdict::Retrying { .. } | Verdict::StillDown
-                            if !checker.log_all_failures =>
-                        {
-                            continue;
-                        }
-                        Verdict::Confirmed | Verdict::CameUp => {
-                            BalancerEvent::CheckPassed { server, checker }
-                        }
-                        Verdict::Retrying { .. } | Verdict::StillDown => BalancerEvent::TryFailed {
-                            server,
-                            checker,
-                            reason,
-                        },
-                        Verdict::WentDown { retries } => BalancerEvent::CheckFailed {
-                            server,
-                            checker,
-                            retries,
-                            reason,
-                        },
-                    };
-                    out.push(Action::Event(event));
-                }
-                Output::Changed { server, status } => self.on_server(server, status, out),
-            }
+        let news = self.pools.rebuild(&self.config, |s| monitor.status(s));
+        for news in news {
+            self.on_quorum(news, out);
         }
-    }
-
-    fn on_server(&mut self, server: ServerKey, status: Status, out: &mut Vec<Action>) {
-        let change = match (status, self.inhibits(&server)) {
-            (Status::Up, false) => PoolChange::Adding,
-            (Status::Up, true) => PoolChange::Enabling,
-            (Status::Down, false) => PoolChange::Removing,
-            (Status::Down, true) => PoolChange::Disabling,
-        };
-        out.push(Action::Event(BalancerEvent::Pool { server, change }));
-        self.refresh_pool(server);
-    }
-
-    fn refresh_pool(&mut self, server: ServerKey) {
-        let monitor = &self.monitor;
-        let service = server.service;
-        let changed = self
-            .pools
-            .refresh(service, &self.config, |s| monitor.status(s));
-        for destination in changed {
-            self.backoff
-                .reset(Object::Destination(service, destination));
-        }
-        self.dirty.services.insert(service);
-    }
-
-    fn inhibits(&self, server: &ServerKey) -> bool {
-        self.pools
-            .virtual_server(&server.service, &self.config)
-            .and_then(|vs| {
-                vs.real_servers
-                    .iter()
-                    .find(|rs| rs.endpoint == server.endpoint)
-            })
-            .is_some_and(|rs| rs.inhibit_on_failure)
     }
 
     fn on_ready(&mut self, out: &mut Vec<Action>) {

@@ -55,6 +55,7 @@ pub struct Check {
     failures: u32,
     answered: bool,
     unasked: bool,
+    paused: bool,
     step: Step,
 }
 
@@ -76,6 +77,7 @@ impl Check {
             failures: settings.retry,
             answered: false,
             unasked: false,
+            paused: false,
             step: Step::Waiting {
                 until: now + BOOTSTRAP_DELAY + extra,
             },
@@ -88,11 +90,31 @@ impl Check {
         self.status
     }
 
-    /// When it starts next; `None` while it runs.
+    /// When it starts next; `None` while it runs or is paused.
     pub fn due(&self) -> Option<Time> {
         match self.step {
-            Step::Waiting { until } => Some(until),
-            Step::Running => None,
+            Step::Waiting { until } if !self.paused => Some(until),
+            Step::Waiting { .. } | Step::Running => None,
+        }
+    }
+
+    /// Whether it has been started and not answered.
+    pub fn is_running(&self) -> bool {
+        matches!(self.step, Step::Running)
+    }
+
+    /// No check from now on; what is known stays, and an answer that is under way is taken.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Checks again, the first after `extra`.
+    pub fn resume(&mut self, now: Time, extra: Duration) {
+        if !std::mem::replace(&mut self.paused, false) {
+            return;
+        }
+        if let Step::Waiting { until } = &mut self.step {
+            *until = now + extra;
         }
     }
 
@@ -104,7 +126,7 @@ impl Check {
     /// What to ask now; `None` before its time and while it runs.
     pub fn start(&mut self, now: Time) -> Option<&CheckerKind> {
         match self.step {
-            Step::Waiting { until } if until <= now => {
+            Step::Waiting { until } if until <= now && !self.paused => {
                 self.step = Step::Running;
                 Some(&self.settings.kind)
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::config::model::{Checker, CheckerKind};
 use crate::time::Time;
 
+use super::check::BOOTSTRAP_DELAY;
 use super::{Check, CheckOutcome, ProbeId, Status, Verdict, spread};
 
 /// What the caller has to do or know.
@@ -100,7 +101,7 @@ impl<K: Ord + Copy> Monitor<K> {
         let mut out = Vec::new();
         for (id, check) in old.into_values().flatten() {
             self.homes.remove(&id);
-            if check.due().is_none() {
+            if check.is_running() {
                 out.push(Output::Cancel(id));
             }
         }
@@ -122,6 +123,24 @@ impl<K: Ord + Copy> Monitor<K> {
             self.timers.extend(check.due().map(|due| (due, id)));
         }
         was != overall(checks)
+    }
+
+    /// Stops and starts the checks of a server. What is known of it stays; the first checks of all that
+    /// start again are spread over a second.
+    pub fn set_paused(&mut self, server: &K, paused: bool, now: Time) {
+        let Some(checks) = self.servers.get_mut(server) else {
+            return;
+        };
+        for (&id, check) in checks.iter_mut() {
+            if let Some(due) = check.due() {
+                self.timers.remove(&(due, id));
+            }
+            match paused {
+                true => check.pause(),
+                false => check.resume(now, spread::part_of(BOOTSTRAP_DELAY, self.seed, id.0)),
+            }
+            self.timers.extend(check.due().map(|due| (due, id)));
+        }
     }
 
     /// Whether a server is up; one that is not checked is.

@@ -2,17 +2,20 @@
 //! keepalived would have in the kernel for them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::config::Config;
 use crate::config::model::{
-    self, Instance, LvsSyncDaemon, Persistence, RealServer, SchedulerSpec, Tunnel, VirtualServer,
-    VirtualServerAddress,
+    self, Instance, LvsSyncDaemon, Persistence, RealServer, SchedulerSpec, SorryServer, Tunnel,
+    VirtualServer, VirtualServerAddress,
 };
 use crate::ipvs::{
     self, DestinationKey, DestinationSpec, Service, ServiceFlags, ServiceKey, ServiceSpec,
     SyncDaemon, SyncPackets, SyncRole, Timeouts, TunnelChecksum, TunnelKind,
 };
 use crate::net::{Endpoint, ForwardingMethod, SchedulerFlag};
+
+use super::{Quorum, QuorumLimits};
 
 /// What is known of a real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,14 @@ pub fn service_key(address: &VirtualServerAddress) -> ServiceKey {
     }
 }
 
+/// The address of a virtual server; a firewall mark has none.
+pub fn virtual_address(virtual_server: &VirtualServer) -> Option<IpAddr> {
+    match virtual_server.address {
+        VirtualServerAddress::Endpoint { endpoint, .. } => Some(endpoint.addr),
+        VirtualServerAddress::FwMark { .. } => None,
+    }
+}
+
 /// The destination that a real server is.
 ///
 /// DR and TUN leave the port of a packet as it is, so the port is the service's (none with a mark); with
@@ -52,18 +63,24 @@ pub fn destination_key(virtual_server: &VirtualServer, server: &RealServer) -> D
     DestinationKey(Endpoint::new(server.endpoint.addr, port))
 }
 
-/// The service of a virtual server with the destinations it should have now: a server that is down has
-/// left, or stays with weight 0 (`inhibit_on_failure`).
+/// The service of a virtual server with the destinations it should have now.
+///
+/// A server that is down has left, or stays with weight 0 (`inhibit_on_failure`). Without a quorum the
+/// `sorry_server` stands alone in their place, if there is one; with it the sorry server is gone, or stays
+/// with weight 0 (`sorry_server_inhibit`).
 pub fn service(
     virtual_server: &VirtualServer,
+    quorum: Quorum,
     state: impl Fn(&RealServer) -> ServerState,
 ) -> Service {
+    let sorry = virtual_server.sorry_server.as_ref();
+    let closed = quorum == Quorum::Lost && sorry.is_some();
     let mut destinations = BTreeMap::new();
     for server in &virtual_server.real_servers {
         let weight = match state(server) {
-            ServerState::Up { weight } => weight,
-            ServerState::Down if server.inhibit_on_failure => 0,
-            ServerState::Down => continue,
+            ServerState::Up { weight } if !closed => weight,
+            _ if server.inhibit_on_failure => 0,
+            _ => continue,
         };
         destinations
             .entry(destination_key(virtual_server, server))
@@ -75,36 +92,51 @@ pub fn service(
                 tunnel: tunnel(server.tunnel),
             });
     }
+    if let Some(sorry) = sorry {
+        let key = sorry_key(virtual_server, sorry);
+        if closed {
+            destinations.insert(key, sorry_spec(sorry, 1));
+        } else if virtual_server.pool.sorry_server_inhibit {
+            destinations.entry(key).or_insert(sorry_spec(sorry, 0));
+        }
+    }
     Service {
         spec: service_spec(virtual_server),
         destinations,
     }
 }
 
+/// The sum of the weights of the servers that are up.
+pub fn weight_up(
+    virtual_server: &VirtualServer,
+    state: impl Fn(&RealServer) -> ServerState,
+) -> u64 {
+    let weight = |server| match state(server) {
+        ServerState::Up { weight } => u64::from(weight),
+        ServerState::Down => 0,
+    };
+    virtual_server.real_servers.iter().map(weight).sum()
+}
+
 /// The service that keepalived would have when it has started and no check has run yet: servers with
-/// a check that has `alpha` count as down; the weight of those that are up decides on the quorum, and without it the
-/// `sorry_server` stands alone.
+/// a check that has `alpha` count as down.
 pub fn before_checks(virtual_server: &VirtualServer) -> Service {
-    let waits = |server: &RealServer| server.checkers.iter().any(|checker| checker.alpha);
-    let mut service = service(virtual_server, |server| match waits(server) {
-        true => ServerState::Down,
-        false => ServerState::Up {
-            weight: server.weight,
-        },
-    });
-    let Some(sorry) = &virtual_server.sorry_server else {
-        return service;
+    let state = |server: &RealServer| {
+        let waits = server.checkers.iter().any(|checker| checker.alpha);
+        match waits {
+            true => ServerState::Down,
+            false => ServerState::Up {
+                weight: server.weight,
+            },
+        }
     };
-    let sum = |wanted: &dyn Fn(&RealServer) -> bool| {
-        let counted = virtual_server.real_servers.iter().filter(|s| wanted(s));
-        counted.map(|s| u64::from(s.weight)).sum::<u64>()
-    };
-    // keepalived clips the quorum to what there is at most, and the hysteresis to one less.
-    let quorum = u64::from(virtual_server.pool.quorum.unwrap_or(1)).min(sum(&|_| true).max(1));
-    let hysteresis = u64::from(virtual_server.pool.hysteresis.unwrap_or(0)).min(quorum - 1);
-    if sum(&|server| !waits(server)) >= quorum + hysteresis {
-        return service;
-    }
+    let limits = QuorumLimits::of(virtual_server);
+    let quorum = Quorum::default().after(limits, weight_up(virtual_server, state));
+    service(virtual_server, quorum, state)
+}
+
+/// The destination that a sorry server is: as a real server's.
+pub fn sorry_key(virtual_server: &VirtualServer, sorry: &SorryServer) -> DestinationKey {
     let port = match (virtual_server.address, sorry.endpoint.port) {
         (VirtualServerAddress::FwMark { .. }, port) => port,
         (VirtualServerAddress::Endpoint { endpoint, .. }, 0) => endpoint.port,
@@ -113,18 +145,17 @@ pub fn before_checks(virtual_server: &VirtualServer) -> Service {
             ForwardingMethod::Masquerading | ForwardingMethod::Local => port,
         },
     };
-    service.destinations.clear();
-    service.destinations.insert(
-        DestinationKey(Endpoint::new(sorry.endpoint.addr, port)),
-        DestinationSpec {
-            forwarding: sorry.forwarding,
-            weight: 1,
-            upper_threshold: 0,
-            lower_threshold: 0,
-            tunnel: tunnel(sorry.tunnel),
-        },
-    );
-    service
+    DestinationKey(Endpoint::new(sorry.endpoint.addr, port))
+}
+
+fn sorry_spec(sorry: &SorryServer, weight: u32) -> DestinationSpec {
+    DestinationSpec {
+        forwarding: sorry.forwarding,
+        weight,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        tunnel: tunnel(sorry.tunnel),
+    }
 }
 
 /// The sync daemons that should run: that of `lvs_sync_daemon`, then for each instance with

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::Config;
 use crate::ipvs::{DestinationKey, ServiceKey, SyncRole};
 
-use super::{Observation, destination_key, service_key};
+use super::{Observation, destination_key, service_key, sorry_key};
 
 /// Keys that may be changed and removed. Whatever is not listed belongs to somebody else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,8 +22,9 @@ impl Owned {
     pub fn named_by(config: &Config) -> Owned {
         let services = config.virtual_servers.iter().map(|vs| {
             let servers = vs.real_servers.iter();
-            let destinations = servers.map(|rs| destination_key(vs, rs)).collect();
-            (service_key(&vs.address), destinations)
+            let sorry = vs.sorry_server.iter().map(|sorry| sorry_key(vs, sorry));
+            let destinations = servers.map(|rs| destination_key(vs, rs)).chain(sorry);
+            (service_key(&vs.address), destinations.collect())
         });
         let syncs = config.globals.lvs_sync_daemon.is_some()
             || config
@@ -37,6 +38,18 @@ impl Owned {
             } else {
                 BTreeSet::new()
             },
+        }
+    }
+
+    /// Everything that is in the kernel (`lvs_flush`, `lvs_flush_on_stop`).
+    pub fn everything_in(seen: &Observation) -> Owned {
+        let services = seen.table.iter().map(|(key, service)| {
+            let destinations = service.destinations.keys().copied().collect();
+            (*key, destinations)
+        });
+        Owned {
+            services: services.collect(),
+            daemons: BTreeSet::new(),
         }
     }
 

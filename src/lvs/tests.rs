@@ -9,7 +9,7 @@ use crate::ipvs::{DestinationKey, SyncRole, TunnelKind};
 use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
 
 use super::fake::FakeKernel;
-use super::{Owned, ServerState, before_checks, service, service_key, table_commands};
+use super::{Owned, Quorum, ServerState, before_checks, service, service_key, table_commands};
 
 fn endpoint(text: &str) -> Endpoint {
     let address: std::net::SocketAddr = text.parse().unwrap();
@@ -59,7 +59,7 @@ fn by_endpoint(text: &str) -> VirtualServerAddress {
 }
 
 fn text_of(vs: &VirtualServer, down: &str) -> String {
-    let service = service(vs, |rs| {
+    let service = service(vs, Quorum::Gained, |rs| {
         if rs.endpoint == endpoint(down) {
             ServerState::Down
         } else {
@@ -112,9 +112,11 @@ fn only_nat_changes_the_port() {
          -a fwmark 5 -r 10.1.0.2:0 -i -w 7\n\
          -a fwmark 5 -r 10.1.0.3:8080 -m -w 7\n"
     );
-    let service = service(&virtual_server(by_endpoint("10.0.0.1:80"), servers), |_| {
-        ServerState::Down
-    });
+    let service = service(
+        &virtual_server(by_endpoint("10.0.0.1:80"), servers),
+        Quorum::Lost,
+        |_| ServerState::Down,
+    );
     assert!(service.destinations.is_empty());
     assert!(service.spec.flags.sched_2 && !service.spec.flags.sched_1);
 }
@@ -141,7 +143,9 @@ fn owned_keys_are_forgotten_only_when_neither_named_nor_there() {
     assert!(!owned.any_in(&seen.now));
     seen.now.table.insert(
         key,
-        service(&config.virtual_servers[0], |_| ServerState::Down),
+        service(&config.virtual_servers[0], Quorum::Lost, |_| {
+            ServerState::Down
+        }),
     );
     owned.forget_gone(&Owned::default(), &seen.now);
     assert!(owned.has_service(&key) && owned.any_in(&seen.now));
@@ -201,7 +205,7 @@ fn tunnels_reach_the_kernel_as_they_are_written() {
         port: 6080,
         checksum: TunnelChecksum::Remote,
     };
-    let service = service(&vs, |_| ServerState::Up { weight: 1 });
+    let service = service(&vs, Quorum::Gained, |_| ServerState::Up { weight: 1 });
     let tunnels = service.destinations.values().map(|spec| spec.tunnel);
     let expected = TunnelKind::Gue {
         port: 6080,

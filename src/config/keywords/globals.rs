@@ -432,12 +432,11 @@ pub(super) const LVS: &[Keyword] = &[
         "How long idle connections are remembered: [tcp S] [tcpfin S] [udp S].",
     )
     .default("the kernel's"),
-    row("lvs_flush", FLAG, "Empty the IPVS table at start.").not_yet(),
+    row("lvs_flush", FLAG, "Empty the IPVS table at start."),
     row(
         "lvs_flush_on_stop",
         Arguments::Optional(Type::Choice(&["VS"])),
         "Empty it at stop.",
     )
-    .also(&["lvs_flush_onstop"])
-    .not_yet(),
+    .also(&["lvs_flush_onstop"]),
 ];

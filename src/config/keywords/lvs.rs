@@ -88,11 +88,8 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         integer(1, 4_294_967_295),
         "Weight that must be up.",
     )
-    .default("1")
-    .not_yet(),
-    row("hysteresis", U32, "Weight above and below the quorum.")
-        .default("0")
-        .not_yet(),
+    .default("1"),
+    row("hysteresis", U32, "Weight above and below the quorum.").default("0"),
     row(
         "quorum_up",
         Arguments::Command,
@@ -105,21 +102,18 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         "sorry_server",
         Arguments::Words(1, 2),
         "Takes over when the quorum is lost.",
-    )
-    .not_yet(),
+    ),
     row(
         "sorry_server_inhibit",
         BOOL,
         "It keeps its place with weight 0.",
-    )
-    .not_yet(),
-    row("sorry_server_lvs_method", SOME, "How packets reach it.").not_yet(),
+    ),
+    row("sorry_server_lvs_method", SOME, "How packets reach it."),
     row(
         "ha_suspend",
         BOOL,
         "No checks while the address is elsewhere.",
-    )
-    .not_yet(),
+    ),
     row("virtualhost", TEXT, "Host of HTTP requests.").not_yet(),
     row("snmp_name", TEXT, "Name in SNMP.").not_yet(),
     row("smtp_alert", BOOL, "Mails about it.").not_yet(),

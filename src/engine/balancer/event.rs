@@ -1,11 +1,11 @@
-//! What the balancer has to say, for the log. Where monitors know a phrase of keepalived's it is that
-//! phrase, with the reason behind it.
+//! What the balancer has to say, for the log and for those who are to be notified.
 
-use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::model::{Checker, CheckerKind};
+use crate::config::model::Checker;
 use crate::ipvs::{Command, DestinationKey, ServiceKey};
+use crate::lvs::{Quorum, QuorumLimits};
 use crate::net::Endpoint;
 
 /// A real server of one virtual server.
@@ -70,8 +70,48 @@ pub enum BalancerEvent {
         /// Which.
         server: ServerKey,
     },
+    /// The servers of a pool have become enough, or too few.
+    Quorum {
+        /// Which pool.
+        service: ServiceKey,
+        /// What it is now.
+        quorum: Quorum,
+        /// What decides.
+        limits: QuorumLimits,
+        /// Weights of the servers that are up.
+        sum: u64,
+        /// On which occasion.
+        when: QuorumWhen,
+    },
+    /// A sorry server takes the place of a pool, or leaves it.
+    Sorry {
+        /// Which pool.
+        service: ServiceKey,
+        /// The server.
+        endpoint: Endpoint,
+        /// What is done.
+        change: PoolChange,
+    },
+    /// The address of virtual servers with `ha_suspend` came or went: their servers are checked, or not.
+    Suspended {
+        /// Which address.
+        address: IpAddr,
+        /// Whether it is on this machine.
+        here: bool,
+    },
     /// About the kernel's table.
     Kernel(KernelEvent),
+}
+
+/// On which occasion a quorum is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuorumWhen {
+    /// The pool is new.
+    Start,
+    /// Servers came or went.
+    Change,
+    /// The daemon stops (`omega`).
+    Stop,
 }
 
 /// Something about the kernel's table.
@@ -198,11 +238,24 @@ pub enum Severity {
 }
 
 impl BalancerEvent {
+    /// Whether it is worth a line: that a pool begins with its quorum is not, it is for those who are to
+    /// be notified.
+    pub fn is_told(&self) -> bool {
+        let BalancerEvent::Quorum { quorum, when, .. } = self else {
+            return true;
+        };
+        (*quorum, *when) != (Quorum::Gained, QuorumWhen::Start)
+    }
+
     /// How much it matters.
     pub fn severity(&self) -> Severity {
         match self {
             BalancerEvent::Kernel(event) => event.severity(),
             BalancerEvent::NotAsked { .. } => Severity::Warning,
+            BalancerEvent::Quorum { quorum, when, .. } => match (quorum, when) {
+                (Quorum::Lost, QuorumWhen::Start | QuorumWhen::Change) => Severity::Warning,
+                _ => Severity::Info,
+            },
             _ => Severity::Info,
         }
     }
@@ -222,176 +275,6 @@ impl KernelEvent {
             | KernelEvent::ObserveFailed { .. }
             | KernelEvent::NotReadyInTime
             | KernelEvent::LeftBehind { .. } => Severity::Error,
-        }
-    }
-}
-
-impl fmt::Display for BalancerEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BalancerEvent::CheckPassed { server, checker } => {
-                write!(f, "{} success.", Asked(server, &checker.kind))
-            }
-            BalancerEvent::TryFailed {
-                server,
-                checker,
-                reason,
-            } => write!(f, "{} failed. ({reason})", Asked(server, &checker.kind)),
-            BalancerEvent::CheckFailed {
-                server,
-                checker,
-                retries,
-                reason,
-            } => {
-                let whom = checker.kind.destination().unwrap_or(server.endpoint);
-                let asked = Name(server.service, whom);
-                let check = checker.kind.keyword();
-                write!(f, "{check} on service {asked} failed")?;
-                if *retries > 0 {
-                    write!(f, " after {retries} retries")?;
-                }
-                write!(f, ". ({reason})")
-            }
-            BalancerEvent::NotAsked {
-                server,
-                checker,
-                reason,
-            } => write!(
-                f,
-                "{} could not be tried: {reason}; the server is left as it is",
-                Asked(server, &checker.kind)
-            ),
-            BalancerEvent::Pool { server, change } => {
-                let (verb, word) = match change {
-                    PoolChange::Adding => ("Adding", "to"),
-                    PoolChange::Removing => ("Removing", "from"),
-                    PoolChange::Enabling => ("Enabling", "of"),
-                    PoolChange::Disabling => ("Disabling", "of"),
-                };
-                write!(
-                    f,
-                    "{verb} service {server} {word} VS {}",
-                    Vs(server.service)
-                )
-            }
-            BalancerEvent::StillOut { server } => write!(
-                f,
-                "service {server} was out of VS {} before this start and stays out until its checks \
-                 have passed",
-                Vs(server.service)
-            ),
-            BalancerEvent::Kernel(event) => event.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for KernelEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KernelEvent::Programmed(programmed) => programmed.fmt(f),
-            KernelEvent::Repairing { commands, first } => write!(
-                f,
-                "IPVS was changed by somebody else: {commands} changes put it back, the first: {first}"
-            ),
-            KernelEvent::SetByHand {
-                service,
-                destination,
-                weight,
-                ours,
-            } => write!(
-                f,
-                "weight of {destination} in {service} is {weight} instead of {ours}, set by hand: kept \
-                 until its checks or the configuration change it"
-            ),
-            KernelEvent::AddedByHand {
-                service,
-                destination,
-            } => write!(
-                f,
-                "destination {destination} of {service} was added by hand: kept"
-            ),
-            KernelEvent::Failed {
-                reason, retry_in, ..
-            } => write!(f, "{reason}; next try in {retry_in:?}"),
-            KernelEvent::MoreFailed { count } => write!(f, "{count} more changes to IPVS failed"),
-            KernelEvent::Recovered { command } => write!(f, "{command}: done now"),
-            KernelEvent::ObserveFailed { reason, retry_in } => {
-                write!(f, "{reason}; next try in {retry_in:?}")
-            }
-            KernelEvent::ObserveRecovered => f.write_str("the IPVS table can be read again"),
-            KernelEvent::NotReadyInTime => {
-                f.write_str("IPVS is not programmed in time: virtual addresses do not wait for it")
-            }
-            KernelEvent::LeftBehind { services } => {
-                write!(
-                    f,
-                    "{services} services could not be removed from IPVS in time"
-                )
-            }
-        }
-    }
-}
-
-impl fmt::Display for Programmed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "IPVS programmed: services {} added, {} changed, {} removed; servers {} added, {} changed, \
-             {} removed",
-            self.services_added,
-            self.services_changed,
-            self.services_removed,
-            self.servers_added,
-            self.servers_changed,
-            self.servers_removed
-        )
-    }
-}
-
-/// `[10.1.0.1]:tcp:80`.
-impl fmt::Display for ServerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Name(self.service, self.endpoint).fmt(f)
-    }
-}
-
-/// A virtual server as keepalived writes it: `[10.0.0.1]:tcp:80`, `FWM 3`.
-struct Vs(ServiceKey);
-
-impl fmt::Display for Vs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            ServiceKey::Endpoint { endpoint, .. } => Name(self.0, endpoint).fmt(f),
-            ServiceKey::FwMark { mark, .. } => write!(f, "FWM {mark}"),
-        }
-    }
-}
-
-/// An endpoint with the protocol of a service; a mark has none.
-struct Name(ServiceKey, Endpoint);
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Endpoint { addr, port } = self.1;
-        match self.0 {
-            ServiceKey::Endpoint { protocol, .. } => write!(f, "[{addr}]:{protocol}:{port}"),
-            ServiceKey::FwMark { .. } => write!(f, "[{addr}]:{port}"),
-        }
-    }
-}
-
-/// The start of a line about one try.
-struct Asked<'a>(&'a ServerKey, &'a CheckerKind);
-
-impl fmt::Display for Asked<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Name(
-            self.0.service,
-            self.1.destination().unwrap_or(self.0.endpoint),
-        );
-        match self.1 {
-            CheckerKind::Tcp(_) => write!(f, "TCP connection to {name}"),
-            other => write!(f, "{} on service {name}", other.keyword()),
         }
     }
 }

@@ -7,9 +7,29 @@ use crate::config::Config;
 use crate::config::model::{RealServer, VirtualServer};
 use crate::health::Status;
 use crate::ipvs::{DestinationKey, Service, ServiceKey, Table};
-use crate::lvs::{self, ServerState};
+use crate::lvs::{self, Quorum, QuorumLimits, ServerState};
 
 use super::{KernelEvent, ServerKey};
+
+/// What a look at one pool brought.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refreshed {
+    /// Destinations whose desired state changed.
+    pub(super) destinations: Vec<DestinationKey>,
+    pub(super) quorum: Option<QuorumNews>,
+}
+
+/// The quorum of a pool changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuorumNews {
+    pub(super) service: ServiceKey,
+    pub(super) quorum: Quorum,
+    pub(super) limits: QuorumLimits,
+    /// Weights of the servers that are up.
+    pub(super) sum: u64,
+    /// The pool is new.
+    pub(super) starts: bool,
+}
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pools(BTreeMap<ServiceKey, Pool>);
@@ -18,6 +38,7 @@ pub(super) struct Pools(BTreeMap<ServiceKey, Pool>);
 struct Pool {
     /// In `Config::virtual_servers`.
     index: usize,
+    quorum: Quorum,
     /// With the weights set by hand.
     desired: Service,
     /// Our own weight of each destination whose weight was set by hand.
@@ -26,41 +47,63 @@ struct Pool {
 
 impl Pools {
     /// Every pool anew; weights set by hand stay where our own weight is the same as before.
-    pub(super) fn rebuild(&mut self, config: &Config, status: impl Fn(&ServerKey) -> Status) {
+    pub(super) fn rebuild(
+        &mut self,
+        config: &Config,
+        status: impl Fn(&ServerKey) -> Status,
+    ) -> Vec<QuorumNews> {
         let mut old = std::mem::take(&mut self.0);
+        let mut news = Vec::new();
         for (index, virtual_server) in config.virtual_servers.iter().enumerate() {
             let key = lvs::service_key(&virtual_server.address);
-            let fresh = desired(key, virtual_server, &status);
-            let pool = match old.remove(&key) {
+            let before = old.remove(&key);
+            let was = before.as_ref().map(|pool| pool.quorum);
+            let (quorum, told) = look(key, virtual_server, was, &status);
+            news.extend(told);
+            let fresh = desired(key, virtual_server, quorum, &status);
+            let pool = match before {
                 None => Pool {
                     index,
+                    quorum,
                     desired: fresh,
                     by_hand: BTreeMap::new(),
                 },
                 Some(mut pool) => {
                     pool.index = index;
+                    pool.quorum = quorum;
                     pool.replace(fresh);
                     pool
                 }
             };
             self.0.insert(key, pool);
         }
+        news
     }
 
-    /// One pool anew. Gives the destinations whose desired state changed.
+    /// One pool anew.
     pub(super) fn refresh(
         &mut self,
         key: ServiceKey,
         config: &Config,
         status: impl Fn(&ServerKey) -> Status,
-    ) -> Vec<DestinationKey> {
+    ) -> Refreshed {
         let Some(pool) = self.0.get_mut(&key) else {
-            return Vec::new();
+            return Refreshed::default();
         };
-        match config.virtual_servers.get(pool.index) {
-            Some(virtual_server) => pool.replace(desired(key, virtual_server, &status)),
-            None => Vec::new(),
+        let Some(virtual_server) = config.virtual_servers.get(pool.index) else {
+            return Refreshed::default();
+        };
+        let (quorum, news) = look(key, virtual_server, Some(pool.quorum), &status);
+        pool.quorum = quorum;
+        Refreshed {
+            destinations: pool.replace(desired(key, virtual_server, quorum, &status)),
+            quorum: news,
         }
+    }
+
+    /// Whether a pool has its quorum.
+    pub(super) fn quorum(&self, key: &ServiceKey) -> Quorum {
+        self.0.get(key).map(|pool| pool.quorum).unwrap_or_default()
     }
 
     pub(super) fn clear(&mut self) {
@@ -157,18 +200,44 @@ impl Pool {
 fn desired(
     service: ServiceKey,
     virtual_server: &VirtualServer,
+    quorum: Quorum,
     status: &impl Fn(&ServerKey) -> Status,
 ) -> Service {
-    lvs::service(virtual_server, |server: &RealServer| {
-        let key = ServerKey {
-            service,
-            endpoint: server.endpoint,
-        };
-        match status(&key) {
-            Status::Up => ServerState::Up {
-                weight: server.weight,
-            },
-            Status::Down => ServerState::Down,
-        }
+    lvs::service(virtual_server, quorum, |server| {
+        state(service, server, status)
     })
+}
+
+/// The quorum as it is now; news if it is not what it `was`, or the pool is new.
+fn look(
+    service: ServiceKey,
+    virtual_server: &VirtualServer,
+    was: Option<Quorum>,
+    status: &impl Fn(&ServerKey) -> Status,
+) -> (Quorum, Option<QuorumNews>) {
+    let limits = QuorumLimits::of(virtual_server);
+    let sum = lvs::weight_up(virtual_server, |server| state(service, server, status));
+    let quorum = was.unwrap_or_default().after(limits, sum);
+    let news = (was != Some(quorum)).then_some(QuorumNews {
+        service,
+        quorum,
+        limits,
+        sum,
+        starts: was.is_none(),
+    });
+    (quorum, news)
+}
+
+fn state(
+    service: ServiceKey,
+    server: &RealServer,
+    status: &impl Fn(&ServerKey) -> Status,
+) -> ServerState {
+    let endpoint = server.endpoint;
+    match status(&ServerKey { service, endpoint }) {
+        Status::Up => ServerState::Up {
+            weight: server.weight,
+        },
+        Status::Down => ServerState::Down,
+    }
 }

@@ -17,6 +17,7 @@ use super::{Action, Balancer, Failure, FailureKind, Input, StopKind};
 
 mod converge;
 mod faults;
+mod quorum;
 mod reload;
 mod start_stop;
 mod sync;
@@ -103,6 +104,7 @@ impl Rig {
             }
             Action::Ready => self.say("ready".to_owned()),
             Action::Stopped => self.say("stopped".to_owned()),
+            Action::Event(event) if !event.is_told() => None,
             Action::Event(event) => self.say(format!("{:?}: {event}", event.severity())),
         }
     }

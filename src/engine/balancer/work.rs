@@ -128,6 +128,9 @@ impl Balancer {
             event(out, KernelEvent::ObserveRecovered);
         }
         if self.seen.is_none() && self.is_running() {
+            if std::mem::take(&mut self.flush) {
+                self.owned.extend(&Owned::everything_in(&found));
+            }
             self.adopt(&found, now, out);
         }
         let nothing = Observation::default();
@@ -307,7 +310,7 @@ impl Balancer {
             self.monitor.assume_down(server, now);
             if was == Status::Up && self.monitor.status(&server) == Status::Down {
                 out.push(Action::Event(BalancerEvent::StillOut { server }));
-                self.refresh_pool(server);
+                self.refresh_pool(server, out);
             }
         }
     }

@@ -1,12 +1,13 @@
 //! Hearing of changes to links and addresses as they happen.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use neli::consts::rtnl::Rtm;
 use neli::consts::socket::NlFamily;
 use neli::socket::NlSocket;
 use neli::utils::Groups;
+use tokio::io::unix::AsyncFd;
 
 use crate::kernel::netlink::{Body, Frames, Wait, connect, receive};
 use crate::kernel::sys;
@@ -61,6 +62,14 @@ impl Monitor {
             unread: 0..0,
             overrun: false,
         })
+    }
+
+    /// Its readiness in a tokio runtime, in whose context this must be called.
+    ///
+    /// # Errors
+    /// The kernel gives no descriptor.
+    pub fn readiness(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        sys::poll::wait_for(self.as_fd().try_clone_to_owned()?)
     }
 
     /// The next event; `None` when there is none now.

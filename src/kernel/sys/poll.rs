@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use tokio::io::unix::AsyncFd;
+
 /// Nanoseconds of `CLOCK_BOOTTIME` (clock_gettime(2)): since boot, suspended time included.
 pub(crate) fn boottime_ns() -> u64 {
     let mut now = libc::timespec {
@@ -45,4 +47,11 @@ pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     }
     // SAFETY: the call has just made this descriptor, nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A descriptor of our own to wait for in a tokio runtime, in whose context this must be called.
+pub(crate) fn wait_for(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd gives the same number for as long as it lives, and closes it only when the
+    // AsyncFd that has taken it is dropped, after it was deregistered.
+    Ok(unsafe { AsyncFd::register(fd) }?)
 }

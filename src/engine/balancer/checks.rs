@@ -1,0 +1,168 @@
+//! From the answers of checks to pools: servers come and go, quorums are gained and lost.
+
+use crate::health::{Output, Status, Verdict};
+use crate::lvs::{self, Quorum, QuorumLimits};
+use crate::time::Time;
+
+use super::backoff::Object;
+use super::pools::QuorumNews;
+use super::{Action, Balancer, BalancerEvent, PoolChange, QuorumWhen, ServerKey};
+
+impl Balancer {
+    pub(super) fn on_checks_end(&mut self, out: &mut Vec<Action>) {
+        let outputs = self.monitor.configure([], Time::ZERO);
+        self.on_checks(outputs, out);
+    }
+
+    pub(super) fn on_checks(&mut self, outputs: Vec<Output<ServerKey>>, out: &mut Vec<Action>) {
+        for output in outputs {
+            match output {
+                Output::Start(probe, kind) => out.push(Action::StartCheck { probe, kind }),
+                Output::Cancel(probe) => out.push(Action::CancelCheck { probe }),
+                Output::Answered {
+                    server,
+                    checker,
+                    verdict,
+                    reason,
+                } => {
+                    let reason = reason.unwrap_or_default();
+                    let event = match verdict {
+                        Verdict::StillUp | Verdict::NotAsked { first: false } => continue,
+                        Verdict::NotAsked { first: true } => BalancerEvent::NotAsked {
+                            server,
+                            checker,
+                            reason,
+                        },
+                        Verdict::Retrying { .. } | Verdict::StillDown
+                            if !checker.log_all_failures =>
+                        {
+                            continue;
+                        }
+                        Verdict::Confirmed | Verdict::CameUp => {
+                            BalancerEvent::CheckPassed { server, checker }
+                        }
+                        Verdict::Retrying { .. } | Verdict::StillDown => BalancerEvent::TryFailed {
+                            server,
+                            checker,
+                            reason,
+                        },
+                        Verdict::WentDown { retries } => BalancerEvent::CheckFailed {
+                            server,
+                            checker,
+                            retries,
+                            reason,
+                        },
+                    };
+                    out.push(Action::Event(event));
+                }
+                Output::Changed { server, status } => self.on_server(server, status, out),
+            }
+        }
+    }
+
+    fn on_server(&mut self, server: ServerKey, status: Status, out: &mut Vec<Action>) {
+        let change = match (status, self.inhibits(&server)) {
+            (Status::Up, false) => PoolChange::Adding,
+            (Status::Up, true) => PoolChange::Enabling,
+            (Status::Down, false) => PoolChange::Removing,
+            (Status::Down, true) => PoolChange::Disabling,
+        };
+        out.push(Action::Event(BalancerEvent::Pool { server, change }));
+        self.refresh_pool(server, out);
+    }
+
+    pub(super) fn refresh_pool(&mut self, server: ServerKey, out: &mut Vec<Action>) {
+        let monitor = &self.monitor;
+        let service = server.service;
+        let refreshed = self
+            .pools
+            .refresh(service, &self.config, |s| monitor.status(s));
+        if let Some(news) = refreshed.quorum {
+            self.on_quorum(news, out);
+        }
+        for destination in refreshed.destinations {
+            self.backoff
+                .reset(Object::Destination(service, destination));
+        }
+        self.dirty.services.insert(service);
+    }
+
+    /// Says what becomes of a pool, and of its sorry server.
+    pub(super) fn on_quorum(&self, news: QuorumNews, out: &mut Vec<Action>) {
+        let QuorumNews {
+            service,
+            quorum,
+            limits,
+            sum,
+            starts,
+        } = news;
+        let when = match starts {
+            true => QuorumWhen::Start,
+            false => QuorumWhen::Change,
+        };
+        out.push(Action::Event(BalancerEvent::Quorum {
+            service,
+            quorum,
+            limits,
+            sum,
+            when,
+        }));
+        let virtual_server = self.pools.virtual_server(&service, &self.config);
+        let Some((vs, sorry)) = virtual_server.and_then(|vs| Some((vs, vs.sorry_server.as_ref()?)))
+        else {
+            return;
+        };
+        let change = match (quorum, vs.pool.sorry_server_inhibit) {
+            (Quorum::Gained, _) if starts => return,
+            (Quorum::Lost, false) => PoolChange::Adding,
+            (Quorum::Lost, true) => PoolChange::Enabling,
+            (Quorum::Gained, false) => PoolChange::Removing,
+            (Quorum::Gained, true) => PoolChange::Disabling,
+        };
+        out.push(Action::Event(BalancerEvent::Sorry {
+            service,
+            endpoint: sorry.endpoint,
+            change,
+        }));
+    }
+
+    fn inhibits(&self, server: &ServerKey) -> bool {
+        self.pools
+            .virtual_server(&server.service, &self.config)
+            .and_then(|vs| {
+                vs.real_servers
+                    .iter()
+                    .find(|rs| rs.endpoint == server.endpoint)
+            })
+            .is_some_and(|rs| rs.inhibit_on_failure)
+    }
+
+    /// `omega`: what a stop takes away is told as if it had failed.
+    pub(super) fn tell_omega(&self, out: &mut Vec<Action>) {
+        for vs in self
+            .config
+            .virtual_servers
+            .iter()
+            .filter(|vs| vs.pool.omega)
+        {
+            let service = lvs::service_key(&vs.address);
+            for rs in &vs.real_servers {
+                let endpoint = rs.endpoint;
+                let server = ServerKey { service, endpoint };
+                if self.monitor.status(&server) == Status::Up {
+                    let change = PoolChange::Removing;
+                    out.push(Action::Event(BalancerEvent::Pool { server, change }));
+                }
+            }
+            if self.pools.quorum(&service) == Quorum::Gained {
+                out.push(Action::Event(BalancerEvent::Quorum {
+                    service,
+                    quorum: Quorum::Lost,
+                    limits: QuorumLimits::of(vs),
+                    sum: 0,
+                    when: QuorumWhen::Stop,
+                }));
+            }
+        }
+    }
+}
