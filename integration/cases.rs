@@ -14,6 +14,7 @@ mod native;
 mod netlink;
 mod order;
 mod pair;
+mod pools;
 mod scene;
 mod self_test;
 mod tcp_check;
@@ -40,6 +41,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     garp::CASES,
     ipvs::CASES,
     tcp_check::CASES,
+    pools::CASES,
     order::CASES,
     daemon::CASES,
     addresses::CASES,
