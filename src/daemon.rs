@@ -19,6 +19,7 @@ pub mod prepare;
 pub mod record;
 mod restart;
 pub mod run_dir;
+mod sessions;
 
 use std::collections::BTreeSet;
 use std::path::Path;

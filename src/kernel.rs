@@ -5,6 +5,7 @@
 pub mod announcement_watch;
 pub mod arp_socket;
 pub mod background;
+pub mod bfd_socket;
 pub mod clock;
 pub mod ipvs;
 pub mod netlink;

@@ -11,7 +11,7 @@
 //! | --- | --- | --- |
 //! | 0 values | [`errno`], [`net`], [`units`], [`time`], [`fact`] | checked newtypes |
 //! | 1 formats | [`config`], [`wire`], [`ipvs`] | text or bytes to types and back; no IO, never panics on input |
-//! | 2 logic | `vrrp`, `track`, `health`, `lvs`, `reconcile` | pure: input and time in, actions out |
+//! | 2 logic | `vrrp`, `bfd`, `track`, `health`, `lvs`, `reconcile` | pure: input and time in, actions out |
 //! | 3 join | `engine` | the two engines, one for each thread; pure |
 //! | 3 edges | [`kernel`], [`probe`] | sockets, netlink, processes; no policy |
 //! | 4 runtime | `daemon`, `cli` | threads, signals, files, the terminal |
@@ -26,6 +26,7 @@ pub mod config;
 pub mod ipvs;
 pub mod wire;
 
+pub mod bfd;
 pub mod health;
 pub mod lvs;
 pub mod reconcile;

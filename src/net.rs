@@ -1,6 +1,7 @@
 //! Addresses, names and numbers of the network, each checked where it is made.
 
 mod address;
+mod bfd;
 mod channel;
 mod command;
 mod interface;
@@ -8,6 +9,7 @@ mod link;
 mod lvs;
 
 pub use address::{Cidr, Endpoint, Family, ParseCidrError};
+pub use bfd::{BfdArrival, BfdPath};
 pub use channel::Channel;
 pub use command::{NetCommand, NetPicture};
 pub use interface::{InterfaceIndex, InterfaceName, InterfaceNameError, MacAddr};

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use vipd::config::{Config, Files, Options, Style, load};
 use vipd::daemon::balancer_thread::{Inbox, Order, PROBES_MAX, Prepared, Status, open_ipvs, start};
 use vipd::engine::balancer::{Balancer, StopKind};
-use vipd::engine::shared::Roles;
+use vipd::engine::shared::{Roles, SessionFacts};
 use vipd::lvs::Owned;
 
 use crate::lab::Case;
@@ -134,7 +134,7 @@ struct Running {
     orders: mpsc::UnboundedSender<Order>,
     status: watch::Receiver<Status>,
     thread: JoinHandle<()>,
-    _roles: watch::Sender<Roles>,
+    _facts: (watch::Sender<Roles>, watch::Sender<SessionFacts>),
 }
 
 impl Running {
@@ -144,10 +144,12 @@ impl Running {
             .doing("open IPVS")?;
         let (orders, orders_in) = mpsc::unbounded_channel();
         let (roles, roles_in) = watch::channel(Roles::new());
+        let (sessions, sessions_in) = watch::channel(SessionFacts::new());
         let (status_out, status) = watch::channel(Status::default());
         let inbox = Inbox {
             orders: orders_in,
             roles: roles_in,
+            sessions: sessions_in,
             status: status_out,
             probes_max: PROBES_MAX,
         };
@@ -158,7 +160,7 @@ impl Running {
             orders,
             status,
             thread,
-            _roles: roles,
+            _facts: (roles, sessions),
         })
     }
 

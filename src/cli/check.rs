@@ -246,6 +246,7 @@ fn placeholder(kind: Type) -> String {
     match kind {
         Type::Integer(..) => "NUMBER".to_owned(),
         Type::Seconds(..) => "SECONDS".to_owned(),
+        Type::Millis(..) => "MILLISECONDS".to_owned(),
         Type::Choice(words) => words.join("|"),
         Type::Address => "ADDRESS".to_owned(),
         Type::Interface => "INTERFACE".to_owned(),
@@ -259,6 +260,7 @@ fn range(row: &Keyword) -> Option<String> {
     };
     match kind {
         Type::Integer(min, max) => Some(format!("{min} to {max}")),
+        Type::Millis(min, max) => Some(format!("{} to {} ms", min / 1000, max / 1000)),
         Type::Seconds(min, max) => {
             let seconds = |us: u64| std::time::Duration::from_micros(us).as_secs_f64();
             Some(format!("{} to {} seconds", seconds(min), seconds(max)))

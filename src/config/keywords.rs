@@ -146,6 +146,8 @@ pub enum Type {
     Integer(i64, i64),
     /// Decimal seconds within a range of microseconds, ends included.
     Seconds(u64, u64),
+    /// Decimal milliseconds within a range of microseconds, ends included.
+    Millis(u64, u64),
     /// One of these words.
     Choice(&'static [&'static str]),
     /// An IPv4 or IPv6 address.

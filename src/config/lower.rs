@@ -63,11 +63,14 @@ pub(super) fn lower(
     config.track_files = track::files(&mut ctx, &root.track_files);
     config.track_processes = track::processes(&mut ctx, &root.track_processes);
     config.bfd_instances = track::bfd(&mut ctx, &root.bfd_instances);
+    // keepalived: a session for checks alone is none that an instance could track.
+    let mut sessions = config.bfd_instances.clone();
+    sessions.retain(|_, session| session.for_vrrp);
     let trackable = Trackable {
         scripts: &scripts,
         files: &config.track_files,
         processes: &config.track_processes,
-        sessions: &config.bfd_instances,
+        sessions: &sessions,
     };
     let mut instances = instance::Instances::new(&defaults, trackable);
     for named in &root.instances {

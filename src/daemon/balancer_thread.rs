@@ -23,7 +23,7 @@ use crate::config::model::CheckerKind;
 use crate::engine::balancer::{
     Action, Balancer, BalancerEvent, Failure, FailureKind, Input, Severity, StopKind,
 };
-use crate::engine::shared::Roles;
+use crate::engine::shared::{Roles, SessionFacts};
 use crate::health::{CheckOutcome, ProbeId};
 use crate::ipvs::Command;
 use crate::kernel::clock;
@@ -91,6 +91,8 @@ pub struct Inbox {
     pub orders: mpsc::UnboundedReceiver<Order>,
     /// The role of every VRRP instance.
     pub roles: watch::Receiver<Roles>,
+    /// What is known of BFD sessions.
+    pub sessions: watch::Receiver<SessionFacts>,
     /// What others wait for.
     pub status: watch::Sender<Status>,
     /// How many checks may run at once, at least 1; others wait, their timeout not running yet.
@@ -192,7 +194,8 @@ where
             permits: Arc::new(Semaphore::new(inbox.probes_max.max(1))),
         };
         let local = LocalSet::new();
-        runtime.block_on(local.run_until(thread.run(inbox.orders, inbox.roles, answered)));
+        let told = (inbox.roles, inbox.sessions);
+        runtime.block_on(local.run_until(thread.run(inbox.orders, told, answered)));
     };
     std::thread::Builder::new()
         .name("balancer".to_owned())
@@ -221,7 +224,7 @@ where
     async fn run(
         mut self,
         mut orders: mpsc::UnboundedReceiver<Order>,
-        mut roles: watch::Receiver<Roles>,
+        (mut roles, mut sessions): (watch::Receiver<Roles>, watch::Receiver<SessionFacts>),
         mut answered: mpsc::UnboundedReceiver<Answer>,
     ) {
         let ipvs_open = self.kernel.is_some();
@@ -229,7 +232,8 @@ where
         self.input(Input::Started);
         self.follow();
         roles.mark_changed();
-        let mut roles_open = true;
+        sessions.mark_changed();
+        let mut open = true;
         while !self.status.borrow().stopped {
             let sleep = match self.balancer.next_deadline() {
                 Some((time, _)) => time.until(clock::now()).min(SLEEP_MAX),
@@ -249,10 +253,18 @@ where
                     Some(Order::Stop(kind)) => Input::Stop(kind),
                     None => Input::Stop(StopKind::Keep),
                 },
-                changed = roles.changed(), if roles_open => match changed {
+                changed = roles.changed(), if open => match changed {
                     Ok(()) => Input::Roles(roles.borrow_and_update().clone()),
+                    // The other thread has ended, and with it both cells.
                     Err(_) => {
-                        roles_open = false;
+                        open = false;
+                        continue;
+                    }
+                },
+                changed = sessions.changed(), if open => match changed {
+                    Ok(()) => Input::Sessions(sessions.borrow_and_update().clone()),
+                    Err(_) => {
+                        open = false;
                         continue;
                     }
                 },

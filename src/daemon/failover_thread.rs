@@ -14,8 +14,10 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
 use crate::config::model::ScriptUser;
-use crate::engine::failover::{Action, Beat, Failover, Input, NetFailure, Packet, StopKind};
-use crate::engine::shared::Roles;
+use crate::engine::failover::{
+    Action, Beat, Failover, Input, NetFailure, Packet, SessionPacket, StopKind,
+};
+use crate::engine::shared::{Roles, SessionFacts};
 use crate::kernel::announcement_watch::AnnouncementWatch;
 use crate::kernel::arp_socket::ArpSocket;
 use crate::kernel::clock;
@@ -28,9 +30,12 @@ use crate::track::ScriptEnd;
 
 use super::channels::{Channels, Sockets};
 use super::record::Masters;
+use super::sessions::{self, Sessions};
 
 /// Events, packets and answers that are taken from one descriptor before the next has its turn.
 const BUDGET: usize = 256;
+/// The same for packets of BFD sessions, of which there may be many and each many times a second.
+const SESSION_BUDGET: usize = 4096;
 /// An IPv4 header with options and the longest advert.
 const PACKET_MAX: usize = 60 + crate::wire::vrrp::MAX_LEN + 4;
 
@@ -75,6 +80,8 @@ pub struct Handle {
     waker: Waker,
     /// Roles of the instances, newest value.
     pub roles: watch::Receiver<Roles>,
+    /// What checks may know of BFD sessions, newest value.
+    pub sessions: watch::Receiver<SessionFacts>,
     /// Becomes true when the thread has let go of everything.
     pub released: watch::Receiver<bool>,
     thread: JoinHandle<()>,
@@ -104,6 +111,7 @@ pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
     let waker = Waker::new()?;
     let (commands, inbox) = channel();
     let (roles_out, roles) = watch::channel(Roles::new());
+    let (session_facts_out, session_facts) = watch::channel(SessionFacts::new());
     let (released_out, released) = watch::channel(false);
     let script_user = engine.default_script_user();
     let state = Thread {
@@ -114,12 +122,14 @@ pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
         watch: resources.watch,
         watching: false,
         channels: Channels::new(resources.sockets),
+        sessions: Sessions::default(),
         spawner: resources.spawner,
         spawner_gone: false,
         masters: resources.masters,
         inbox,
         waker: waker.clone(),
         roles: roles_out,
+        session_facts: session_facts_out,
         released: released_out,
         ended: false,
         runs: BTreeMap::new(),
@@ -135,6 +145,7 @@ pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
         commands,
         waker,
         roles,
+        sessions: session_facts,
         released,
         thread,
     })
@@ -149,12 +160,14 @@ struct Thread {
     /// The engine wants to know what others announce.
     watching: bool,
     channels: Channels,
+    sessions: Sessions,
     spawner: Spawner,
     spawner_gone: bool,
     masters: Masters,
     inbox: Receiver<Command>,
     waker: Waker,
     roles: watch::Sender<Roles>,
+    session_facts: watch::Sender<SessionFacts>,
     released: watch::Sender<bool>,
     /// The thread is to end: it has let go, or the process has to start again.
     ended: bool,
@@ -179,6 +192,7 @@ impl Thread {
             self.take_commands();
             self.take_kernel_events();
             self.take_packets();
+            self.take_session_packets();
             if self.watching {
                 self.take_announcements();
             }
@@ -202,6 +216,9 @@ impl Thread {
             self.poller.watch(self.watch.as_fd(), Interest::Read);
         }
         for socket in self.channels.descriptors() {
+            self.poller.watch(socket, Interest::Read);
+        }
+        for socket in self.sessions.descriptors() {
             self.poller.watch(socket, Interest::Read);
         }
         self.poller
@@ -298,6 +315,26 @@ impl Thread {
         }
     }
 
+    fn take_session_packets(&mut self) {
+        for arrival in sessions::ARRIVALS {
+            for _ in 0..SESSION_BUDGET {
+                let Some(received) = self.sessions.recv(arrival, &mut self.packet) else {
+                    break;
+                };
+                let packet = SessionPacket {
+                    multihop: arrival.multihop,
+                    source: received.source,
+                    destination: received.destination,
+                    hops: received.hops,
+                    payload: self.packet.get(..received.len).unwrap_or_default(),
+                };
+                let input = Input::SessionPacket(packet);
+                let actions = self.engine.handle(input, clock::now());
+                self.carry_out(actions);
+            }
+        }
+    }
+
     fn watch_announcements(&mut self, on: bool) {
         self.watching = on;
         if let Err(error) = self.watch.listen(on) {
@@ -381,6 +418,15 @@ impl Thread {
                 } => {
                     self.run_script(name, argv, user, timeout);
                 }
+                Action::OpenSession { session, path } => {
+                    if let Err(error) = self.sessions.open(session, path) {
+                        let input = Input::SessionFailed { session, error };
+                        queue.extend(self.engine.handle(input, clock::now()));
+                    }
+                }
+                Action::CloseSession(session) => self.sessions.close(session),
+                Action::SendSession { session, packet } => self.sessions.send(session, &packet),
+                Action::Sessions(facts) => drop(self.session_facts.send(facts)),
                 Action::Roles(roles) => drop(self.roles.send(roles)),
                 Action::Ended(beat) => self.note(&beat.ended()),
                 Action::WatchAnnouncements(on) => self.watch_announcements(on),

@@ -95,6 +95,7 @@ impl Daemon<'_> {
             let inbox = Inbox {
                 orders: inbox,
                 roles: failover.roles.clone(),
+                sessions: failover.sessions.clone(),
                 status,
                 probes_max: PROBES_MAX,
             };

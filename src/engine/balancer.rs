@@ -25,7 +25,7 @@ use crate::ipvs::{Command, SyncRole};
 use crate::lvs::{self, Observation, Owned};
 use crate::time::Time;
 
-use super::shared::{Role, Roles};
+use super::shared::{Role, Roles, SessionFacts};
 
 use backoff::Backoff;
 use pools::Pools;
@@ -62,6 +62,8 @@ pub enum Input {
     Applied(Vec<Failure>),
     /// What part every VRRP instance plays now.
     Roles(Roles),
+    /// What is known of the BFD sessions that checks may ask for.
+    Sessions(SessionFacts),
     /// The addresses of this machine among those that [`Balancer::follows`] named; before the first of
     /// these none is.
     Addresses(BTreeSet<IpAddr>),
@@ -167,6 +169,7 @@ pub struct Balancer {
     monitor: Monitor<ServerKey>,
     pools: Pools,
     roles: Roles,
+    sessions: SessionFacts,
     /// What an earlier run left to us, until the first observation.
     record: Owned,
     /// What the configuration names, and what has still to be removed.
@@ -194,6 +197,7 @@ impl Balancer {
             monitor: Monitor::new(seed),
             pools: Pools::default(),
             roles: Roles::new(),
+            sessions: SessionFacts::new(),
             record,
             owned,
             seen: None,
@@ -243,6 +247,12 @@ impl Balancer {
             Input::Roles(roles) => {
                 self.roles = roles;
                 self.dirty.daemons = true;
+            }
+            Input::Sessions(facts) => {
+                self.sessions = facts;
+                if self.is_running() {
+                    self.tell_checks(&mut out);
+                }
             }
             Input::Addresses(addresses) => self.on_addresses(addresses, now, &mut out),
             Input::Reload(config) => self.on_reload(config, now, &mut out),
@@ -380,6 +390,7 @@ impl Balancer {
         for news in news {
             self.on_quorum(news, out);
         }
+        self.tell_checks(out);
     }
 
     fn on_ready(&mut self, out: &mut Vec<Action>) {

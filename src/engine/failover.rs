@@ -6,6 +6,7 @@
 
 mod addresses;
 mod announce;
+mod bfd;
 mod channels;
 mod event;
 mod hand_over;
@@ -32,6 +33,8 @@ use crate::vrrp;
 
 use super::shared::Roles;
 use announce::Announcer;
+use bfd::Sessions;
+pub use bfd::{SessionChange, SessionEvent, SessionId, SessionPacket};
 pub use channels::channels_of;
 pub use event::Event;
 use kernel_view::KernelView;
@@ -57,6 +60,7 @@ enum TimerOf {
     Script(usize),
     /// `garp_extra_if` of a slot.
     Extra(usize),
+    Bfd(usize),
 }
 
 /// The engine of the failover thread.
@@ -64,9 +68,10 @@ enum TimerOf {
 pub struct Failover {
     config: Config,
     slots: Vec<Slot>,
+    bfd: Sessions,
     scripts: Vec<ScriptTracker>,
     script_index: BTreeMap<String, usize>,
-    /// What trackers outside the engine said last: files, processes, BFD sessions.
+    /// What trackers outside the engine said last: files and processes.
     facts: BTreeMap<FactName, FactValue>,
     /// Static objects that are not where they should be, in words, by the `track_group` that they are in.
     missing_statics: BTreeMap<String, BTreeSet<String>>,
@@ -120,6 +125,8 @@ impl Failover {
     ) -> Failover {
         let mut engine = Failover {
             slots: Vec::new(),
+            // Differs from start to start.
+            bfd: Sessions::new(now.as_nanos()),
             scripts: Vec::new(),
             script_index: BTreeMap::new(),
             facts: BTreeMap::new(),
@@ -178,6 +185,7 @@ impl Failover {
     pub fn start(&mut self, now: Time) -> Vec<Action> {
         let mut out = Vec::new();
         self.adopt_scripts(BTreeMap::new(), now);
+        self.adopt_sessions(now, &mut out);
         self.index_slots();
         self.index_groups(now, &mut out);
         self.refresh_sockets(&mut out);
@@ -205,6 +213,7 @@ impl Failover {
             }
             TimerOf::Script(_) => Some((*at, Why::Script)),
             TimerOf::Extra(_) => Some((*at, Why::Announce)),
+            TimerOf::Bfd(session) => Some((*at, self.bfd.why(*session)?)),
         });
         let ipvs = (!self.ipvs_ready).then_some((self.ipvs_wait_until, Why::IpvsWait));
         let look = (!self.stopping).then_some((self.look_again_at, Why::LookAgain));
@@ -237,6 +246,10 @@ impl Failover {
         let mut out = Vec::new();
         match input {
             Input::Packet(packet) => self.on_packet(&packet, now, &mut out),
+            Input::SessionPacket(packet) => self.on_session_packet(&packet, now, &mut out),
+            Input::SessionFailed { session, error } => {
+                self.on_session_socket_failed(session, error, now, &mut out);
+            }
             Input::Timer => self.on_timer(now, &mut out),
             Input::ScriptEnded { name, end } => self.on_script_end(&name, end, now, &mut out),
             Input::Fact { name, value } => self.on_fact(name, value, now, &mut out),
@@ -293,6 +306,7 @@ impl Failover {
             match of {
                 TimerOf::Slot(slot) => self.drive(slot, vrrp::Input::Timer, now, out),
                 TimerOf::Extra(slot) => self.extra_announcements(slot, now),
+                TimerOf::Bfd(session) => self.on_session_timer(session, now, out),
                 TimerOf::Script(_) => {}
             }
         }

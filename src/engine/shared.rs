@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::fact::FactValue;
+
 /// The part a VRRP instance plays (RFC 5798 section 6.4, and keepalived's FAULT).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -18,3 +20,6 @@ pub enum Role {
 
 /// The role of every instance, by its name.
 pub type Roles = BTreeMap<String, Role>;
+
+/// What is known of each BFD session that checks may ask for, by its name. Unknown: it has not been up yet.
+pub type SessionFacts = BTreeMap<String, FactValue>;

@@ -61,8 +61,12 @@ pub struct Check {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Waiting { until: Time },
+    Waiting {
+        until: Time,
+    },
     Running,
+    /// Nobody asks: somebody tells.
+    Told,
 }
 
 impl Check {
@@ -78,8 +82,11 @@ impl Check {
             answered: false,
             unasked: false,
             paused: false,
-            step: Step::Waiting {
-                until: now + BOOTSTRAP_DELAY + extra,
+            step: match settings.kind {
+                CheckerKind::Bfd(_) => Step::Told,
+                _ => Step::Waiting {
+                    until: now + BOOTSTRAP_DELAY + extra,
+                },
             },
             settings,
         }
@@ -90,11 +97,11 @@ impl Check {
         self.status
     }
 
-    /// When it starts next; `None` while it runs or is paused.
+    /// When it starts next; `None` while it runs or is paused, and for one whose answers are told.
     pub fn due(&self) -> Option<Time> {
         match self.step {
             Step::Waiting { until } if !self.paused => Some(until),
-            Step::Waiting { .. } | Step::Running => None,
+            Step::Waiting { .. } | Step::Running | Step::Told => None,
         }
     }
 
@@ -130,8 +137,25 @@ impl Check {
                 self.step = Step::Running;
                 Some(&self.settings.kind)
             }
-            Step::Waiting { .. } | Step::Running => None,
+            Step::Waiting { .. } | Step::Running | Step::Told => None,
         }
+    }
+
+    /// Takes in what was told without being asked: it counts at once. `None` where answers are asked for.
+    pub fn told(&mut self, passed: bool) -> Option<Verdict> {
+        if !matches!(self.step, Step::Told) {
+            return None;
+        }
+        let first = !std::mem::replace(&mut self.answered, true);
+        let status = if passed { Status::Up } else { Status::Down };
+        let was = std::mem::replace(&mut self.status, status);
+        Some(match (was, status) {
+            (Status::Up, Status::Up) if first => Verdict::Confirmed,
+            (Status::Up, Status::Up) => Verdict::StillUp,
+            (Status::Down, Status::Up) => Verdict::CameUp,
+            (Status::Up, Status::Down) => Verdict::WentDown { retries: 0 },
+            (Status::Down, Status::Down) => Verdict::StillDown,
+        })
     }
 
     /// Takes the answer in; `None` when nothing was asked.
@@ -211,7 +235,7 @@ impl Check {
 
     fn end(&mut self, now: Time, delay: Duration) -> Option<()> {
         match self.step {
-            Step::Waiting { .. } => None,
+            Step::Waiting { .. } | Step::Told => None,
             Step::Running => {
                 self.step = Step::Waiting { until: now + delay };
                 Some(())

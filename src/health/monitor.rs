@@ -194,15 +194,30 @@ impl<K: Ord + Copy> Monitor<K> {
             return Vec::new();
         };
         self.timers.extend(check.due().map(|due| (due, id)));
-        let mut out = vec![Output::Answered {
-            server,
-            checker: Box::new(check.settings().clone()),
-            verdict,
-            reason,
-        }];
-        let status = overall(checks);
-        if status != before {
-            out.push(Output::Changed { server, status });
+        let mut out = Vec::new();
+        out.push(answered(server, check, verdict, reason));
+        out.extend(changed(server, before, checks));
+        out
+    }
+
+    /// Takes in what is known of checks that nobody asks: whether they pass, or why not; `None` where
+    /// nothing is known.
+    pub fn told(
+        &mut self,
+        known: impl Fn(&CheckerKind) -> Option<Result<(), String>>,
+    ) -> Vec<Output<K>> {
+        let mut out = Vec::new();
+        for (&server, checks) in &mut self.servers {
+            let before = overall(checks);
+            for check in checks.values_mut() {
+                let Some(answer) = known(&check.settings().kind) else {
+                    continue;
+                };
+                if let Some(verdict) = check.told(answer.is_ok()) {
+                    out.push(answered(server, check, verdict, answer.err()));
+                }
+            }
+            out.extend(changed(server, before, checks));
         }
         out
     }
@@ -220,6 +235,20 @@ impl<K: Ord + Copy> Monitor<K> {
         }
         (id, check)
     }
+}
+
+fn answered<K>(server: K, check: &Check, verdict: Verdict, reason: Option<String>) -> Output<K> {
+    Output::Answered {
+        server,
+        checker: Box::new(check.settings().clone()),
+        verdict,
+        reason,
+    }
+}
+
+fn changed<K>(server: K, before: Status, checks: &Checks) -> Option<Output<K>> {
+    let status = overall(checks);
+    (status != before).then_some(Output::Changed { server, status })
 }
 
 /// No checks at all: up.

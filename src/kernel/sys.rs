@@ -7,6 +7,7 @@
     reason = "the one place where what the crates lack is called"
 )]
 
+pub(crate) mod datagram;
 pub(crate) mod netlink;
 pub(crate) mod packet;
 pub(crate) mod poll;

@@ -77,6 +77,7 @@ fn of_type(kind: Type) -> String {
     match kind {
         Type::Integer(min, max) => format!("{min} to {max}"),
         Type::Seconds(min, max) => format!("{} to {} s", seconds(min), seconds(max)),
+        Type::Millis(min, max) => format!("{} to {} ms", min / 1000, max / 1000),
         Type::Choice(words) => words.join(", "),
         Type::Address => "address".to_owned(),
         Type::Interface => "interface".to_owned(),

@@ -87,9 +87,7 @@ pub(super) const CHECKERS: &[Keyword] = &[
     row("MISC_CHECK", FLAG, "A command succeeds.")
         .block(BlockKind::MiscCheck)
         .refused(UP),
-    row("BFD_CHECK", FLAG, "A BFD session is up.")
-        .block(BlockKind::BfdCheck)
-        .refused(UP),
+    row("BFD_CHECK", FLAG, "A BFD session is up.").block(BlockKind::BfdCheck),
     row("UDP_CHECK", FLAG, "A datagram is answered.")
         .block(BlockKind::UdpCheck)
         .refused(UP),

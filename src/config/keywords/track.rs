@@ -51,9 +51,12 @@ pub(super) const ROOT: &[Keyword] = &[
         .also(&["track_process"])
         .block(BlockKind::TrackProcess)
         .not_yet(),
-    row("bfd_instance", TEXT, "A BFD session.")
-        .block(BlockKind::BfdInstance)
-        .not_yet(),
+    row(
+        "bfd_instance",
+        TEXT,
+        "A BFD session: RFC 5880, asynchronous, without authentication.",
+    )
+    .block(BlockKind::BfdInstance),
     row(
         "vrrp_sync_group",
         TEXT,
@@ -83,9 +86,7 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     row("track_process", FLAG, "Processes that must run for all.")
         .lines()
         .not_yet(),
-    row("track_bfd", FLAG, "BFD sessions that must be up for all.")
-        .lines()
-        .not_yet(),
+    row("track_bfd", FLAG, "BFD sessions that must be up for all.").lines(),
     row(
         "notify_master",
         Arguments::Command,
@@ -178,7 +179,9 @@ pub(super) const PROCESS: &[Keyword] = &[
     row("full_command", FLAG, "The whole path counts."),
 ];
 
-const MILLIS: Arguments = integer(1, 4_294_967);
+/// keepalived: the largest number of whole milliseconds that fits into the packet.
+const MILLIS_MAX: u64 = 4_294_967_000;
+const MILLIS: Arguments = Arguments::One(Type::Millis(1000, MILLIS_MAX));
 const ADDRESS: Arguments = Arguments::One(Type::Address);
 
 pub(super) const BFD: &[Keyword] = &[
@@ -188,7 +191,7 @@ pub(super) const BFD: &[Keyword] = &[
     row("min_tx", MILLIS, "Milliseconds between packets we send.").default("10"),
     row(
         "idle_tx",
-        integer(1000, 4_294_967),
+        Arguments::One(Type::Millis(1_000_000, MILLIS_MAX)),
         "The same while the session is down.",
     )
     .default("1000"),

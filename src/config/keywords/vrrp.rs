@@ -268,9 +268,7 @@ pub(super) const INSTANCE_REST: &[Keyword] = &[
     row("track_process", FLAG, "Processes that must run.")
         .lines()
         .not_yet(),
-    row("track_bfd", FLAG, "BFD sessions that must be up.")
-        .lines()
-        .not_yet(),
+    row("track_bfd", FLAG, "BFD sessions that must be up.").lines(),
     row("linkbeat_use_polling", FLAG, "Ask the link for its state.")
         .no_effect("the kernel says when a link changes"),
     row(

@@ -58,6 +58,7 @@ fn example(row: &Keyword) -> String {
         Arguments::None | Arguments::Bool | Arguments::Optional(_) => "",
         Arguments::One(Type::Integer(min, _)) => return format!("{} {}\n", row.name, min.max(1)),
         Arguments::One(Type::Seconds(..)) => "1",
+        Arguments::One(Type::Millis(..)) => "1000",
         Arguments::One(Type::Choice(words)) => words[0],
         Arguments::One(Type::Address) if row.name == "vrrp_mcast_group6" => "ff02::9",
         Arguments::One(Type::Address) => "224.0.0.9",

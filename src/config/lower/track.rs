@@ -179,6 +179,10 @@ impl<'t> Draft<'t> for ProcessDraft {
 
 /// keepalived's BFD_INAME_MAX less its zero.
 const BFD_NAME_BYTES_MAX: usize = 31;
+/// Of `min_rx` and `min_tx`.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
+/// Of `idle_tx`.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Every `bfd_instance`.
 pub(super) fn bfd(ctx: &mut Context<'_>, blocks: &[Named<'_>]) -> BTreeMap<String, BfdInstance> {
@@ -195,11 +199,40 @@ pub(super) fn bfd(ctx: &mut Context<'_>, blocks: &[Named<'_>]) -> BTreeMap<Strin
         }
         let mut draft = BfdDraft::default();
         ctx.read_block(BlockKind::BfdInstance, block.statement, &mut draft);
-        if let Some(session) = draft.finish(ctx, name, span) {
-            sessions.insert(name.clone(), session);
+        let Some(session) = draft.finish(ctx, name, span) else {
+            continue;
+        };
+        if let Some(first) = sessions.values().find(|other| collide(other, &session)) {
+            say_collision(ctx, span, &session, first);
+            continue;
         }
+        sessions.insert(name.clone(), session);
     }
+    // keepalived: a session for instances alone is none that a check could name.
+    let for_checks = |name: &String| sessions.get(name).is_none_or(|s| s.for_checker);
+    ctx.origins()
+        .bfd_instances
+        .retain(|name, _| for_checks(name));
     sessions
+}
+
+/// Whether one cannot tell by its addresses whose a packet is.
+fn collide(one: &BfdInstance, other: &BfdInstance) -> bool {
+    let same_source = one.source == other.source || one.source.is_none() || other.source.is_none();
+    one.neighbor == other.neighbor && one.multihop == other.multihop && same_source
+}
+
+fn say_collision(ctx: &mut Context<'_>, span: Span, second: &BfdInstance, first: &BfdInstance) {
+    let (name, other) = (&second.name, &first.name);
+    let message = format!("`bfd_instance {name}` has the neighbor of `{other}`");
+    ctx.say(
+        Diagnostic::error(Code::Duplicate, span, message)
+            .note("keepalived would leave this block out")
+            .hint(format!(
+                "remove one of them, and track `{other}` where `{name}` is tracked; \
+                 or give both their own `source_ip`"
+            )),
+    );
 }
 
 #[derive(Default)]
@@ -207,9 +240,9 @@ pub(super) struct BfdDraft {
     neighbor: Option<IpAddr>,
     neighbor_refused: bool,
     source: Option<IpAddr>,
-    min_rx: Option<u32>,
-    min_tx: Option<u32>,
-    idle_tx: Option<u32>,
+    min_rx: Option<Duration>,
+    min_tx: Option<Duration>,
+    idle_tx: Option<Duration>,
     multiplier: Option<u8>,
     passive: bool,
     ttl: Option<u8>,
@@ -235,16 +268,21 @@ impl BfdDraft {
             ctx.say(Diagnostic::error(Code::Conflict, span, message));
             return None;
         }
-        let millis = |written: Option<u32>, default: u32| {
-            Duration::from_millis(written.unwrap_or(default).into())
-        };
+        if self.multihop && self.max_hops.unwrap_or(0) == 0 {
+            let message = format!("`bfd_instance {name}` takes no packet that a router passed on");
+            ctx.say(
+                Diagnostic::warning(Code::Contradiction, span, message)
+                    .label("it is `multihop`, and `max_hops` is 0")
+                    .hint("add `max_hops N`; 255: any number of routers".to_owned()),
+            );
+        }
         Some(BfdInstance {
             name: name.to_owned(),
             neighbor,
             source: self.source,
-            min_rx: millis(self.min_rx, 10),
-            min_tx: millis(self.min_tx, 10),
-            idle_tx: millis(self.idle_tx, 1000),
+            min_rx: self.min_rx.unwrap_or(MIN_INTERVAL),
+            min_tx: self.min_tx.unwrap_or(MIN_INTERVAL),
+            idle_tx: self.idle_tx.unwrap_or(IDLE_INTERVAL),
             multiplier: self.multiplier.unwrap_or(5),
             passive: self.passive,
             ttl: self.ttl,
@@ -262,9 +300,9 @@ impl<'t> Draft<'t> for BfdDraft {
         match line.row.name {
             "neighbor_ip" => self.neighbor = value.address(),
             "source_ip" => self.source = value.address(),
-            "min_rx" => self.min_rx = value.number(),
-            "min_tx" => self.min_tx = value.number(),
-            "idle_tx" => self.idle_tx = value.number(),
+            "min_rx" => self.min_rx = value.seconds(),
+            "min_tx" => self.min_tx = value.seconds(),
+            "idle_tx" => self.idle_tx = value.seconds(),
             "multiplier" => self.multiplier = value.number(),
             "passive" => self.passive = true,
             "ttl" => self.ttl = value.number(),

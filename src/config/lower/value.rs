@@ -155,6 +155,7 @@ impl Context<'_> {
             Type::Text => Some(Value::Text(text.into_owned())),
             Type::Integer(min, max) => self.integer(word, min, max, row).map(Value::Integer),
             Type::Seconds(min, max) => self.seconds(word, min, max, row).map(Value::Seconds),
+            Type::Millis(min, max) => self.millis(word, min, max, row).map(Value::Seconds),
             Type::Choice(words) => match words.iter().find(|&&w| w == text) {
                 Some(found) => Some(Value::Choice(found)),
                 None => {
@@ -243,6 +244,23 @@ impl Context<'_> {
             return Some(Duration::from_micros(micros));
         }
         let message = format!("`{}` must be {}, not {text}", row.name, range(min, max));
+        self.invalid(word, row, Code::OutOfRange, message, None);
+        None
+    }
+
+    /// Decimal milliseconds. keepalived leaves the line out when anything stands behind the number.
+    fn millis(&mut self, word: &Word, min: u64, max: u64, row: &Keyword) -> Option<Duration> {
+        let text = self.text(word);
+        let Read::All(nanos) = read_seconds(&text) else {
+            self.not_a_value(word, Type::Millis(min, max), row);
+            return None;
+        };
+        let micros = nanos / 1000;
+        if (min..=max).contains(&micros) {
+            return Some(Duration::from_micros(micros));
+        }
+        let (least, most) = (in_millis(min), in_millis(max));
+        let message = format!("`{}` must be {least} to {most}, not {text}", row.name);
         self.invalid(word, row, Code::OutOfRange, message, None);
         None
     }
@@ -372,11 +390,19 @@ fn expected(kind: Type) -> String {
     match kind {
         Type::Integer(min, max) => format!("a whole number from {min} to {max}"),
         Type::Seconds(min, max) => format!("seconds, {}", range(min, max)),
+        Type::Millis(min, max) => {
+            format!("milliseconds, {} to {}", in_millis(min), in_millis(max))
+        }
         Type::Choice(words) => list(words),
         Type::Address => "an IP address".to_owned(),
         Type::Interface => "the name of an interface".to_owned(),
         Type::Text => "a word".to_owned(),
     }
+}
+
+/// Microseconds in milliseconds.
+fn in_millis(micros: u64) -> String {
+    (Duration::from_micros(micros).as_secs_f64() * 1000.0).to_string()
 }
 
 /// A range of microseconds, in seconds.

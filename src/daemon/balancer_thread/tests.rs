@@ -96,6 +96,7 @@ struct Rig {
     kernel: Shared,
     orders: mpsc::UnboundedSender<Order>,
     roles: watch::Sender<Roles>,
+    _sessions: watch::Sender<SessionFacts>,
     status: watch::Receiver<Status>,
     thread: JoinHandle<()>,
 }
@@ -108,10 +109,12 @@ impl Rig {
         let kernel = Shared::default();
         let (orders, inbox) = mpsc::unbounded_channel();
         let (roles, roles_in) = watch::channel(Roles::new());
+        let (sessions, sessions_in) = watch::channel(SessionFacts::new());
         let (status_out, status) = watch::channel(Status::default());
         let inbox = Inbox {
             orders: inbox,
             roles: roles_in,
+            sessions: sessions_in,
             status: status_out,
             probes_max: 2,
         };
@@ -122,6 +125,7 @@ impl Rig {
             kernel,
             orders,
             roles,
+            _sessions: sessions,
             status,
             thread,
         }

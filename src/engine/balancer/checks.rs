@@ -1,5 +1,7 @@
 //! From the answers of checks to pools: servers come and go, quorums are gained and lost.
 
+use crate::config::model::CheckerKind;
+use crate::fact::FactValue;
 use crate::health::{Output, Status, Verdict};
 use crate::lvs::{self, Quorum, QuorumLimits};
 use crate::time::Time;
@@ -11,6 +13,23 @@ use super::{Action, Balancer, BalancerEvent, PoolChange, QuorumWhen, ServerKey};
 impl Balancer {
     pub(super) fn on_checks_end(&mut self, out: &mut Vec<Action>) {
         let outputs = self.monitor.configure([], Time::ZERO);
+        self.on_checks(outputs, out);
+    }
+
+    /// What is known of BFD sessions, to the checks that wait for it. As in keepalived a session that has
+    /// not been up yet says nothing.
+    pub(super) fn tell_checks(&mut self, out: &mut Vec<Action>) {
+        let sessions = &self.sessions;
+        let outputs = self.monitor.told(|kind| {
+            let CheckerKind::Bfd(name) = kind else {
+                return None;
+            };
+            match sessions.get(name)? {
+                FactValue::Up => Some(Ok(())),
+                FactValue::Down => Some(Err(format!("BFD session {name} is down"))),
+                FactValue::Unknown | FactValue::Number(_) => None,
+            }
+        });
         self.on_checks(outputs, out);
     }
 

@@ -19,6 +19,7 @@ mod converge;
 mod faults;
 mod quorum;
 mod reload;
+mod sessions;
 mod start_stop;
 mod sync;
 

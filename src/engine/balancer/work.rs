@@ -313,6 +313,8 @@ impl Balancer {
                 self.refresh_pool(server, out);
             }
         }
+        // Sessions that were heard of already need not be waited for.
+        self.tell_checks(out);
     }
 
     fn forget_gone(&mut self, out: &mut Vec<Action>) {

@@ -9,6 +9,8 @@ use crate::track::ScriptEnd;
 use crate::vrrp::{Note, Reason, Rejection, State};
 use crate::wire::vrrp::AdvertError;
 
+use super::SessionEvent;
+
 /// One line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -104,6 +106,8 @@ pub enum Event {
         /// Its name.
         instance: String,
     },
+    /// About a BFD session.
+    Session(SessionEvent),
     /// VIPs are claimed although IPVS is not programmed.
     IpvsNotReady,
 }
@@ -118,6 +122,7 @@ impl Event {
             | Event::AddressFailed { .. }
             | Event::AddressTaken { .. }
             | Event::IpvsNotReady => true,
+            Event::Session(event) => event.is_warning(),
             Event::State { to, .. } | Event::Group { to, .. } => *to == State::Fault,
             Event::Fact { value, .. } => *value == FactValue::Down,
             Event::Script { to, .. } => *to == FactValue::Down,
@@ -204,6 +209,7 @@ impl fmt::Display for Event {
                  find out who manages addresses on this host beside vipd"
             ),
             Event::InstanceGone { instance } => write!(f, "({instance}) left the configuration"),
+            Event::Session(event) => event.fmt(f),
             Event::IpvsNotReady => write!(
                 f,
                 "IPVS is not programmed after {} s: VIPs are claimed without it",

@@ -112,6 +112,7 @@ impl Failover {
                 for slot in 0..self.slots.len() {
                     self.drive(slot, vrrp::Input::Stop, now, out);
                 }
+                self.end_sessions(now, out);
             }
             StopKind::Keep => {
                 self.timers.clear();
@@ -151,7 +152,7 @@ impl Failover {
         let count = self.slots.len();
         self.timers.retain(|(_, of)| match of {
             TimerOf::Slot(slot) | TimerOf::Extra(slot) => *slot < count,
-            TimerOf::Script(_) => true,
+            TimerOf::Script(_) | TimerOf::Bfd(_) => true,
         });
         self.index_slots();
         self.refresh_sockets(out);

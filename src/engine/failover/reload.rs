@@ -61,6 +61,7 @@ impl Failover {
             .collect();
         self.adopt_scripts(old_scripts, now);
         self.repace_announcements();
+        self.adopt_sessions(now, out);
         self.index_slots();
         self.number_leaving(now, out);
         self.index_groups(now, out);
@@ -83,8 +84,7 @@ impl Failover {
         self.facts.retain(|fact, _| match fact.kind {
             FactKind::File => config.track_files.contains_key(&fact.name),
             FactKind::Process => config.track_processes.contains_key(&fact.name),
-            FactKind::Bfd => config.bfd_instances.contains_key(&fact.name),
-            FactKind::Interface | FactKind::Script => false,
+            FactKind::Interface | FactKind::Script | FactKind::Bfd => false,
         });
         let groups = &config.statics.track_groups;
         self.missing_statics

@@ -197,7 +197,8 @@ impl Failover {
             FactKind::Script => self
                 .script(&fact.name)
                 .map_or(FactValue::Unknown, ScriptTracker::value),
-            FactKind::File | FactKind::Process | FactKind::Bfd => {
+            FactKind::Bfd => self.bfd.value(&fact.name),
+            FactKind::File | FactKind::Process => {
                 let known = self.facts.get(fact).copied();
                 known.unwrap_or(FactValue::Unknown)
             }

@@ -1,5 +1,6 @@
 mod addresses;
 mod announce;
+mod bfd;
 mod hand_over;
 mod links;
 mod reload;
@@ -90,6 +91,8 @@ struct Bench {
     scripts_run: Vec<String>,
     opened: usize,
     watching: bool,
+    /// What was asked for BFD sessions.
+    sessions: Vec<Action>,
     released: bool,
 }
 
@@ -120,6 +123,7 @@ impl Bench {
             scripts_run: Vec::new(),
             opened: 0,
             watching: false,
+            sessions: Vec::new(),
             released: false,
         };
         let actions = bench.engine.start(bench.now);
@@ -180,6 +184,10 @@ impl Bench {
                 Action::Released => self.released = true,
                 Action::OpenSocket { .. } => self.opened += 1,
                 Action::WatchAnnouncements(on) => self.watching = on,
+                Action::OpenSession { .. }
+                | Action::CloseSession(_)
+                | Action::SendSession { .. }
+                | Action::Sessions(_) => self.sessions.push(action),
                 Action::CloseSocket(_) | Action::Roles(_) | Action::Ended(_) => {}
             }
         }

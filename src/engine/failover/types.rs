@@ -5,18 +5,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bfd;
 use crate::config::Config;
 use crate::config::model::ScriptUser;
-use crate::engine::shared::Roles;
+use crate::engine::shared::{Roles, SessionFacts};
 use crate::fact::{FactName, FactValue};
 use crate::net::{
-    AddressKey, Channel, Family, InterfaceIndex, InterfaceName, Link, MacAddr, NetCommand,
+    AddressKey, BfdPath, Channel, Family, InterfaceIndex, InterfaceName, Link, MacAddr, NetCommand,
     NetPicture, ObservedAddress,
 };
 use crate::track::ScriptEnd;
 use crate::vrrp;
+use crate::wire;
 
-use super::Event;
+use super::{Event, SessionId, SessionPacket};
 
 /// How the daemon stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,15 @@ pub enum Input<'a> {
     KernelUnread,
     /// A packet came in.
     Packet(Packet<'a>),
+    /// A packet of a BFD session came in.
+    SessionPacket(SessionPacket<'a>),
+    /// The sockets of a session could not be opened.
+    SessionFailed {
+        /// Which.
+        session: SessionId,
+        /// Why, in words.
+        error: String,
+    },
     /// A script ended.
     ScriptEnded {
         /// Its name.
@@ -51,7 +62,7 @@ pub enum Input<'a> {
         /// How.
         end: ScriptEnd,
     },
-    /// A tracker outside the engine knows something: a file, a process, a BFD session. The same again is
+    /// A tracker outside the engine knows something: a file, a process. The same again is
     /// no news.
     Fact {
         /// Which tracker.
@@ -188,6 +199,24 @@ pub enum Action {
         /// When to kill it.
         timeout: Duration,
     },
+    /// Open the sockets of a BFD session; [`Input::SessionFailed`] when that cannot be done.
+    OpenSession {
+        /// Names it from now on.
+        session: SessionId,
+        /// Between whom.
+        path: BfdPath,
+    },
+    /// Close them.
+    CloseSession(SessionId),
+    /// Send a packet of a BFD session.
+    SendSession {
+        /// Which.
+        session: SessionId,
+        /// The packet.
+        packet: [u8; wire::bfd::LEN],
+    },
+    /// What checks may know of BFD sessions changed.
+    Sessions(SessionFacts),
     /// The roles changed.
     Roles(Roles),
     /// This instance is no longer master: a successor must not resume it.
@@ -231,6 +260,10 @@ impl Beat {
 pub enum Why {
     /// A timer of an instance.
     Vrrp(vrrp::Timer),
+    /// A timer of a BFD session.
+    Bfd(bfd::Timer),
+    /// Sockets of a BFD session are tried again.
+    BfdSocket,
     /// A script's next run.
     Script,
     /// IPVS is not ready and will not be waited for any longer.

@@ -1,7 +1,7 @@
 //! Facts, and what they do.
 
 use super::*;
-use crate::config::model::{FileWeight, TrackedBfd, TrackedFile, TrackedProcess};
+use crate::config::model::{FileWeight, TrackedFile, TrackedProcess};
 
 fn fact(kind: FactKind, name: &str, value: FactValue) -> Input<'static> {
     Input::Fact {
@@ -70,7 +70,7 @@ fn without_a_weight_any_number_but_0_is_a_fault_and_reversed_0_is() {
 }
 
 #[test]
-fn processes_and_sessions_count_like_scripts() {
+fn processes_count_like_scripts() {
     let mut vi = instance("VI_1", 51, "10.0.0.100");
     vi.more.track_processes = vec![TrackedProcess {
         process: "db".into(),
@@ -79,16 +79,8 @@ fn processes_and_sessions_count_like_scripts() {
             when_up: true,
         },
     }];
-    vi.more.track_bfds = vec![TrackedBfd {
-        session: "peer".into(),
-        weight: Weight::Fault,
-    }];
     let mut bench = Bench::new(config(vec![vi]));
     bench.input(fact(FactKind::Process, "db", FactValue::Up));
-    bench.input(fact(FactKind::Bfd, "peer", FactValue::Down));
-    assert_eq!(bench.role("VI_1"), Role::Fault);
-    assert_eq!(bench.said("FAULT STATE: BFD session peer is down"), 1);
-    bench.input(fact(FactKind::Bfd, "peer", FactValue::Up));
     bench.run(4);
     assert_eq!(bench.next_advert(), 110);
     bench.input(fact(FactKind::Process, "db", FactValue::Down));
