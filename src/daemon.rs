@@ -20,6 +20,7 @@ pub mod record;
 mod restart;
 pub mod run_dir;
 mod sessions;
+pub mod trackers;
 
 use std::collections::BTreeSet;
 use std::path::Path;

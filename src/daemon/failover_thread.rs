@@ -31,6 +31,7 @@ use crate::track::ScriptEnd;
 use super::channels::{Channels, Sockets};
 use super::record::Masters;
 use super::sessions::{self, Sessions};
+use super::trackers::{Facts, Trackers};
 
 /// Events, packets and answers that are taken from one descriptor before the next has its turn.
 const BUDGET: usize = 256;
@@ -84,6 +85,8 @@ pub struct Handle {
     pub sessions: watch::Receiver<SessionFacts>,
     /// Becomes true when the thread has let go of everything.
     pub released: watch::Receiver<bool>,
+    /// Watches files and processes for it.
+    pub trackers: Trackers,
     thread: JoinHandle<()>,
 }
 
@@ -114,6 +117,8 @@ pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
     let (session_facts_out, session_facts) = watch::channel(SessionFacts::new());
     let (released_out, released) = watch::channel(false);
     let script_user = engine.default_script_user();
+    let facts = Facts::default();
+    let trackers = Trackers::new(facts.clone(), waker.clone());
     let state = Thread {
         engine,
         route: resources.route,
@@ -131,6 +136,7 @@ pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
         roles: roles_out,
         session_facts: session_facts_out,
         released: released_out,
+        facts,
         ended: false,
         runs: BTreeMap::new(),
         next_run: 0,
@@ -147,6 +153,7 @@ pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
         roles,
         sessions: session_facts,
         released,
+        trackers,
         thread,
     })
 }
@@ -169,6 +176,8 @@ struct Thread {
     roles: watch::Sender<Roles>,
     session_facts: watch::Sender<SessionFacts>,
     released: watch::Sender<bool>,
+    /// What was found of files and processes.
+    facts: Facts,
     /// The thread is to end: it has let go, or the process has to start again.
     ended: bool,
     /// Scripts that run, by the number of the run.
@@ -190,6 +199,7 @@ impl Thread {
             }
             // Everything that came in before any timer: a late advert must not lose to its own timeout.
             self.take_commands();
+            self.take_facts();
             self.take_kernel_events();
             self.take_packets();
             self.take_session_packets();
@@ -244,6 +254,12 @@ impl Thread {
                 }
                 Command::Stop(kind) => self.feed(Input::Stop(kind), now),
             }
+        }
+    }
+
+    fn take_facts(&mut self) {
+        for (name, value) in self.facts.take() {
+            self.feed(Input::Fact { name, value }, clock::now());
         }
     }
 

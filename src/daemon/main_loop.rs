@@ -105,6 +105,7 @@ impl Daemon<'_> {
                 orders,
                 balancer: balancer_status,
             };
+            self.watch_tracked(&mut threads, !restart::is_resumed());
             report.ready();
             notify(&[NotifyState::Ready]);
             let ended = self.serve(&mut threads, &mut signals).await;
@@ -181,7 +182,7 @@ impl Daemon<'_> {
 
     /// Puts a configuration in force that was read without an error; otherwise says what is wrong and
     /// leaves everything as it is.
-    fn commit(&mut self, read: ReadResult, threads: &Threads) {
+    fn commit(&mut self, read: ReadResult, threads: &mut Threads) {
         match read {
             Ok(Ready {
                 prepared,
@@ -202,6 +203,7 @@ impl Daemon<'_> {
                     sockets,
                 });
                 self.config = config;
+                self.watch_tracked(threads, false);
                 info!("reloaded {}", self.file.display());
             }
             Err(failure) => {
@@ -209,6 +211,14 @@ impl Daemon<'_> {
             }
         }
         notify(&[NotifyState::Ready]);
+    }
+
+    /// Has files and processes watched that the configuration tracks. Where the kernel gives no thread for
+    /// it, their trackers count as failed after a while.
+    fn watch_tracked(&self, threads: &mut Threads, fresh: bool) {
+        if let Err(error) = threads.failover.trackers.watch(&self.config, fresh) {
+            error!("watch files and processes: {error}");
+        }
     }
 
     /// VIPs go before the services behind them.

@@ -44,6 +44,8 @@ pub use types::{Action, Beat, Input, NetFailure, Packet, StopKind, Why};
 
 /// How long a node that starts waits for IPVS before it claims VIPs without it.
 pub const IPVS_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long instances wait for files and processes of which nothing is known yet.
+pub const FACTS_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often the kernel's links and addresses are read again, whatever was heard of them.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How soon they are read again after an operation failed; twice as long each time it fails again, up
@@ -73,6 +75,8 @@ pub struct Failover {
     script_index: BTreeMap<String, usize>,
     /// What trackers outside the engine said last: files and processes.
     facts: BTreeMap<FactName, FactValue>,
+    /// When facts that nobody said are not waited for any longer.
+    facts_wait_until: Option<Time>,
     /// Static objects that are not where they should be, in words, by the `track_group` that they are in.
     missing_statics: BTreeMap<String, BTreeSet<String>>,
     groups: Vec<Group>,
@@ -130,6 +134,7 @@ impl Failover {
             scripts: Vec::new(),
             script_index: BTreeMap::new(),
             facts: BTreeMap::new(),
+            facts_wait_until: None,
             missing_statics: BTreeMap::new(),
             groups: Vec::new(),
             stirred: BTreeSet::new(),
@@ -188,6 +193,7 @@ impl Failover {
         self.adopt_sessions(now, &mut out);
         self.index_slots();
         self.index_groups(now, &mut out);
+        self.await_facts(now);
         self.refresh_sockets(&mut out);
         // What a predecessor left and nobody holds now goes first, before anybody may claim it.
         self.sync_addresses(&mut out);
@@ -220,7 +226,8 @@ impl Failover {
         let restore = self.restore_at.map(|at| (at, Why::Restore));
         let announce = self.announcer.next_deadline();
         let announce = announce.map(|at| (at, Why::Announce));
-        [timers, ipvs, look, restore, announce]
+        let facts = self.facts_wait_until.map(|at| (at, Why::FactsWait));
+        [timers, ipvs, look, restore, announce, facts]
             .into_iter()
             .flatten()
             .min()
@@ -314,6 +321,9 @@ impl Failover {
         if !self.ipvs_ready && now >= self.ipvs_wait_until {
             out.push(Action::Event(Event::IpvsNotReady));
             self.on_ipvs_ready(now, out);
+        }
+        if self.facts_wait_until.is_some_and(|at| at <= now) {
+            self.give_up_facts(now, out);
         }
         if self.restore_at.is_some_and(|at| at <= now) {
             self.restore_missing(now, out);

@@ -12,3 +12,4 @@ pub(crate) mod netlink;
 pub(crate) mod packet;
 pub(crate) mod poll;
 pub(crate) mod process;
+pub(crate) mod watch;

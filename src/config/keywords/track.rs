@@ -45,12 +45,10 @@ pub(super) const ROOT: &[Keyword] = &[
         "A number in a file that is added to priorities.",
     )
     .also(&["vrrp_track_file"])
-    .block(BlockKind::TrackFile)
-    .not_yet(),
+    .block(BlockKind::TrackFile),
     row("vrrp_track_process", TEXT, "Processes that must run.")
         .also(&["track_process"])
-        .block(BlockKind::TrackProcess)
-        .not_yet(),
+        .block(BlockKind::TrackProcess),
     row(
         "bfd_instance",
         TEXT,
@@ -80,12 +78,8 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     )
     .lines(),
     row("track_script", FLAG, "Scripts that must pass for all.").lines(),
-    row("track_file", FLAG, "Files whose number is added for all.")
-        .lines()
-        .not_yet(),
-    row("track_process", FLAG, "Processes that must run for all.")
-        .lines()
-        .not_yet(),
+    row("track_file", FLAG, "Files whose number is added for all.").lines(),
+    row("track_process", FLAG, "Processes that must run for all.").lines(),
     row("track_bfd", FLAG, "BFD sessions that must be up for all.").lines(),
     row(
         "notify_master",

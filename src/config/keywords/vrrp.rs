@@ -262,12 +262,8 @@ pub(super) const INSTANCE_REST: &[Keyword] = &[
     ),
     row("track_interface", FLAG, "Other interfaces that must be up.").lines(),
     row("track_script", FLAG, "Scripts that must pass.").lines(),
-    row("track_file", FLAG, "Files whose number is added.")
-        .lines()
-        .not_yet(),
-    row("track_process", FLAG, "Processes that must run.")
-        .lines()
-        .not_yet(),
+    row("track_file", FLAG, "Files whose number is added.").lines(),
+    row("track_process", FLAG, "Processes that must run.").lines(),
     row("track_bfd", FLAG, "BFD sessions that must be up.").lines(),
     row("linkbeat_use_polling", FLAG, "Ask the link for its state.")
         .no_effect("the kernel says when a link changes"),

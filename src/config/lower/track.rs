@@ -113,24 +113,31 @@ pub(super) fn processes(
             say_missing(ctx, span, keyword, &block.name, "process");
             continue;
         }
-        let quorum = draft.quorum.unwrap_or(1);
-        if draft.quorum_max.is_some_and(|max| max > 0 && max < quorum) {
+        // keepalived: none may run, whatever `quorum` says.
+        let none = draft.quorum_max == Some(0);
+        let quorum = if none { 0 } else { draft.quorum.unwrap_or(1) };
+        if draft.quorum_max.is_some_and(|max| max < quorum) {
             let message = format!(
                 "`{}` can never run: `quorum_max` is below `quorum`",
                 block.name
             );
             ctx.say(Diagnostic::warning(Code::Contradiction, span, message));
         }
+        // keepalived: arguments are compared where there are some, and then the whole command line is.
+        let has_arguments = draft.argv.len() > 1;
+        let param_match = draft
+            .param_match
+            .or(has_arguments.then_some(ParamMatch::Exact));
         let process = TrackProcess {
             name: block.name.clone(),
             argv: draft.argv,
-            param_match: draft.param_match,
+            param_match,
             weight: draft.weight.unwrap_or(Weight::Fault),
             quorum,
             quorum_max: draft.quorum_max,
             fork_delay: draft.fork_delay.or(draft.delay).unwrap_or_default(),
             terminate_delay: draft.terminate_delay.or(draft.delay).unwrap_or_default(),
-            full_command: draft.full_command,
+            full_command: draft.full_command || param_match.is_some(),
         };
         processes.insert(block.name.clone(), process);
     }

@@ -108,11 +108,11 @@ pub struct TrackProcess {
     pub name: String,
     /// `process`: the command and its arguments.
     pub argv: Vec<String>,
-    /// `param_match`.
+    /// `param_match`; exact when `process` has arguments.
     pub param_match: Option<ParamMatch>,
     /// `weight`.
     pub weight: Weight,
-    /// `quorum`: this many must run; 1 when absent.
+    /// `quorum`: this many must run; 1 when absent, 0 with `quorum_max 0`.
     pub quorum: u32,
     /// `quorum_max`: more are a failure.
     pub quorum_max: Option<u32>,
@@ -122,7 +122,8 @@ pub struct TrackProcess {
     /// `terminate_delay`, else `delay`.
     #[serde(serialize_with = "seconds")]
     pub terminate_delay: Duration,
-    /// `full_command`: the whole path counts, not only the name.
+    /// `full_command`, or arguments are compared: the first word of its command line is compared, as it
+    /// was run. Otherwise the name that the kernel keeps, of 15 bytes.
     pub full_command: bool,
 }
 
@@ -132,9 +133,9 @@ pub struct TrackProcess {
 pub enum ParamMatch {
     /// All, and no more.
     Exact,
-    /// `initial`: all, and more may follow.
+    /// `initial`: all, the last one may be longer, and more may follow.
     Initial,
-    /// `partial`: the last may be cut short.
+    /// `partial`: all, and more may follow.
     Partial,
 }
 

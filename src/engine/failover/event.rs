@@ -66,6 +66,11 @@ pub enum Event {
         /// What holds now.
         value: FactValue,
     },
+    /// A tracker did not say anything in time, and counts as failing.
+    FactMissing {
+        /// Which.
+        name: FactName,
+    },
     /// A sync group changed its state: all its members are in it now.
     Group {
         /// Its name.
@@ -121,6 +126,7 @@ impl Event {
             | Event::LinkGone { .. }
             | Event::AddressFailed { .. }
             | Event::AddressTaken { .. }
+            | Event::FactMissing { .. }
             | Event::IpvsNotReady => true,
             Event::Session(event) => event.is_warning(),
             Event::State { to, .. } | Event::Group { to, .. } => *to == State::Fault,
@@ -182,6 +188,11 @@ impl fmt::Display for Event {
             }
             Event::Script { name, by, .. } => write!(f, "VRRP_Script({name}) failed ({by})"),
             Event::Fact { name, value } => fact(f, name, *value),
+            Event::FactMissing { name } => write!(
+                f,
+                "nothing is known of {name} after {} s: it is not waited for",
+                super::FACTS_WAIT_MAX.as_secs()
+            ),
             Event::Group { group, to, .. } => {
                 write!(f, "VRRP_Group({group}) Syncing instances to {to} state")
             }

@@ -103,6 +103,7 @@ impl Failover {
         self.stopping = true;
         self.announcer = Announcer::default();
         self.restore_at = None;
+        self.facts_wait_until = None;
         self.scripts.clear();
         self.script_index.clear();
         self.ipvs_ready = true;

@@ -66,6 +66,7 @@ impl Failover {
         self.number_leaving(now, out);
         self.index_groups(now, out);
         self.forget_facts();
+        self.await_facts(now);
         self.refresh_sockets(out);
         self.sync_addresses_after_reload(&old_config, out);
         for slot in 0..self.slots.len() {

@@ -75,6 +75,35 @@ impl Failover {
         }
     }
 
+    /// Facts that somebody reads, that are known soon when they are known at all, and are not yet.
+    fn awaited(&self) -> BTreeSet<FactName> {
+        let tracked = self.slots.iter().flat_map(|slot| &slot.tracked);
+        let outside = |fact: &&FactName| matches!(fact.kind, FactKind::File | FactKind::Process);
+        let known = |fact: &FactName| self.value_of(fact) != FactValue::Unknown;
+        let facts = tracked.map(|tracked| &tracked.fact).filter(outside);
+        facts.filter(|fact| !known(fact)).cloned().collect()
+    }
+
+    /// After the configuration came: trackers have [`super::FACTS_WAIT_MAX`] to say something.
+    pub(super) fn await_facts(&mut self, now: Time) {
+        let waits = !self.awaited().is_empty();
+        self.facts_wait_until = waits.then_some(now + super::FACTS_WAIT_MAX);
+    }
+
+    /// What was not said in time counts as the worst of it: a file that cannot be read says 0, a process
+    /// that nobody sees does not run.
+    pub(super) fn give_up_facts(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.facts_wait_until = None;
+        for name in self.awaited() {
+            let value = match name.kind {
+                FactKind::File => FactValue::Number(0),
+                _ => FactValue::Down,
+            };
+            out.push(Action::Event(Event::FactMissing { name: name.clone() }));
+            self.on_fact(name, value, now, out);
+        }
+    }
+
     /// A static object of a `track_group` is gone or back: every instance of that group is in fault until
     /// all of them are there. `what` is the object in words, as `static address 10.0.0.1/24`.
     pub(super) fn set_static_missing(
@@ -257,7 +286,7 @@ impl Failover {
         for tracked in &slot.tracked {
             let value = self.value_of(&tracked.fact);
             match tracked.effect.verdict(value) {
-                Verdict::Waits => waiting |= tracked.fact.kind == FactKind::Script,
+                Verdict::Waits => waiting |= tracked.fact.kind != FactKind::Bfd,
                 Verdict::Fault => drop(faults.insert(self.fault_of(&tracked.fact, value))),
                 Verdict::Adds(weight) => sum = sum.saturating_add(weight),
             }

@@ -268,6 +268,8 @@ pub enum Why {
     Script,
     /// IPVS is not ready and will not be waited for any longer.
     IpvsWait,
+    /// Facts that are not known yet are not waited for any longer.
+    FactsWait,
     /// The kernel is read again.
     LookAgain,
     /// Addresses that went missing are put back.

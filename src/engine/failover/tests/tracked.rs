@@ -39,6 +39,12 @@ fn a_number_in_a_file_times_its_weight_is_added() {
         ..FileWeight::DEFAULT
     };
     let mut bench = Bench::new(with_file(weight));
+    bench.run(4);
+    assert_eq!(
+        bench.role("VI_1"),
+        Role::Init,
+        "nothing is known of the file"
+    );
     bench.input(number(0));
     bench.run(4);
     for (said, priority) in [(0, 100), (5, 90), (-20, 140), (-100, 254), (126, 1)] {
@@ -143,4 +149,30 @@ fn a_missing_static_object_is_a_fault_of_its_track_group() {
     );
     bench.input(missing(false));
     assert_eq!(bench.role("VI_2"), Role::Backup);
+}
+
+#[test]
+fn a_tracker_that_says_nothing_is_not_waited_for_for_ever() {
+    let mut config = with_file(FileWeight::FAULT);
+    let mut other = instance("VI_2", 52, "10.0.0.101");
+    other.more.track_processes = vec![TrackedProcess {
+        process: "db".into(),
+        weight: Weight::Fault,
+    }];
+    config.instances.push(other);
+    let mut bench = Bench::new(config);
+    bench.run(4);
+    assert_eq!(bench.role("VI_1"), Role::Init);
+    bench.run(2);
+    assert_eq!(
+        bench.role("VI_1"),
+        Role::Backup,
+        "a file that is not there says 0"
+    );
+    assert_eq!(
+        bench.role("VI_2"),
+        Role::Fault,
+        "a process that nobody sees"
+    );
+    assert_eq!(bench.said("it is not waited for"), 2);
 }
