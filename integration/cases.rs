@@ -12,11 +12,13 @@ mod garp;
 mod ipvs;
 mod native;
 mod netlink;
+mod options;
 mod order;
 mod pair;
 mod pools;
 mod scene;
 mod self_test;
+mod side_by_side;
 mod tcp_check;
 
 use crate::lab::Case;
@@ -45,5 +47,6 @@ pub(crate) const ALL: &[&[Case]] = &[
     order::CASES,
     daemon::CASES,
     addresses::CASES,
+    options::CASES,
     bad_input::CASES,
 ];

@@ -13,5 +13,7 @@ pub use bfd::{BfdArrival, BfdPath};
 pub use channel::Channel;
 pub use command::{NetCommand, NetPicture};
 pub use interface::{InterfaceIndex, InterfaceName, InterfaceNameError, MacAddr};
-pub use link::{ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Link, ObservedAddress};
+pub use link::{
+    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Link, LinkCommand, ObservedAddress,
+};
 pub use lvs::{ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};

@@ -112,9 +112,14 @@ impl Daemon {
         self.process.ended()
     }
 
+    /// Writes `conf` in place of the configuration; the daemon does not look.
+    pub(crate) fn rewrite(&self, conf: &str) -> Outcome {
+        Ok(fs::write(&self.file, conf)?)
+    }
+
     /// Writes `conf` in place of the configuration, and HUP.
     pub(crate) fn reload(&self, conf: &str) -> Outcome {
-        fs::write(&self.file, conf)?;
+        self.rewrite(conf)?;
         self.process.signal(libc::SIGHUP)
     }
 

@@ -11,12 +11,14 @@ mod channels;
 mod event;
 mod hand_over;
 mod kernel_view;
+mod promotion;
 mod reload;
 mod slot;
 mod standing;
 mod sync;
 mod tracked;
 mod types;
+mod vip;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -101,6 +103,8 @@ pub struct Failover {
     /// Refusals of the kernel that were told since everything was as it should be.
     refused: BTreeSet<String>,
     retry_after: Duration,
+    /// Links whose `promote_secondaries` we have set.
+    promoted: BTreeSet<InterfaceIndex>,
     /// Links that an instance names.
     watched: BTreeSet<InterfaceName>,
     roles: Roles,
@@ -151,6 +155,7 @@ impl Failover {
             restore_at: None,
             refused: BTreeSet::new(),
             retry_after: RETRY,
+            promoted: BTreeSet::new(),
             watched: BTreeSet::new(),
             roles: Roles::new(),
             roles_changed: true,
@@ -196,6 +201,7 @@ impl Failover {
         self.await_facts(now);
         self.refresh_sockets(&mut out);
         // What a predecessor left and nobody holds now goes first, before anybody may claim it.
+        self.sync_promotion(&mut out);
         self.sync_addresses(&mut out);
         for slot in 0..self.slots.len() {
             if self.ipvs_ready {

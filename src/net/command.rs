@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AddressCommand, Link, ObservedAddress};
+use super::{AddressCommand, Link, LinkCommand, ObservedAddress};
 
 /// One change to what a network namespace holds. Changes to things of all kinds go out in one batch, in
 /// their order.
@@ -10,12 +10,15 @@ use super::{AddressCommand, Link, ObservedAddress};
 pub enum NetCommand {
     /// To its addresses.
     Address(AddressCommand),
+    /// To its links.
+    Link(LinkCommand),
 }
 
 impl fmt::Display for NetCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NetCommand::Address(command) => command.fmt(f),
+            NetCommand::Link(command) => command.fmt(f),
         }
     }
 }
@@ -23,6 +26,12 @@ impl fmt::Display for NetCommand {
 impl From<AddressCommand> for NetCommand {
     fn from(command: AddressCommand) -> NetCommand {
         NetCommand::Address(command)
+    }
+}
+
+impl From<LinkCommand> for NetCommand {
+    fn from(command: LinkCommand) -> NetCommand {
+        NetCommand::Link(command)
     }
 }
 

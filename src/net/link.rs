@@ -1,7 +1,7 @@
 //! What the kernel shows of links and addresses, and what is asked of it.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Cidr, InterfaceIndex, InterfaceName, MacAddr};
 
@@ -26,6 +26,9 @@ pub struct Link {
     pub multicast: bool,
     /// Largest packet, in bytes.
     pub mtu: u32,
+    /// `promote_secondaries` of the link: an IPv4 address that goes leaves its network to the next one
+    /// instead of taking all others of that network along.
+    pub promote_secondaries: bool,
 }
 
 impl Link {
@@ -41,8 +44,21 @@ impl Link {
 pub struct AddressKey {
     /// Where it is set.
     pub interface: InterfaceIndex,
-    /// Address and prefix.
+    /// Address and prefix; with a peer, the prefix is the peer's.
     pub cidr: Cidr,
+    /// The other end of a point-to-point link, of the same family.
+    pub peer: Option<IpAddr>,
+}
+
+impl AddressKey {
+    /// An address without a peer.
+    pub const fn new(interface: InterfaceIndex, cidr: Cidr) -> AddressKey {
+        AddressKey {
+            interface,
+            cidr,
+            peer: None,
+        }
+    }
 }
 
 /// What an address should be.
@@ -56,6 +72,17 @@ pub struct AddressSpec {
     pub label: Option<String>,
     /// IFA_F_NODAD: usable at once (IPv6).
     pub no_dad: bool,
+    /// IFA_F_HOMEADDRESS (IPv6): the home address of Mobile IP, RFC 6275.
+    pub home: bool,
+    /// IFA_F_MANAGETEMPADDR (IPv6): temporary addresses are made from it.
+    pub manage_temporary: bool,
+    /// IFA_F_NOPREFIXROUTE: no route to its network comes with it.
+    pub no_prefix_route: bool,
+    /// IFA_F_MCAUTOJOIN: a multicast address whose group is joined.
+    pub auto_join: bool,
+    /// Seconds for which it is preferred as the source of new connections, 0 for an address that is
+    /// deprecated; for ever when absent. The kernel counts them down.
+    pub preferred_lifetime: Option<u32>,
 }
 
 /// An address as the kernel shows it.
@@ -96,6 +123,32 @@ impl fmt::Display for AddressCommand {
                     f,
                     "delete address {} of interface {}",
                     key.cidr, key.interface
+                )
+            }
+        }
+    }
+}
+
+/// One change to a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkCommand {
+    /// RTM_SETLINK: [`Link::promote_secondaries`].
+    PromoteSecondaries {
+        /// Which link.
+        interface: InterfaceIndex,
+        /// What it is to be.
+        on: bool,
+    },
+}
+
+impl fmt::Display for LinkCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkCommand::PromoteSecondaries { interface, on } => {
+                let value = u8::from(*on);
+                write!(
+                    f,
+                    "set promote_secondaries of interface {interface} to {value}"
                 )
             }
         }

@@ -55,10 +55,7 @@ fn channel() -> Channel {
 }
 
 fn key(cidr: &str) -> AddressKey {
-    AddressKey {
-        interface: index(),
-        cidr: cidr.parse().expect("an address"),
-    }
+    AddressKey::new(index(), cidr.parse().expect("an address"))
 }
 
 pub(crate) fn vip() -> AddressKey {
@@ -114,6 +111,7 @@ impl Router {
             no_arp: false,
             multicast: true,
             mtu: 1500,
+            promote_secondaries: false,
         }
     }
 
@@ -277,6 +275,8 @@ impl Router {
                 self.addresses.insert(key, address);
                 self.news.push_back(News::Seen(key));
             }
+            // The one address of each network here is its first.
+            NetCommand::Link(_) => {}
             NetCommand::Address(AddressCommand::Delete(key)) => {
                 if self.addresses.remove(&key).is_some() {
                     self.news.push_back(News::Gone(key));

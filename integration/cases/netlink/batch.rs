@@ -168,7 +168,7 @@ pub(super) fn not_permitted(lab: &Lab) -> Outcome {
             .map_err(|e| e.to_string())?;
         let interface = InterfaceIndex::new(1).ok_or("no index")?;
         let cidr = Cidr::host([10, 0, 0, 1].into());
-        let key = AddressKey { interface, cidr };
+        let key = AddressKey::new(interface, cidr);
         let failed = route.apply(&[AddressCommand::Add(key, AddressSpec::default()).into()]);
         Ok::<_, String>(failed.iter().map(ToString::to_string).collect::<Vec<_>>())
     })?;

@@ -21,10 +21,7 @@ pub(super) fn addresses(lab: &Lab) -> Outcome {
     let eth0 = index_of(&mut route, "eth0")?;
     let key = |cidr: &str| -> Outcome<AddressKey> {
         let cidr = cidr.parse().map_err(|_| Failure::failed("a prefix"))?;
-        Ok(AddressKey {
-            interface: eth0,
-            cidr,
-        })
+        Ok(AddressKey::new(eth0, cidr))
     };
     let labelled = AddressSpec {
         broadcast: Some([192, 0, 2, 255].into()),
@@ -170,10 +167,7 @@ pub(super) fn monitor(lab: &Lab) -> Outcome {
         let commands: Vec<_> = (0..=255u8)
             .flat_map(|n| {
                 let cidr = Cidr::host([10, 9, round, n].into());
-                let key = AddressKey {
-                    interface: lo,
-                    cidr,
-                };
+                let key = AddressKey::new(lo, cidr);
                 let add = AddressCommand::Add(key, AddressSpec::default());
                 [add, AddressCommand::Delete(key)].map(NetCommand::from)
             })
@@ -222,7 +216,7 @@ pub(super) fn taken_over(lab: &Lab) -> Outcome {
     let mut commands = Vec::new();
     for vip in vips {
         let cidr = vip.parse().map_err(|_| Failure::failed("a prefix"))?;
-        let key = AddressKey { interface, cidr };
+        let key = AddressKey::new(interface, cidr);
         commands.push(AddressCommand::Add(key, AddressSpec::default()).into());
     }
     ensure_eq!(route.apply(&commands), [], "failures");

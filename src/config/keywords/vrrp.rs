@@ -114,9 +114,8 @@ pub(super) const INSTANCE: &[Keyword] = &[
     row(
         "promote_secondaries",
         FLAG,
-        "Set that sysctl on the interface.",
-    )
-    .not_yet(),
+        "Set that sysctl on its interfaces while it is configured.",
+    ),
 ];
 
 pub(super) const INSTANCE_ADDRESSES: &[Keyword] = &[

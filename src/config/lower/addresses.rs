@@ -50,6 +50,7 @@ fn vip(ctx: &mut Context<'_>, entry: &Statement) -> Option<WrittenVip> {
     while let Some((option, rest)) = words.split_first() {
         words = vip_option(ctx, &mut vip, option, rest)?;
     }
+    check_options(ctx, &mut vip, span);
     Some(WrittenVip { vip, span })
 }
 
@@ -81,6 +82,8 @@ fn vip_option<'w>(
         ("scope", Some(value)) => vip.scope = scope(ctx, value),
         ("label", Some(value)) => vip.label = label(ctx, vip, value),
         ("no_track", None) => vip.no_track = true,
+        ("peer", Some(value)) => peer(ctx, vip, value),
+        _ if kernel_option(ctx, &mut vip.more, &name, value) => {}
         _ if more_option(ctx, &mut vip.more, &name, value) => {
             let message = format!("`{name}` of an address is not acted on by this version");
             let span = option.leaf.span;
@@ -98,6 +101,26 @@ fn vip_option<'w>(
     Some(rest)
 }
 
+/// An option that goes to the kernel as it stands; whether it was one.
+fn kernel_option(
+    ctx: &mut Context<'_>,
+    more: &mut AddressOptions,
+    name: &str,
+    value: Option<&Word>,
+) -> bool {
+    match (name, value) {
+        ("preferred_lft", Some(value)) => more.preferred_lifetime = lifetime(ctx, value),
+        ("home", _) => more.home = true,
+        ("-nodad", _) => more.duplicate_address_detection = true,
+        ("nodad", _) => more.duplicate_address_detection = false,
+        ("mngtmpaddr", _) => more.manage_temporary = true,
+        ("noprefixroute", _) => more.no_prefix_route = true,
+        ("autojoin", _) => more.auto_join = true,
+        _ => return false,
+    }
+    true
+}
+
 /// An option that is read and not acted on; whether it was one.
 fn more_option(
     ctx: &mut Context<'_>,
@@ -106,18 +129,72 @@ fn more_option(
     value: Option<&Word>,
 ) -> bool {
     match (name, value) {
-        ("peer", Some(value)) => more.peer = cidr(ctx, value),
-        ("preferred_lft", Some(value)) => more.preferred_lifetime = lifetime(ctx, value),
         ("track_group", Some(value)) => more.track_group = Some(ctx.text(value).into_owned()),
-        ("home", _) => more.home = true,
-        ("-nodad" | "nodad", _) => more.no_dad = true,
-        ("mngtmpaddr", _) => more.manage_temporary = true,
-        ("noprefixroute", _) => more.no_prefix_route = true,
-        ("autojoin", _) => more.auto_join = true,
         ("use_vmac", _) => more.use_vmac = true,
         _ => return false,
     }
     true
+}
+
+/// `peer`: the address has the prefix that stands behind the peer.
+fn peer(ctx: &mut Context<'_>, vip: &mut VirtualAddress, word: &Word) {
+    let Some(peer) = cidr(ctx, word) else {
+        return;
+    };
+    let local = vip.cidr.addr();
+    let span = word.leaf.span;
+    if peer.family() != vip.cidr.family() {
+        let message = format!("the peer {} is not of the family of {local}", peer.addr());
+        ctx.say(Diagnostic::warning(Code::InvalidValue, span, message).label("ignored"));
+        return;
+    }
+    if vip.cidr != Cidr::host(local) {
+        let message = "an address with a peer has the prefix of the peer";
+        let ours = format!("/{} behind {local} is ignored", vip.cidr.prefix());
+        ctx.say(Diagnostic::warning(Code::NoEffect, span, message).note(ours));
+    }
+    vip.cidr = Cidr::new(local, peer.prefix()).unwrap_or(vip.cidr);
+    vip.more.peer = Some(peer.addr());
+}
+
+/// What can only be said of an address and all of its options together.
+fn check_options(ctx: &mut Context<'_>, vip: &mut VirtualAddress, span: Span) {
+    let mut say = |message: String| {
+        ctx.say(Diagnostic::warning(Code::NoEffect, span, message).label("ignored"));
+    };
+    let cidr = vip.cidr;
+    let v6 = cidr.family() == Family::V6;
+    if vip.broadcast.is_some() && vip.more.peer.is_some() {
+        say("an address with a peer has no broadcast address".to_owned());
+        vip.broadcast = None;
+    }
+    if cidr.prefix() > 30
+        && let Some(Broadcast::AllOnes | Broadcast::AllZeros) = vip.broadcast
+    {
+        say(format!(
+            "a network of /{} has no broadcast address",
+            cidr.prefix()
+        ));
+        vip.broadcast = None;
+    }
+    if v6 && vip.scope != 0 {
+        say("the scope of an IPv6 address follows from the address".to_owned());
+        vip.scope = 0;
+    }
+    if !v6 && vip.more.preferred_lifetime.take().is_some() {
+        say("`preferred_lft` has a meaning for IPv6 alone".to_owned());
+    }
+    if vip.more.manage_temporary && !(v6 && cidr.prefix() == 64) {
+        say("`mngtmpaddr` is possible for IPv6 addresses with /64".to_owned());
+        vip.more.manage_temporary = false;
+    }
+    if vip.more.auto_join && !cidr.addr().is_multicast() {
+        say(format!(
+            "`autojoin` is for multicast addresses, which {} is not",
+            cidr.addr()
+        ));
+        vip.more.auto_join = false;
+    }
 }
 
 fn lifetime(ctx: &mut Context<'_>, word: &Word) -> Option<Lifetime> {

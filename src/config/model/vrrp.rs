@@ -165,19 +165,19 @@ pub struct VirtualAddress {
     pub label: Option<String>,
     /// `no_track`: its `dev` going down is not a fault of the instance.
     pub no_track: bool,
-    /// What this version does not act on.
+    /// What else the kernel is told of it.
     pub more: AddressOptions,
 }
 
 /// Options of an address that change how the kernel treats it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AddressOptions {
-    /// `peer`: the other end of a point-to-point link.
-    pub peer: Option<Cidr>,
+    /// `peer`: the other end of a point-to-point link, whose prefix the address has.
+    pub peer: Option<IpAddr>,
     /// `home`: IFA_F_HOMEADDRESS.
     pub home: bool,
-    /// `nodad` or `-nodad`: IFA_F_NODAD.
-    pub no_dad: bool,
+    /// `-nodad`: it is not used before duplicates were looked for (IPv6); without it, IFA_F_NODAD.
+    pub duplicate_address_detection: bool,
     /// `mngtmpaddr`: IFA_F_MANAGETEMPADDR.
     pub manage_temporary: bool,
     /// `noprefixroute`: IFA_F_NOPREFIXROUTE.
@@ -186,7 +186,7 @@ pub struct AddressOptions {
     pub auto_join: bool,
     /// `use_vmac`: on a VMAC of its own.
     pub use_vmac: bool,
-    /// `preferred_lft`.
+    /// `preferred_lft` of IPv6; without it, for ever, except /128: that is deprecated at once.
     pub preferred_lifetime: Option<Lifetime>,
     /// `track_group`, of static addresses.
     pub track_group: Option<String>,

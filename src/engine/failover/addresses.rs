@@ -5,19 +5,16 @@ use std::net::IpAddr;
 
 use crate::config::Config;
 use crate::net::{
-    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, InterfaceName, NetCommand,
-    NetPicture, ObservedAddress,
+    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Family, InterfaceName, LinkCommand,
+    NetCommand, NetPicture, ObservedAddress,
 };
 use crate::reconcile::{self, Change};
 use crate::time::Time;
 use crate::vrrp::{self, State};
 
-use super::slot::{address_spec, device};
+use super::slot::device;
+use super::vip::{address_key, address_spec, same_address};
 use super::{Action, Event, Failover, LOOK_AGAIN, NetFailure, RESTORE_AFTER, RETRY};
-
-/// Addresses of one network that are set again when its first one goes; with more, the next look at the
-/// kernel finds them missing.
-const TAKEN_ALONG_MAX: usize = 256;
 
 impl Failover {
     /// A machine became master: what it lacks is set.
@@ -56,24 +53,25 @@ impl Failover {
                         && slot.keys(&self.kernel).any(|(k, _)| k == *key)
                 })
         };
-        let there = slot
+        let mut there: Vec<AddressKey> = slot
             .keys(&self.kernel)
-            .filter(|(key, _)| which(key) && self.kernel.has(key) && !held_by_another(key))
-            .map(|(key, _)| AddressCommand::Delete(key))
+            .map(|(key, _)| key)
+            .filter(|key| which(key) && self.kernel.has(key) && !held_by_another(key))
             .collect();
+        // The first of a network last: nothing stands behind it then that goes, too.
+        there.sort_by_key(|key| self.kernel.is_first(key));
+        let there = there.into_iter().map(AddressCommand::Delete).collect();
         self.order(there, out);
     }
 
-    /// Orders operations and counts them as done. What the kernel takes along with an address that goes,
-    /// and is to stay, is set again at the end of the same batch.
-    fn order(&mut self, mut commands: Vec<AddressCommand>, out: &mut Vec<Action>) {
+    /// Orders operations and counts them as done. Where an address goes that others of its network
+    /// stand behind, whoever set them, `promote_secondaries` is set for that moment: setting them again
+    /// afterwards would be too late for the routes through them.
+    fn order(&mut self, commands: Vec<AddressCommand>, out: &mut Vec<Action>) {
         if commands.is_empty() {
             return;
         }
-        if !self.stopping || !self.leaving.is_empty() {
-            let again = self.taken_along(&commands);
-            commands.extend(again);
-        }
+        let mut promote = BTreeSet::new();
         for command in &commands {
             match command {
                 AddressCommand::Add(key, spec) => {
@@ -86,40 +84,24 @@ impl Failover {
                     });
                 }
                 AddressCommand::Delete(key) => {
-                    self.kernel.remove(key);
+                    if self.kernel.remove_first(key) {
+                        promote.insert(key.interface);
+                    }
                 }
             }
         }
-        let commands = commands.into_iter().map(NetCommand::from).collect();
-        out.push(Action::Net(commands));
-    }
-
-    fn taken_along(&self, commands: &[AddressCommand]) -> Vec<AddressCommand> {
-        let deleted = commands.iter().filter_map(|command| match command {
-            AddressCommand::Delete(key) => Some(*key),
-            AddressCommand::Add(..) => None,
+        promote.retain(|interface| {
+            let link = self.kernel.link_of(*interface);
+            link.is_some_and(|link| !link.promote_secondaries)
         });
-        let mut along = BTreeMap::new();
-        for key in deleted {
-            let goes = self.kernel.goes_with(&key);
-            if goes.len() <= TAKEN_ALONG_MAX {
-                along.extend(goes.into_iter().map(|address| (address.key, address.spec)));
-            }
-        }
-        if along.is_empty() {
-            return Vec::new();
-        }
-        // In their order: the last word about a key says whether it is to stay.
-        for command in commands {
-            match command {
-                AddressCommand::Delete(key) => drop(along.remove(key)),
-                AddressCommand::Add(key, spec) => drop(along.insert(*key, spec.clone())),
-            }
-        }
-        along
-            .into_iter()
-            .map(|(key, spec)| AddressCommand::Add(key, spec))
-            .collect()
+        let set = |on| {
+            let promote = promote.iter();
+            promote.map(move |&interface| LinkCommand::PromoteSecondaries { interface, on }.into())
+        };
+        let mut batch: Vec<NetCommand> = set(true).collect();
+        batch.extend(commands.into_iter().map(NetCommand::from));
+        batch.extend(set(false));
+        out.push(Action::Net(batch));
     }
 
     pub(super) fn on_net_failed(
@@ -267,6 +249,7 @@ impl Failover {
             return;
         }
         self.on_links_renumbered(out);
+        self.sync_promotion(out);
         self.sync_addresses(out);
         self.refresh_all_standings(now, out);
     }
@@ -325,6 +308,7 @@ impl Failover {
                 Change::Remove(key) => commands.push(AddressCommand::Delete(key)),
             }
         }
+        let commands = in_order(commands);
         if commands.is_empty() {
             self.refused.clear();
             self.retry_after = RETRY;
@@ -338,13 +322,6 @@ impl Failover {
     }
 }
 
-/// Whether an address is as it should be; what was not asked for is the kernel's to choose.
-fn same_address(desired: &AddressSpec, observed: &AddressSpec) -> bool {
-    desired.scope == observed.scope
-        && (desired.label.is_none() || desired.label == observed.label)
-        && (desired.broadcast.is_none() || desired.broadcast == observed.broadcast)
-}
-
 fn named_keys(
     config: &Config,
     index_of: impl Fn(&InterfaceName) -> Option<crate::net::InterfaceIndex>,
@@ -355,10 +332,27 @@ fn named_keys(
         .flat_map(|i| i.all_vips().map(move |vip| (i, vip)));
     vips.filter_map(|(instance, vip)| {
         let interface = index_of(device(instance, vip)?)?;
-        Some(AddressKey {
-            interface,
-            cidr: vip.cidr,
-        })
+        Some(address_key(interface, vip))
     })
     .collect()
+}
+
+/// The kernel has an IPv6 address once on a link, whatever its prefix and peer: of two that differ in
+/// these alone, the old one goes before the new one comes.
+fn in_order(commands: Vec<AddressCommand>) -> Vec<AddressCommand> {
+    let on = |key: &AddressKey| (key.interface, key.cidr.addr());
+    let added: BTreeSet<_> = commands
+        .iter()
+        .filter_map(|command| match command {
+            AddressCommand::Add(key, _) if key.cidr.family() == Family::V6 => Some(on(key)),
+            _ => None,
+        })
+        .collect();
+    let makes_room = |command: &AddressCommand| match command {
+        AddressCommand::Delete(key) => added.contains(&on(key)),
+        AddressCommand::Add(..) => false,
+    };
+    let (mut first, rest): (Vec<_>, Vec<_>) = commands.into_iter().partition(makes_room);
+    first.extend(rest);
+    first
 }

@@ -330,10 +330,7 @@ mod tests {
     }
 
     fn key(interface: u32, address: &str) -> AddressKey {
-        AddressKey {
-            interface: index(interface),
-            cidr: address.parse().unwrap(),
-        }
+        AddressKey::new(index(interface), address.parse().unwrap())
     }
 
     fn paced(interval: Duration) -> Announcer {

@@ -116,6 +116,7 @@ impl Failover {
                 self.end_sessions(now, out);
             }
             StopKind::Keep => {
+                self.promoted.clear();
                 self.timers.clear();
                 self.leaving.clear();
                 for slot in &mut self.slots {
@@ -136,6 +137,7 @@ impl Failover {
         }
         if self.stopping && !self.released && !self.is_leaving() {
             self.released = true;
+            self.end_promotion(out);
             out.push(Action::Released);
         }
     }

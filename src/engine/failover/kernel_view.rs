@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::model::Instance;
 use crate::net::{
-    ADDRESS_PROTOCOL, AddressKey, AddressSpec, Channel, Cidr, Family, InterfaceIndex,
-    InterfaceName, Link, NetPicture, ObservedAddress,
+    AddressKey, AddressSpec, Channel, Cidr, Family, InterfaceIndex, InterfaceName, Link,
+    NetPicture, ObservedAddress,
 };
 
 use super::{Beat, channels_of};
@@ -70,6 +70,12 @@ impl KernelView {
         self.bad_packets.retain(|on| on.interface != Some(index));
     }
 
+    /// Notes that we set `promote_secondaries`; true when it was otherwise.
+    pub(super) fn set_promotes(&mut self, index: InterfaceIndex, on: bool) -> bool {
+        let link = self.links.get_mut(&index);
+        link.is_some_and(|link| std::mem::replace(&mut link.promote_secondaries, on) != on)
+    }
+
     pub(super) fn link(&self, name: &InterfaceName) -> Option<&Link> {
         self.links.get(self.by_name.get(name)?)
     }
@@ -114,7 +120,9 @@ impl KernelView {
             .flatten()
             .map(|(_, address)| address)
             .filter(move |address| {
-                address.key != key && address.key.cidr.prefix() == key.cidr.prefix()
+                address.key != key
+                    && address.key.peer.is_none()
+                    && address.key.cidr.prefix() == key.cidr.prefix()
             })
     }
 
@@ -123,17 +131,39 @@ impl KernelView {
         self.network_of(key).any(|address| !address.secondary)
     }
 
-    /// What carries our tag and goes with this address: if it is the first of its network, the kernel
-    /// takes the others of that network too (unless `promote_secondaries` is set).
-    pub(super) fn goes_with(&self, key: &AddressKey) -> Vec<ObservedAddress> {
-        match self.addresses.get(key) {
-            Some(address) if !address.secondary => self
-                .network_of(key)
-                .filter(|address| address.protocol == ADDRESS_PROTOCOL)
-                .cloned()
-                .collect(),
-            _ => Vec::new(),
+    /// Whether this address is the first of its IPv4 network.
+    pub(super) fn is_first(&self, key: &AddressKey) -> bool {
+        self.addresses.get(key).is_some_and(|a| !a.secondary)
+    }
+
+    /// Forgets an address that we remove, and says whether others of its network stay behind it: it was
+    /// the first one, and the next is that now. The kernel would take them all along unless
+    /// `promote_secondaries` is set.
+    pub(super) fn remove_first(&mut self, key: &AddressKey) -> bool {
+        let next = self.is_first(key).then(|| self.first_behind(key)).flatten();
+        self.remove(key);
+        let next = next.and_then(|next| self.addresses.get_mut(&next));
+        match next {
+            Some(next) => {
+                next.secondary = false;
+                true
+            }
+            None => false,
         }
+    }
+
+    /// The oldest of those that share a network with this address.
+    fn first_behind(&self, key: &AddressKey) -> Option<AddressKey> {
+        let behind: BTreeSet<IpAddr> = self.network_of(key).map(|a| a.key.cidr.addr()).collect();
+        if behind.is_empty() {
+            return None;
+        }
+        let order = self.in_order.get(&(key.interface, Family::V4))?;
+        let addr = *order.iter().find(|addr| behind.contains(addr))?;
+        Some(AddressKey::new(
+            key.interface,
+            Cidr::new(addr, key.cidr.prefix())?,
+        ))
     }
 
     pub(super) fn has(&self, key: &AddressKey) -> bool {
@@ -210,9 +240,10 @@ impl KernelView {
     }
 }
 
-/// Between which keys every address of an IPv4 network lies; `None` for IPv6, which has no secondaries.
+/// Between which keys every address of an IPv4 network lies; `None` for IPv6, which has no secondaries,
+/// and for an address with a peer, which has a network of its own.
 fn network_range(key: &AddressKey) -> Option<(AddressKey, AddressKey)> {
-    let IpAddr::V4(addr) = key.cidr.addr() else {
+    let (IpAddr::V4(addr), None) = (key.cidr.addr(), key.peer) else {
         return None;
     };
     let host_bits = u32::MAX
@@ -220,10 +251,7 @@ fn network_range(key: &AddressKey) -> Option<(AddressKey, AddressKey)> {
         .unwrap_or(0);
     let end = |bits: u32, prefix: u8| {
         let cidr = Cidr::new(IpAddr::V4(Ipv4Addr::from_bits(bits)), prefix)?;
-        Some(AddressKey {
-            interface: key.interface,
-            cidr,
-        })
+        Some(AddressKey::new(key.interface, cidr))
     };
     Some((
         end(addr.to_bits() & !host_bits, 0)?,

@@ -68,6 +68,7 @@ impl Failover {
         self.forget_facts();
         self.await_facts(now);
         self.refresh_sockets(out);
+        self.sync_promotion(out);
         self.sync_addresses_after_reload(&old_config, out);
         for slot in 0..self.slots.len() {
             self.time_extra_announcements(slot, now);

@@ -1,14 +1,13 @@
 //! One instance in the engine: its machine, and how its decisions become packets and addresses.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::model::{Auth, Broadcast, Instance, Transport, VirtualAddress};
+use crate::config::model::{Auth, Instance, Transport, VirtualAddress};
 use crate::engine::shared::Role;
 use crate::fact::FactName;
-use crate::net::{AddressKey, AddressSpec, Cidr, Family, InterfaceName};
+use crate::net::{AddressKey, Family, InterfaceName};
 use crate::time::Time;
 use crate::units::{Version, Vrid};
 use crate::vrrp::{self, Machine, Rejections, State};
@@ -16,6 +15,7 @@ use crate::wire::vrrp::{self as wire, Advert, AuthField};
 
 use super::kernel_view::KernelView;
 use super::tracked::Tracked;
+use super::vip::address_key;
 use super::{Action, Event, Failover, Packet, TimerOf};
 
 /// Removals by somebody else that are answered by putting the address back...
@@ -107,13 +107,7 @@ impl Slot {
         let config = self.config();
         config.all_vips().filter_map(|vip| {
             let interface = kernel.index_of(device(config, vip)?)?;
-            Some((
-                AddressKey {
-                    interface,
-                    cidr: vip.cidr,
-                },
-                vip,
-            ))
+            Some((address_key(interface, vip), vip))
         })
     }
 
@@ -181,30 +175,6 @@ fn watched(config: &Instance) -> impl Iterator<Item = &InterfaceName> {
         .all_vips()
         .filter_map(|vip| vip.dev.as_ref())
         .chain(&config.interface)
-}
-
-/// What the kernel is asked for.
-pub(super) fn address_spec(vip: &VirtualAddress) -> AddressSpec {
-    AddressSpec {
-        broadcast: vip
-            .broadcast
-            .and_then(|broadcast| broadcast_address(vip.cidr, broadcast)),
-        scope: vip.scope,
-        label: vip.label.clone(),
-        no_dad: matches!(vip.cidr.addr(), IpAddr::V6(_)),
-    }
-}
-
-fn broadcast_address(cidr: Cidr, broadcast: Broadcast) -> Option<Ipv4Addr> {
-    let IpAddr::V4(addr) = cidr.addr() else {
-        return None;
-    };
-    let host_bits = u32::MAX.checked_shr(u32::from(cidr.prefix())).unwrap_or(0);
-    match broadcast {
-        Broadcast::Address(addr) => Some(addr),
-        Broadcast::AllOnes => Some(Ipv4Addr::from_bits(addr.to_bits() | host_bits)),
-        Broadcast::AllZeros => Some(Ipv4Addr::from_bits(addr.to_bits() & !host_bits)),
-    }
 }
 
 impl Failover {

@@ -11,8 +11,8 @@ use super::*;
 use crate::config::model::{Auth, Instance, Script, TrackedScript, VirtualAddress, Weight};
 use crate::engine::shared::Role;
 use crate::net::{
-    AddressCommand, AddressSpec, Cidr, Family, InterfaceIndex, Link, MacAddr, NetCommand,
-    ObservedAddress,
+    AddressCommand, AddressSpec, Cidr, Family, InterfaceIndex, Link, LinkCommand, MacAddr,
+    NetCommand, ObservedAddress,
 };
 use crate::units::{Priority, Version, Vrid};
 use crate::wire;
@@ -56,16 +56,14 @@ fn link(up: bool) -> Link {
         no_arp: false,
         multicast: true,
         mtu: 1500,
+        promote_secondaries: false,
     }
 }
 
 fn address(cidr: &str, protocol: u8) -> ObservedAddress {
     let cidr: Cidr = cidr.parse().unwrap();
     ObservedAddress {
-        key: AddressKey {
-            interface: eth0(),
-            cidr,
-        },
+        key: AddressKey::new(eth0(), cidr),
         spec: AddressSpec::default(),
         protocol,
         secondary: false,
@@ -93,6 +91,7 @@ struct Bench {
     watching: bool,
     /// What was asked for BFD sessions.
     sessions: Vec<Action>,
+    promotes: bool,
     released: bool,
 }
 
@@ -124,6 +123,7 @@ impl Bench {
             opened: 0,
             watching: false,
             sessions: Vec::new(),
+            promotes: false,
             released: false,
         };
         let actions = bench.engine.start(bench.now);
@@ -197,6 +197,7 @@ impl Bench {
         match command {
             NetCommand::Address(AddressCommand::Add(key, spec)) => self.set(key, spec),
             NetCommand::Address(AddressCommand::Delete(key)) => self.delete(&key),
+            NetCommand::Link(LinkCommand::PromoteSecondaries { on, .. }) => self.promotes = on,
         }
     }
 
@@ -216,11 +217,16 @@ impl Bench {
         );
     }
 
-    /// As the kernel does: a primary takes its secondaries along.
+    /// As the kernel does: a primary takes its secondaries along, or leaves its place to one.
     fn delete(&mut self, key: &AddressKey) {
         let gone = self.kernel.remove(key);
-        if gone.is_some_and(|address| !address.secondary) {
+        if gone.is_none_or(|address| address.secondary) {
+            return;
+        }
+        if !self.promotes {
             self.kernel.retain(|other, _| !same_network(other, key));
+        } else if let Some(next) = self.kernel.values_mut().find(|a| same_network(&a.key, key)) {
+            next.secondary = false;
         }
     }
 
@@ -446,10 +452,7 @@ fn a_link_that_is_deleted_and_made_again_serves_again() {
         index,
         ..link(true)
     }));
-    let key = AddressKey {
-        interface: index,
-        cidr: "10.0.0.5/24".parse().unwrap(),
-    };
+    let key = AddressKey::new(index, "10.0.0.5/24".parse().unwrap());
     bench.input(Input::AddressSeen(ObservedAddress {
         key,
         ..address("10.0.0.5/24", 0)

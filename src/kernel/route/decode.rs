@@ -10,7 +10,10 @@ use crate::net::{
     ObservedAddress,
 };
 
-use super::encode::IFA_PROTO;
+use super::encode::{
+    FOR_EVER, HOMEADDRESS, IFA_PROTO, IFLA_INET_CONF, MANAGETEMPADDR, MCAUTOJOIN, NODAD,
+    NOPREFIXROUTE, PROMOTE_SECONDARIES,
+};
 
 /// IFF_* (netdevice(7)).
 const UP: u32 = 0x1;
@@ -19,9 +22,8 @@ const RUNNING: u32 = 0x40;
 const NOARP: u32 = 0x80;
 const MULTICAST: u32 = 0x1000;
 
-/// IFA_F_* (include/uapi/linux/if_addr.h).
+/// IFA_F_SECONDARY (include/uapi/linux/if_addr.h).
 const SECONDARY: u32 = 0x1;
-const NODAD: u32 = 0x2;
 
 const AF_UNSPEC: u8 = 0;
 const AF_INET: u8 = 2;
@@ -39,11 +41,13 @@ pub(super) fn link(payload: &[u8]) -> Option<Link> {
     let index = InterfaceIndex::new(u32::from_ne_bytes([i0, i1, i2, i3]))?;
     let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
     let (mut name, mut mac, mut mtu) = (None, MacAddr::default(), 0);
+    let mut promote_secondaries = false;
     for attribute in Attributes::new(attributes) {
         match Ifla::from(attribute.kind) {
             Ifla::Ifname => name = attribute.text().and_then(|n| n.parse().ok()),
             Ifla::Address => mac = attribute.bytes().map(MacAddr).unwrap_or_default(),
             Ifla::Mtu => mtu = attribute.u32().unwrap_or(0),
+            Ifla::AfSpec => promote_secondaries = promotes(attribute).unwrap_or(false),
             _ => {}
         }
     }
@@ -59,7 +63,19 @@ pub(super) fn link(payload: &[u8]) -> Option<Link> {
         no_arp: set(NOARP),
         multicast: set(MULTICAST),
         mtu,
+        promote_secondaries,
     })
+}
+
+/// IFLA_AF_SPEC: settings by family. Those of IPv4 come as an array of numbers, the first of them with
+/// the number 1.
+fn promotes(families: Attribute<'_>) -> Option<bool> {
+    let mut families = families.nested();
+    let inet = families.find(|family| family.kind == u16::from(AF_INET))?;
+    let settings = inet.nested().find(|inner| inner.kind == IFLA_INET_CONF)?;
+    let (settings, _) = settings.value.as_chunks::<4>();
+    let value = settings.get(usize::from(PROMOTE_SECONDARIES) - 1)?;
+    Some(u32::from_ne_bytes(*value) != 0)
 }
 
 /// An address, from the payload of RTM_NEWADDR or RTM_DELADDR: `struct ifaddrmsg` (8 bytes),
@@ -87,15 +103,26 @@ pub(super) fn address(payload: &[u8]) -> Option<ObservedAddress> {
             Ifa::Broadcast => spec.broadcast = attribute.bytes().map(<[u8; 4]>::into),
             Ifa::Label => spec.label = attribute.text().map(str::to_owned),
             Ifa::Flags => flags = attribute.u32().unwrap_or(flags),
+            Ifa::Cacheinfo => {
+                let preferred = attribute.value.first_chunk().copied();
+                spec.preferred_lifetime =
+                    preferred.map(u32::from_ne_bytes).filter(|s| *s != FOR_EVER);
+            }
             Ifa::UnrecognizedConst(IFA_PROTO) => protocol = attribute.u8().unwrap_or(0),
             _ => {}
         }
     }
-    spec.no_dad = flags & NODAD != 0;
+    let set = |bit: u32| flags & bit != 0;
+    spec.no_dad = set(NODAD);
+    spec.home = set(HOMEADDRESS);
+    spec.manage_temporary = set(MANAGETEMPADDR);
+    spec.no_prefix_route = set(NOPREFIXROUTE);
+    spec.auto_join = set(MCAUTOJOIN);
     Some(ObservedAddress {
         key: AddressKey {
             interface,
             cidr: Cidr::new(local.or(other)?, prefix)?,
+            peer: other.filter(|other| local.is_some_and(|local| local != *other)),
         },
         spec,
         protocol,

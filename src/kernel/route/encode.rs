@@ -7,7 +7,9 @@ use neli::consts::nl::NlmF;
 use neli::consts::rtnl::Rtm;
 use neli::types::Buffer;
 
-use crate::net::{ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Family, NetCommand};
+use crate::net::{
+    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Family, LinkCommand, NetCommand,
+};
 
 use super::Request;
 use super::write::Payload;
@@ -20,8 +22,26 @@ const IFA_BROADCAST: u16 = 4;
 /// IFA_PROTO (Linux 5.18): who set the address. Kernels before pass unknown attributes over.
 pub(super) const IFA_PROTO: u16 = 11;
 
-/// IFA_F_NODAD. It fits into the 8 bits of the header, which every kernel reads.
-const NODAD: u8 = 2;
+const IFA_CACHEINFO: u16 = 6;
+const IFA_FLAGS: u16 = 8;
+
+/// IFA_F_*; those that fit into the 8 bits of the header go there too, which every kernel reads.
+pub(super) const NODAD: u32 = 0x2;
+pub(super) const HOMEADDRESS: u32 = 0x10;
+pub(super) const MANAGETEMPADDR: u32 = 0x100;
+pub(super) const NOPREFIXROUTE: u32 = 0x200;
+pub(super) const MCAUTOJOIN: u32 = 0x400;
+
+/// INFINITY_LIFE_TIME.
+pub(super) const FOR_EVER: u32 = u32::MAX;
+
+/// IFLA_AF_SPEC, AF_INET in it, IFLA_INET_CONF in that, and in that IPV4_DEVCONF_PROMOTE_SECONDARIES
+/// (include/uapi/linux/ip.h).
+const IFLA_AF_SPEC: u16 = 26;
+pub(super) const IFLA_INET_CONF: u16 = 1;
+pub(super) const PROMOTE_SECONDARIES: u16 = 20;
+/// NLA_F_NESTED.
+const NESTED: u16 = 1 << 15;
 
 /// IFLA_EXT_MASK, and RTEXT_FILTER_SKIP_STATS in it: counters are not wanted.
 const IFLA_EXT_MASK: u16 = 29;
@@ -60,6 +80,7 @@ impl std::error::Error for EncodeError {}
 pub(super) fn command(command: &NetCommand) -> Result<Request<Buffer>, EncodeError> {
     match command {
         NetCommand::Address(command) => address_command(command),
+        NetCommand::Link(command) => link_command(command),
     }
 }
 
@@ -76,6 +97,24 @@ fn address_command(command: &AddressCommand) -> Result<Request<Buffer>, EncodeEr
             payload: address(*key, None)?,
         }),
     }
+}
+
+fn link_command(command: &LinkCommand) -> Result<Request<Buffer>, EncodeError> {
+    let LinkCommand::PromoteSecondaries { interface, on } = command;
+    // `struct ifinfomsg`: family, padding, type, index, flags, which of them change.
+    let mut payload = Payload::new(&[&[0; 4], &interface.get().to_ne_bytes(), &[0; 8]]);
+    payload.with(IFLA_AF_SPEC | NESTED, |families| {
+        families.with(u16::from(AF_INET) | NESTED, |inet| {
+            inet.with(IFLA_INET_CONF | NESTED, |settings| {
+                settings.u32(PROMOTE_SECONDARIES, u32::from(*on));
+            });
+        });
+    });
+    Ok(Request {
+        kind: Rtm::Setlink.into(),
+        flags: NlmF::empty(),
+        payload: payload.finish().ok_or(EncodeError::TooLong)?,
+    })
 }
 
 /// RTM_GETLINK for all: `struct ifinfomsg`.
@@ -107,18 +146,22 @@ pub(super) fn put_ip(payload: &mut Payload, kind: u16, addr: IpAddr) {
 }
 
 fn address(key: AddressKey, spec: Option<&AddressSpec>) -> Result<Buffer, EncodeError> {
-    let nodad = spec.is_some_and(|spec| spec.no_dad);
+    let flags = spec.map_or(0, flags);
     let mut payload = Payload::new(&[
         &[
             family_number(key.cidr.family()),
             key.cidr.prefix(),
-            if nodad { NODAD } else { 0 },
+            u8::try_from(flags & 0xff).unwrap_or_default(),
             spec.map_or(0, |spec| spec.scope),
         ],
         &key.interface.get().to_ne_bytes(),
     ]);
     put_ip(&mut payload, IFA_LOCAL, key.cidr.addr());
-    put_ip(&mut payload, IFA_ADDRESS, key.cidr.addr());
+    put_ip(
+        &mut payload,
+        IFA_ADDRESS,
+        key.peer.unwrap_or(key.cidr.addr()),
+    );
     if let Some(spec) = spec {
         if let (Some(broadcast), Family::V4) = (spec.broadcast, key.cidr.family()) {
             payload.bytes(IFA_BROADCAST, &broadcast.octets());
@@ -129,7 +172,29 @@ fn address(key: AddressKey, spec: Option<&AddressSpec>) -> Result<Buffer, Encode
             }
             payload.text(IFA_LABEL, label);
         }
+        if flags > 0xff {
+            payload.u32(IFA_FLAGS, flags);
+        }
+        if let Some(preferred) = spec.preferred_lifetime {
+            // `struct ifa_cacheinfo`: preferred, valid, and two times that only the kernel writes.
+            let lifetimes = [preferred, FOR_EVER, 0, 0].map(u32::to_ne_bytes);
+            payload.bytes(IFA_CACHEINFO, lifetimes.as_flattened());
+        }
         payload.u8(IFA_PROTO, ADDRESS_PROTOCOL);
     }
     payload.finish().ok_or(EncodeError::TooLong)
+}
+
+/// IFA_F_* of an address.
+fn flags(spec: &AddressSpec) -> u32 {
+    let all = [
+        (spec.no_dad, NODAD),
+        (spec.home, HOMEADDRESS),
+        (spec.manage_temporary, MANAGETEMPADDR),
+        (spec.no_prefix_route, NOPREFIXROUTE),
+        (spec.auto_join, MCAUTOJOIN),
+    ];
+    all.into_iter()
+        .filter_map(|(set, bit)| set.then_some(bit))
+        .sum()
 }

@@ -15,11 +15,7 @@ fn five_vips(label: &str) -> Config {
 
 fn keys(config: &Config) -> Vec<AddressKey> {
     let vips = config.instances[0].all_vips();
-    vips.map(|vip| AddressKey {
-        interface: eth0(),
-        cidr: vip.cidr,
-    })
-    .collect()
+    vips.map(|vip| AddressKey::new(eth0(), vip.cidr)).collect()
 }
 
 #[test]
@@ -146,4 +142,74 @@ fn an_instance_that_leaves_does_not_take_the_vips_of_another_along() {
     assert_eq!(bench.role("VI_1"), Role::Backup);
     bench.run_for(vrrp::ANNOUNCED_WITHIN);
     assert!(!bench.has("198.51.100.1/24") && bench.has("198.51.100.2/24"));
+}
+
+/// The host has an address in the network of the VIP, which was there first.
+fn own_behind(vip: &str) -> Bench {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, vip)]));
+    let mut own = address("198.51.100.1/24", 0);
+    own.secondary = true;
+    bench.kernel.insert(own.key, own.clone());
+    bench.input(Input::AddressSeen(own));
+    bench
+}
+
+#[test]
+fn a_vip_that_was_first_in_its_network_does_not_take_the_own_address_of_the_host_along() {
+    let mut bench = own_behind("198.51.100.100/24");
+    bench.hear(200, 51, PASSWORD);
+    bench.run_for(Duration::from_millis(500));
+    assert!(bench.has("198.51.100.1/24") && !bench.has("198.51.100.100/24"));
+    assert!(!bench.promotes, "for that moment alone");
+    let mut bench = own_behind("198.51.100.100/24");
+    bench.input(Input::Stop(StopKind::Release));
+    bench.run(5);
+    assert!(bench.has("198.51.100.1/24") && !bench.has("198.51.100.100/24"));
+}
+
+#[test]
+fn the_last_of_a_network_goes_without_any_setting_of_the_link() {
+    let mut bench = Bench::master(foreign_network(&[1, 2, 3]));
+    bench.hear(200, 51, PASSWORD);
+    bench.run_for(Duration::from_millis(500));
+    assert!(!bench.has("198.51.100.1/24") && !bench.has("198.51.100.3/24"));
+    assert_eq!(bench.commands, 3);
+}
+
+#[test]
+fn promote_secondaries_holds_while_it_is_configured_and_is_put_back() {
+    let plain = instance("VI_1", 51, "10.0.0.100");
+    let mut promoting = plain.clone();
+    promoting.more.settings.promote_secondaries = true;
+    let mut bench = Bench::new(config(vec![promoting.clone()]));
+    assert!(bench.promotes);
+    bench.input(Input::Reload(Box::new(config(vec![plain]))));
+    assert!(!bench.promotes);
+    bench.input(Input::Reload(Box::new(config(vec![promoting]))));
+    assert!(bench.promotes);
+    bench.input(Input::Stop(StopKind::Release));
+    bench.run(5);
+    assert!(!bench.promotes);
+}
+
+#[test]
+fn a_prefix_of_ipv6_changes_by_removing_the_old_one_first() {
+    let with = |cidr: &str| {
+        let mut vi = instance("VI_1", 51, "10.0.0.100");
+        vi.vips_excluded = vec![VirtualAddress::new(cidr.parse().unwrap())];
+        config(vec![vi])
+    };
+    let mut bench = Bench::master(with("2001:db8::1/64"));
+    let actions = bench
+        .engine
+        .handle(Input::Reload(Box::new(with("2001:db8::1/128"))), bench.now);
+    let batch = actions.into_iter().find_map(|action| match action {
+        Action::Net(batch) => Some(batch.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        _ => None,
+    });
+    let expected = [
+        "delete address 2001:db8::1/64 of interface 2",
+        "add address 2001:db8::1/128 to interface 2",
+    ];
+    assert_eq!(batch.unwrap(), expected);
 }

@@ -85,10 +85,8 @@ fn labels_that_the_kernel_could_not_hold_are_refused() {
         label: Some("eth0:sixteen-lon".to_owned()),
         ..AddressSpec::default()
     };
-    let key = AddressKey {
-        interface: InterfaceIndex::new(1).unwrap(),
-        cidr: Cidr::host([10, 0, 0, 1].into()),
-    };
+    let interface = InterfaceIndex::new(1).unwrap();
+    let key = AddressKey::new(interface, Cidr::host([10, 0, 0, 1].into()));
     let error = encode::command(&AddressCommand::Add(key, spec).into()).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -105,14 +103,28 @@ proptest! {
         broadcast in prop::option::of(any::<Ipv4Addr>()),
         label in prop::option::of("[a-z0-9:]{1,15}"),
         scope in any::<u8>(),
-        no_dad in any::<bool>(),
+        flags in any::<[bool; 5]>(),
+        preferred_lifetime in prop::option::of(0..u32::MAX),
+        other in prop::option::of(any::<IpAddr>()),
     ) {
         let key = AddressKey {
             interface: InterfaceIndex::new(interface).unwrap(),
             cidr: Cidr::new(addr, prefix).unwrap(),
+            peer: other.filter(|other| other.is_ipv4() == addr.is_ipv4() && *other != addr),
         };
         let broadcast = broadcast.filter(|_| addr.is_ipv4());
-        let spec = AddressSpec { broadcast, scope, label, no_dad };
+        let [no_dad, home, manage_temporary, no_prefix_route, auto_join] = flags;
+        let spec = AddressSpec {
+            broadcast,
+            scope,
+            label,
+            no_dad,
+            home,
+            manage_temporary,
+            no_prefix_route,
+            auto_join,
+            preferred_lifetime,
+        };
         let read = address(&written(AddressCommand::Add(key, spec.clone()))).unwrap();
         prop_assert_eq!(read.key, key);
         prop_assert_eq!(read.spec, spec);
