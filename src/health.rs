@@ -4,14 +4,16 @@
 
 mod check;
 mod monitor;
+mod question;
 mod spread;
 
 pub use check::{Check, Status, Verdict};
 pub use monitor::{Monitor, Output};
+pub use question::Question;
 
 use std::fmt;
 
-/// One checker of one server for as long as it asks the same question. Never used again for another.
+/// One run of one question. Never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProbeId(pub u64);
 
@@ -20,11 +22,32 @@ pub struct ProbeId(pub u64);
 pub enum CheckOutcome {
     /// The server answered as it should.
     Passed,
+    /// It did, and said what its weight should be.
+    Weighs(Weighing),
     /// It did not; the reason in words for the log: `connection refused (ECONNREFUSED)`.
     Failed(String),
     /// This node could not even ask (no file descriptor, no such source address), which says nothing
     /// about the server; the reason in words.
     NotAsked(String),
+}
+
+/// What an answer makes of a server's weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weighing {
+    /// So much in place of the configured weight (`misc_dynamic`).
+    Instead(u32),
+    /// So much more or less (`FILE_CHECK`).
+    More(i32),
+}
+
+impl Weighing {
+    /// By how much it moves a configured weight.
+    pub fn shift(self, configured: u32) -> i64 {
+        match self {
+            Weighing::Instead(weight) => i64::from(weight) - i64::from(configured),
+            Weighing::More(delta) => i64::from(delta),
+        }
+    }
 }
 
 /// `probe 17`.

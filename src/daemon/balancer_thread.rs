@@ -24,7 +24,7 @@ use crate::engine::balancer::{
     Action, Balancer, BalancerEvent, Failure, FailureKind, Input, Severity, StopKind,
 };
 use crate::engine::shared::{Roles, SessionFacts};
-use crate::health::{CheckOutcome, ProbeId};
+use crate::health::{CheckOutcome, ProbeId, Question};
 use crate::ipvs::Command;
 use crate::kernel::clock;
 use crate::kernel::ipvs::{Ipvs, OpenError};
@@ -175,7 +175,7 @@ pub fn start_with<A, F>(
     ask: A,
 ) -> io::Result<JoinHandle<()>>
 where
-    A: Fn(CheckerKind) -> F + Send + 'static,
+    A: Fn(Question) -> F + Send + 'static,
     F: Future<Output = CheckOutcome> + 'static,
 {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -218,7 +218,7 @@ struct Thread<A> {
 
 impl<A, F> Thread<A>
 where
-    A: Fn(CheckerKind) -> F + 'static,
+    A: Fn(Question) -> F + 'static,
     F: Future<Output = CheckOutcome> + 'static,
 {
     async fn run(
@@ -322,7 +322,7 @@ where
 
     fn act(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::StartCheck { probe, kind } => self.start_check(probe, kind),
+            Action::StartCheck { probe, question } => self.start_check(probe, *question),
             Action::CancelCheck { probe } => {
                 if let Some(running) = self.running.remove(&probe) {
                     running.abort();
@@ -349,7 +349,7 @@ where
         None
     }
 
-    fn start_check(&mut self, probe: ProbeId, kind: CheckerKind) {
+    fn start_check(&mut self, probe: ProbeId, question: Question) {
         let report = Report {
             probe,
             outcome: None,
@@ -359,7 +359,7 @@ where
         let task = spawn_local(async move {
             // Never closed; if it were, the check would run all the same.
             let _permit = permits.acquire().await;
-            report.done(ask(kind).await);
+            report.done(ask(question).await);
         });
         self.running.insert(probe, task.abort_handle());
     }
@@ -376,10 +376,10 @@ fn refused((index, command): (usize, &Command)) -> Failure {
 }
 
 /// Asks one question.
-async fn ask(kind: CheckerKind) -> CheckOutcome {
-    let CheckerKind::Tcp(options) = &kind else {
+async fn ask(question: Question) -> CheckOutcome {
+    let CheckerKind::Tcp(options) = &question.kind else {
         // A configuration with such a check is not run.
-        let keyword = kind.keyword();
+        let keyword = question.kind.keyword();
         return CheckOutcome::NotAsked(format!("this version cannot run {keyword}"));
     };
     match crate::probe::tcp::connect(options).await {

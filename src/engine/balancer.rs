@@ -19,8 +19,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::model::{CheckerKind, Instance};
-use crate::health::{CheckOutcome, Monitor, ProbeId, Status};
+use crate::config::model::Instance;
+use crate::health::{CheckOutcome, Monitor, ProbeId, Question, Status};
 use crate::ipvs::{Command, SyncRole};
 use crate::lvs::{self, Observation, Owned};
 use crate::time::Time;
@@ -28,6 +28,7 @@ use crate::time::Time;
 use super::shared::{Role, Roles, SessionFacts};
 
 use backoff::Backoff;
+use checks::server_state;
 use pools::Pools;
 use work::{Cause, Dirty, Doing};
 
@@ -112,7 +113,7 @@ pub enum Action {
         /// Names the answer.
         probe: ProbeId,
         /// What to ask.
-        kind: CheckerKind,
+        question: Box<Question>,
     },
     /// The answer of this check is not wanted any more.
     CancelCheck {
@@ -386,7 +387,9 @@ impl Balancer {
         self.refresh_suspended(|_| true, now);
         self.on_checks(outputs, out);
         let monitor = &self.monitor;
-        let news = self.pools.rebuild(&self.config, |s| monitor.status(s));
+        let news = self.pools.rebuild(&self.config, |key, server| {
+            server_state(monitor, key, server)
+        });
         for news in news {
             self.on_quorum(news, out);
         }

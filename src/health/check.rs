@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::config::model::{Checker, CheckerKind};
 use crate::time::Time;
 
+use super::Weighing;
+
 /// How long after the start the first checks begin (keepalived's bootstrap delay).
 pub(super) const BOOTSTRAP_DELAY: Duration = Duration::from_secs(1);
 
@@ -38,6 +40,8 @@ pub enum Verdict {
     },
     /// It was down and is.
     StillDown,
+    /// One of its questions was answered well; the next is asked.
+    Partly,
     /// Nobody was asked: it is what it was.
     NotAsked {
         /// Whether that is so for the first time since it was asked last.
@@ -56,6 +60,11 @@ pub struct Check {
     answered: bool,
     unasked: bool,
     paused: bool,
+    /// Which of the kind's questions is asked next.
+    stage: usize,
+    /// Down: answers since the failure were good, and the questions are asked from the first on.
+    recovering: bool,
+    weighing: Option<Weighing>,
     step: Step,
 }
 
@@ -82,9 +91,12 @@ impl Check {
             answered: false,
             unasked: false,
             paused: false,
-            step: match settings.kind {
-                CheckerKind::Bfd(_) => Step::Told,
-                _ => Step::Waiting {
+            stage: 0,
+            recovering: false,
+            weighing: None,
+            step: match settings.kind.is_told() {
+                true => Step::Told,
+                false => Step::Waiting {
                     until: now + BOOTSTRAP_DELAY + extra,
                 },
             },
@@ -102,6 +114,13 @@ impl Check {
         match self.step {
             Step::Waiting { until } if !self.paused => Some(until),
             Step::Waiting { .. } | Step::Running | Step::Told => None,
+        }
+    }
+
+    /// Asks first at this time.
+    pub fn begin_at(&mut self, due: Time) {
+        if let Step::Waiting { until } = &mut self.step {
+            *until = due;
         }
     }
 
@@ -123,6 +142,21 @@ impl Check {
         if let Step::Waiting { until } = &mut self.step {
             *until = now + extra;
         }
+    }
+
+    /// Which of its questions is asked next.
+    pub fn stage(&self) -> usize {
+        self.stage
+    }
+
+    /// What it makes of the server's weight.
+    pub fn weighing(&self) -> Option<Weighing> {
+        self.weighing
+    }
+
+    /// Notes what an answer says of the weight; whether that is new.
+    pub fn weigh(&mut self, weighing: Option<Weighing>) -> bool {
+        std::mem::replace(&mut self.weighing, weighing) != weighing
     }
 
     /// The settings it runs with.
@@ -160,10 +194,20 @@ impl Check {
 
     /// Takes the answer in; `None` when nothing was asked.
     pub fn passed(&mut self, now: Time) -> Option<Verdict> {
-        self.end(now, self.settings.delay_loop)?;
+        let more = self.next_stage();
+        let at_once = more && self.status == Status::Down && self.fast_recovery();
+        let delay = match at_once {
+            true => Duration::ZERO,
+            false => self.settings.delay_loop,
+        };
+        self.end(now, delay)?;
         self.unasked = false;
-        let first = !std::mem::replace(&mut self.answered, true);
         self.failures = 0;
+        if more {
+            return Some(Verdict::Partly);
+        }
+        self.recovering = false;
+        let first = !std::mem::replace(&mut self.answered, true);
         Some(match (self.status, first) {
             (Status::Down, _) => {
                 self.status = Status::Up;
@@ -174,8 +218,42 @@ impl Check {
         })
     }
 
+    /// Goes on to the next question, if the answer to this one leaves any. keepalived: the question that
+    /// failed is repeated alone until it is answered well, then all are asked again from the first on.
+    fn next_stage(&mut self) -> bool {
+        let stages = self.settings.kind.stages();
+        if self.status == Status::Down && !self.recovering {
+            self.recovering = true;
+            let was_first = self.stage == 0;
+            self.stage = usize::from(was_first && stages > 1);
+            return stages > 1;
+        }
+        self.stage = (self.stage + 1) % stages;
+        self.stage > 0
+    }
+
+    fn fast_recovery(&self) -> bool {
+        matches!(&self.settings.kind, CheckerKind::Http(check) if check.fast_recovery)
+    }
+
+    /// Asks now what it would ask a little later; whether it does. A retry keeps its time.
+    pub fn hurry(&mut self, now: Time) -> bool {
+        let waits_for_loop = self.failures == 0 || self.status == Status::Down;
+        match self.step {
+            Step::Waiting { until } if !self.paused && self.answered && waits_for_loop => {
+                let near = until <= now + self.settings.delay_loop / 4;
+                if near {
+                    self.step = Step::Running;
+                }
+                near
+            }
+            _ => false,
+        }
+    }
+
     /// Takes a failure in; `None` when nothing was asked.
     pub fn failed(&mut self, now: Time) -> Option<Verdict> {
+        self.recovering = false;
         let counts = self.failures >= self.settings.retry;
         let delay = match self.status {
             Status::Up if !counts => self.settings.delay_before_retry,
@@ -211,6 +289,7 @@ impl Check {
     /// Goes on with other times and counts but the same question: what is known stays, and the next
     /// check comes no later than it would with the new times from now on.
     pub fn change_settings(&mut self, settings: Checker, now: Time) {
+        self.stage = self.stage.min(settings.kind.stages() - 1);
         if let Step::Waiting { until } = &mut self.step {
             let longest = if self.answered {
                 settings.delay_loop.max(settings.delay_before_retry)

@@ -1,5 +1,9 @@
 //! All checks of all servers: their timers, which answer belongs to which, and when a server as a whole
 //! is up. A server is down from its first failed checker on and up when none has failed.
+//!
+//! Checks that ask the same are answered by one probe. Each keeps its own count and takes an answer only
+//! when its own time has come; a probe that starts takes along those whose next regular check is near, so
+//! that all keep one rhythm.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,13 +12,14 @@ use crate::config::model::{Checker, CheckerKind};
 use crate::time::Time;
 
 use super::check::BOOTSTRAP_DELAY;
-use super::{Check, CheckOutcome, ProbeId, Status, Verdict, spread};
+use super::question::{Questions, ReaderId};
+use super::{Check, CheckOutcome, ProbeId, Question, Status, Verdict, Weighing, spread};
 
 /// What the caller has to do or know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output<K> {
     /// Ask this, and bring the answer back under the same id.
-    Start(ProbeId, CheckerKind),
+    Start(ProbeId, Box<Question>),
     /// The answer is not wanted any more.
     Cancel(ProbeId),
     /// An answer came.
@@ -35,6 +40,11 @@ pub enum Output<K> {
         /// What it is now.
         status: Status,
     },
+    /// A check says something else about the weight than before ([`Monitor::weighings`]).
+    Weighed {
+        /// Of which server.
+        server: K,
+    },
 }
 
 /// The checks of every server.
@@ -43,11 +53,12 @@ pub struct Monitor<K> {
     seed: u64,
     next_id: u64,
     servers: BTreeMap<K, Checks>,
-    homes: BTreeMap<ProbeId, K>,
-    timers: BTreeSet<(Time, ProbeId)>,
+    homes: BTreeMap<ReaderId, K>,
+    timers: BTreeSet<(Time, ReaderId)>,
+    questions: Questions,
 }
 
-type Checks = BTreeMap<ProbeId, Check>;
+type Checks = BTreeMap<ReaderId, Check>;
 
 impl<K: Ord + Copy> Monitor<K> {
     /// No servers yet. `seed` decides when first checks run; two nodes should differ in it.
@@ -58,6 +69,7 @@ impl<K: Ord + Copy> Monitor<K> {
             servers: BTreeMap::new(),
             homes: BTreeMap::new(),
             timers: BTreeSet::new(),
+            questions: Questions::default(),
         }
     }
 
@@ -71,6 +83,7 @@ impl<K: Ord + Copy> Monitor<K> {
         now: Time,
     ) -> Vec<Output<K>> {
         let mut old = std::mem::take(&mut self.servers);
+        let mut out = Vec::new();
         self.timers.clear();
         for (server, checkers) in servers {
             let mut before = old.remove(&server).unwrap_or_default();
@@ -82,8 +95,8 @@ impl<K: Ord + Copy> Monitor<K> {
                     .find(|(_, c)| c.settings().kind == settings.kind);
                 let known = known.map(|(&id, _)| id);
                 let (id, check) = match known.and_then(|id| before.remove_entry(&id)) {
-                    Some((id, mut check)) => {
-                        check.change_settings(settings.clone(), now);
+                    Some((id, check)) => {
+                        let check = self.resettle(id, check, settings, now, &mut out);
                         (id, check)
                     }
                     None => self.fresh(settings, was, now),
@@ -98,47 +111,62 @@ impl<K: Ord + Copy> Monitor<K> {
             }
             self.servers.insert(server, checks);
         }
-        let mut out = Vec::new();
         for (id, check) in old.into_values().flatten() {
             self.homes.remove(&id);
-            if check.is_running() {
-                out.push(Output::Cancel(id));
-            }
+            let unwanted = self.questions.leave(&question_of(&check), id);
+            out.extend(unwanted.map(Output::Cancel));
         }
         out
+    }
+
+    /// A known check goes on with other times. With another rhythm it asks another question.
+    fn resettle(
+        &mut self,
+        id: ReaderId,
+        mut check: Check,
+        settings: &Checker,
+        now: Time,
+        out: &mut Vec<Output<K>>,
+    ) -> Check {
+        let (before, runs) = (question_of(&check), check.is_running());
+        check.change_settings(settings.clone(), now);
+        let after = question_of(&check);
+        if before != after {
+            out.extend(self.questions.leave(&before, id).map(Output::Cancel));
+            self.questions.join(&after, id);
+            if runs {
+                let started = self.questions.ask(&after, id);
+                out.extend(started.map(|probe| Output::Start(probe, Box::new(after))));
+            }
+        }
+        check
     }
 
     /// Takes a server for down until its checks have passed; one without checks cannot be. Says
     /// whether that changed anything.
     pub fn assume_down(&mut self, server: K, now: Time) -> bool {
-        let Some(checks) = self.servers.get_mut(&server) else {
-            return false;
-        };
-        let was = overall(checks);
-        for (&id, check) in checks.iter_mut() {
-            if let Some(due) = check.due() {
-                self.timers.remove(&(due, id));
-            }
-            check.assume_down(now);
-            self.timers.extend(check.due().map(|due| (due, id)));
-        }
-        was != overall(checks)
+        let was = self.status(&server);
+        self.each_check(&server, |_, check| check.assume_down(now));
+        was != self.status(&server)
     }
 
     /// Stops and starts the checks of a server. What is known of it stays; the first checks of all that
     /// start again are spread over a second.
     pub fn set_paused(&mut self, server: &K, paused: bool, now: Time) {
-        let Some(checks) = self.servers.get_mut(server) else {
-            return;
-        };
-        for (&id, check) in checks.iter_mut() {
+        let seed = self.seed;
+        self.each_check(server, |id, check| match paused {
+            true => check.pause(),
+            false => check.resume(now, spread::part_of(BOOTSTRAP_DELAY, seed, id.0)),
+        });
+    }
+
+    /// Changes every check of a server, and its timers with it.
+    fn each_check(&mut self, server: &K, change: impl Fn(ReaderId, &mut Check)) {
+        for (&id, check) in self.servers.get_mut(server).into_iter().flatten() {
             if let Some(due) = check.due() {
                 self.timers.remove(&(due, id));
             }
-            match paused {
-                true => check.pause(),
-                false => check.resume(now, spread::part_of(BOOTSTRAP_DELAY, self.seed, id.0)),
-            }
+            change(id, check);
             self.timers.extend(check.due().map(|due| (due, id)));
         }
     }
@@ -146,6 +174,12 @@ impl<K: Ord + Copy> Monitor<K> {
     /// Whether a server is up; one that is not checked is.
     pub fn status(&self, server: &K) -> Status {
         self.servers.get(server).map_or(Status::Up, overall)
+    }
+
+    /// What the checks of a server say of its weight.
+    pub fn weighings(&self, server: &K) -> impl Iterator<Item = Weighing> {
+        let checks = self.servers.get(server).into_iter();
+        checks.flat_map(|checks| checks.values().filter_map(Check::weighing))
     }
 
     /// When a check is due next.
@@ -161,75 +195,158 @@ impl<K: Ord + Copy> Monitor<K> {
                 break;
             }
             self.timers.pop_first();
-            let check = self
-                .homes
-                .get(&id)
-                .and_then(|server| self.servers.get_mut(server))
-                .and_then(|checks| checks.get_mut(&id));
-            if let Some(kind) = check.and_then(|c| c.start(now)) {
-                out.push(Output::Start(id, kind.clone()));
+            let Some(check) = self.check(id) else {
+                continue;
+            };
+            if check.start(now).is_none() {
+                continue;
             }
+            let question = question_of(check);
+            let Some(probe) = self.questions.ask(&question, id) else {
+                continue;
+            };
+            for other in self.questions.others(&question, id) {
+                self.hurry(other, &question, now);
+            }
+            out.push(Output::Start(probe, Box::new(question)));
         }
         out
+    }
+
+    /// Takes another check along with a probe that starts, if it would have asked soon.
+    fn hurry(&mut self, id: ReaderId, question: &Question, now: Time) {
+        let Some(check) = self.check(id) else {
+            return;
+        };
+        let due = check.due();
+        if check.hurry(now) {
+            if let Some(due) = due {
+                self.timers.remove(&(due, id));
+            }
+            self.questions.ask(question, id);
+        }
     }
 
     /// Takes an answer in; one to a question that is no longer asked is ignored.
-    pub fn finished(&mut self, id: ProbeId, outcome: CheckOutcome, now: Time) -> Vec<Output<K>> {
-        let Some(&server) = self.homes.get(&id) else {
-            return Vec::new();
-        };
-        let Some(checks) = self.servers.get_mut(&server) else {
-            return Vec::new();
-        };
-        let before = overall(checks);
-        let Some(check) = checks.get_mut(&id) else {
-            return Vec::new();
-        };
-        let (verdict, reason) = match outcome {
-            CheckOutcome::Passed => (check.passed(now), None),
-            CheckOutcome::Failed(reason) => (check.failed(now), Some(reason)),
-            CheckOutcome::NotAsked(reason) => (check.not_asked(now), Some(reason)),
-        };
-        let Some(verdict) = verdict else {
-            return Vec::new();
-        };
-        self.timers.extend(check.due().map(|due| (due, id)));
+    pub fn finished(&mut self, probe: ProbeId, outcome: CheckOutcome, now: Time) -> Vec<Output<K>> {
         let mut out = Vec::new();
-        out.push(answered(server, check, verdict, reason));
-        out.extend(changed(server, before, checks));
-        out
-    }
-
-    /// Takes in what is known of checks that nobody asks: whether they pass, or why not; `None` where
-    /// nothing is known.
-    pub fn told(
-        &mut self,
-        known: impl Fn(&CheckerKind) -> Option<Result<(), String>>,
-    ) -> Vec<Output<K>> {
-        let mut out = Vec::new();
-        for (&server, checks) in &mut self.servers {
-            let before = overall(checks);
-            for check in checks.values_mut() {
-                let Some(answer) = known(&check.settings().kind) else {
-                    continue;
-                };
-                if let Some(verdict) = check.told(answer.is_ok()) {
-                    out.push(answered(server, check, verdict, answer.err()));
-                }
-            }
-            out.extend(changed(server, before, checks));
+        for reader in self.questions.answered(probe) {
+            self.read(reader, &outcome, now, &mut out);
         }
         out
     }
 
-    fn fresh(&mut self, settings: &Checker, was: Status, now: Time) -> (ProbeId, Check) {
-        let id = ProbeId(self.next_id);
+    fn read(&mut self, id: ReaderId, outcome: &CheckOutcome, now: Time, out: &mut Vec<Output<K>>) {
+        self.update(id, out, |check| match outcome {
+            CheckOutcome::Passed | CheckOutcome::Weighs(_) => (check.passed(now), None),
+            CheckOutcome::Failed(reason) => (check.failed(now), Some(reason.clone())),
+            CheckOutcome::NotAsked(reason) => (check.not_asked(now), Some(reason.clone())),
+        });
+        let weighing = match outcome {
+            CheckOutcome::Weighs(weighing) => Some(*weighing),
+            CheckOutcome::Passed => None,
+            CheckOutcome::Failed(_) | CheckOutcome::NotAsked(_) => return,
+        };
+        self.weigh(id, weighing, out);
+    }
+
+    /// Something that is watched changed by itself. `answer` says what that means for a check, if it
+    /// concerns it.
+    pub fn told(
+        &mut self,
+        answer: impl Fn(&CheckerKind) -> Option<CheckOutcome>,
+    ) -> Vec<Output<K>> {
+        let mut out = Vec::new();
+        let checks = self.servers.values().flatten();
+        let concerned: Vec<(ReaderId, CheckOutcome)> = checks
+            .filter(|(_, check)| check.settings().kind.is_told())
+            .filter_map(|(&id, check)| Some((id, answer(&check.settings().kind)?)))
+            .collect();
+        for (id, outcome) in concerned {
+            let (up, reason, weighing) = match outcome {
+                CheckOutcome::Passed => (true, None, None),
+                CheckOutcome::Weighs(weighing) => (true, None, Some(weighing)),
+                CheckOutcome::Failed(reason) => (false, Some(reason), None),
+                CheckOutcome::NotAsked(_) => continue,
+            };
+            self.update(id, &mut out, |check| (check.told(up), reason));
+            self.weigh(id, weighing, &mut out);
+        }
+        out
+    }
+
+    /// Changes one check and says what that made of its server.
+    fn update(
+        &mut self,
+        id: ReaderId,
+        out: &mut Vec<Output<K>>,
+        change: impl FnOnce(&mut Check) -> (Option<Verdict>, Option<String>),
+    ) {
+        let Some(&server) = self.homes.get(&id) else {
+            return;
+        };
+        let status_before = self.status(&server);
+        let Some(check) = self.check(id) else {
+            return;
+        };
+        let asked = question_of(check);
+        let (verdict, reason) = change(check);
+        let Some(verdict) = verdict else {
+            return;
+        };
+        let (due, asks) = (check.due(), question_of(check));
+        let checker = Box::new(check.settings().clone());
+        self.timers.extend(due.map(|due| (due, id)));
+        if asks != asked {
+            self.questions.leave(&asked, id);
+            self.questions.join(&asks, id);
+        }
+        out.push(Output::Answered {
+            server,
+            checker,
+            verdict,
+            reason,
+        });
+        let status = self.status(&server);
+        if status != status_before {
+            out.push(Output::Changed { server, status });
+        }
+    }
+
+    fn weigh(&mut self, id: ReaderId, weighing: Option<Weighing>, out: &mut Vec<Output<K>>) {
+        let Some(&server) = self.homes.get(&id) else {
+            return;
+        };
+        if self.check(id).is_some_and(|check| check.weigh(weighing)) {
+            out.push(Output::Weighed { server });
+        }
+    }
+
+    fn check(&mut self, id: ReaderId) -> Option<&mut Check> {
+        let server = self.homes.get(&id)?;
+        self.servers.get_mut(server)?.get_mut(&id)
+    }
+
+    fn fresh(&mut self, settings: &Checker, was: Status, now: Time) -> (ReaderId, Check) {
+        let id = ReaderId(self.next_id);
         self.next_id += 1;
         let extra = match was {
             Status::Up => spread::part_of(settings.warmup, self.seed, id.0),
             Status::Down => Duration::ZERO,
         };
         let mut check = Check::new(settings.clone(), now, extra);
+        let question = question_of(&check);
+        // Those who ask the same ask together from the start.
+        let others = self.questions.others(&question, id).into_iter();
+        let next = others.filter_map(|other| self.check(other)?.due()).min();
+        let founded = self.questions.first_due(&question).filter(|due| *due > now);
+        if let Some(due) = next.or(founded) {
+            check.begin_at(due);
+        }
+        if let Some(due) = check.due() {
+            self.questions.found(&question, due);
+        }
+        self.questions.join(&question, id);
         if was == Status::Down {
             check.assume_down(now);
         }
@@ -237,18 +354,13 @@ impl<K: Ord + Copy> Monitor<K> {
     }
 }
 
-fn answered<K>(server: K, check: &Check, verdict: Verdict, reason: Option<String>) -> Output<K> {
-    Output::Answered {
-        server,
-        checker: Box::new(check.settings().clone()),
-        verdict,
-        reason,
+fn question_of(check: &Check) -> Question {
+    let settings = check.settings();
+    Question {
+        kind: settings.kind.clone(),
+        stage: check.stage(),
+        delay_loop: settings.delay_loop,
     }
-}
-
-fn changed<K>(server: K, before: Status, checks: &Checks) -> Option<Output<K>> {
-    let status = overall(checks);
-    (status != before).then_some(Output::Changed { server, status })
 }
 
 /// No checks at all: up.

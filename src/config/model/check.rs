@@ -11,7 +11,7 @@ use crate::units::seconds;
 use super::{FileWeight, Run, ScriptUser};
 
 /// One check of one real server; what it inherits from `real_server` and `virtual_server` is filled in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Checker {
     /// What is asked.
     pub kind: CheckerKind,
@@ -35,7 +35,7 @@ pub struct Checker {
 }
 
 /// The ten checkers; each names its question.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckerKind {
     /// `TCP_CHECK`: a connection can be opened.
@@ -77,6 +77,19 @@ impl CheckerKind {
         }
     }
 
+    /// How many questions make one check: the URLs of an HTTP check are asked one by one.
+    pub fn stages(&self) -> usize {
+        match self {
+            CheckerKind::Http(check) => check.urls.len().max(1),
+            _ => 1,
+        }
+    }
+
+    /// Whether the answer comes by itself when something changes, and nobody is asked.
+    pub const fn is_told(&self) -> bool {
+        matches!(self, CheckerKind::Bfd(_) | CheckerKind::File(_))
+    }
+
     /// Whom it asks over the network, if anybody.
     pub fn destination(&self) -> Option<Endpoint> {
         match self {
@@ -110,7 +123,7 @@ pub struct ConnectOptions {
 }
 
 /// `HTTP_GET` or `SSL_GET`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct HttpCheck {
     /// Which of the two.
     pub scheme: HttpScheme,
@@ -133,7 +146,7 @@ pub struct HttpCheck {
 }
 
 /// With or without TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HttpScheme {
     /// `HTTP_GET`.
@@ -143,7 +156,7 @@ pub enum HttpScheme {
 }
 
 /// `http_protocol`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HttpProtocol {
     /// `1.0`, the default.
@@ -156,7 +169,7 @@ pub enum HttpProtocol {
 }
 
 /// `url` of an HTTP check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct HttpUrl {
     /// `path`.
     pub path: String,
@@ -184,7 +197,7 @@ pub struct HttpUrl {
 }
 
 /// `SMTP_CHECK`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct SmtpCheck {
     /// Whom to ask: the `host` blocks, else one that the checker itself describes.
     pub hosts: Vec<ConnectOptions>,
@@ -193,7 +206,7 @@ pub struct SmtpCheck {
 }
 
 /// `DNS_CHECK`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct DnsCheck {
     /// Where to.
     pub connect: ConnectOptions,
@@ -204,7 +217,7 @@ pub struct DnsCheck {
 }
 
 /// `MISC_CHECK`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct MiscCheck {
     /// `misc_path` with its arguments.
     pub argv: Vec<String>,
@@ -228,7 +241,7 @@ impl MiscCheck {
 }
 
 /// `UDP_CHECK`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct UdpCheck {
     /// Where to.
     pub connect: ConnectOptions,
@@ -243,7 +256,7 @@ pub struct UdpCheck {
 }
 
 /// A byte of which not every half counts (`X` in `require_reply`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct MaskedByte {
     /// Its bits.
     pub value: u8,
@@ -252,7 +265,7 @@ pub struct MaskedByte {
 }
 
 /// `FILE_CHECK`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct FileCheck {
     /// `track_file`: key in [`super::Config::track_files`].
     pub track_file: String,

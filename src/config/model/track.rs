@@ -71,7 +71,7 @@ pub struct TrackFile {
 }
 
 /// The number in a file is multiplied by this and added to the priority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct FileWeight {
     /// -254 to 254, `reverse` applied to the sign; 1 when absent. 0: any number but 0 is a fault.
     pub factor: i16,

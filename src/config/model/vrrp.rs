@@ -336,7 +336,7 @@ pub struct Script {
 }
 
 /// `user NAME [GROUP]`, numbers allowed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ScriptUser {
     /// Name or number of the user.
     pub user: String,

@@ -102,7 +102,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn start<F>(ask: impl Fn(CheckerKind) -> F + Send + 'static) -> Rig
+    fn start<F>(ask: impl Fn(Question) -> F + Send + 'static) -> Rig
     where
         F: Future<Output = CheckOutcome> + 'static,
     {
@@ -159,8 +159,15 @@ impl Rig {
 
 #[test]
 fn it_programs_checks_takes_failed_servers_out_and_removes_all_at_the_end() {
-    let mut rig = Rig::start(|kind| async move {
-        match kind.destination().unwrap().addr.to_string().as_str() {
+    let mut rig = Rig::start(|question| async move {
+        match question
+            .kind
+            .destination()
+            .unwrap()
+            .addr
+            .to_string()
+            .as_str()
+        {
             "10.1.0.1" => CheckOutcome::Failed("no".to_owned()),
             "10.1.0.2" => panic!("a check that breaks is a failed check"),
             _ => {

@@ -1,9 +1,9 @@
 //! From the answers of checks to pools: servers come and go, quorums are gained and lost.
 
-use crate::config::model::CheckerKind;
+use crate::config::model::{CheckerKind, RealServer};
 use crate::fact::FactValue;
-use crate::health::{Output, Status, Verdict};
-use crate::lvs::{self, Quorum, QuorumLimits};
+use crate::health::{CheckOutcome, Monitor, Output, Status, Verdict};
+use crate::lvs::{self, Quorum, QuorumLimits, ServerState};
 use crate::time::Time;
 
 use super::backoff::Object;
@@ -25,8 +25,10 @@ impl Balancer {
                 return None;
             };
             match sessions.get(name)? {
-                FactValue::Up => Some(Ok(())),
-                FactValue::Down => Some(Err(format!("BFD session {name} is down"))),
+                FactValue::Up => Some(CheckOutcome::Passed),
+                FactValue::Down => {
+                    Some(CheckOutcome::Failed(format!("BFD session {name} is down")))
+                }
                 FactValue::Unknown | FactValue::Number(_) => None,
             }
         });
@@ -36,7 +38,9 @@ impl Balancer {
     pub(super) fn on_checks(&mut self, outputs: Vec<Output<ServerKey>>, out: &mut Vec<Action>) {
         for output in outputs {
             match output {
-                Output::Start(probe, kind) => out.push(Action::StartCheck { probe, kind }),
+                Output::Start(probe, question) => {
+                    out.push(Action::StartCheck { probe, question });
+                }
                 Output::Cancel(probe) => out.push(Action::CancelCheck { probe }),
                 Output::Answered {
                     server,
@@ -46,7 +50,9 @@ impl Balancer {
                 } => {
                     let reason = reason.unwrap_or_default();
                     let event = match verdict {
-                        Verdict::StillUp | Verdict::NotAsked { first: false } => continue,
+                        Verdict::StillUp | Verdict::Partly | Verdict::NotAsked { first: false } => {
+                            continue;
+                        }
                         Verdict::NotAsked { first: true } => BalancerEvent::NotAsked {
                             server,
                             checker,
@@ -74,6 +80,7 @@ impl Balancer {
                     };
                     out.push(Action::Event(event));
                 }
+                Output::Weighed { server } => self.refresh_pool(server, out),
                 Output::Changed { server, status } => self.on_server(server, status, out),
             }
         }
@@ -93,9 +100,9 @@ impl Balancer {
     pub(super) fn refresh_pool(&mut self, server: ServerKey, out: &mut Vec<Action>) {
         let monitor = &self.monitor;
         let service = server.service;
-        let refreshed = self
-            .pools
-            .refresh(service, &self.config, |s| monitor.status(s));
+        let refreshed = self.pools.refresh(service, &self.config, |key, server| {
+            server_state(monitor, key, server)
+        });
         if let Some(news) = refreshed.quorum {
             self.on_quorum(news, out);
         }
@@ -185,3 +192,22 @@ impl Balancer {
         }
     }
 }
+
+/// What the checks of a server make of it: keepalived adds up what each says of the weight.
+pub(super) fn server_state(
+    monitor: &Monitor<ServerKey>,
+    key: &ServerKey,
+    server: &RealServer,
+) -> ServerState {
+    if monitor.status(key) == Status::Down {
+        return ServerState::Down;
+    }
+    let shifts = monitor.weighings(key).map(|w| w.shift(server.weight));
+    let weight = i64::from(server.weight) + shifts.sum::<i64>();
+    ServerState::Up {
+        weight: u32::try_from(weight.clamp(0, WEIGHT_MAX)).unwrap_or(0),
+    }
+}
+
+/// The kernel's weights are signed (IPVS_DEST_ATTR_WEIGHT).
+const WEIGHT_MAX: i64 = 2_147_483_647;

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use crate::config::Config;
 use crate::config::model::{RealServer, VirtualServer};
-use crate::health::Status;
 use crate::ipvs::{DestinationKey, Service, ServiceKey, Table};
 use crate::lvs::{self, Quorum, QuorumLimits, ServerState};
 
@@ -50,7 +49,7 @@ impl Pools {
     pub(super) fn rebuild(
         &mut self,
         config: &Config,
-        status: impl Fn(&ServerKey) -> Status,
+        state: impl Fn(&ServerKey, &RealServer) -> ServerState,
     ) -> Vec<QuorumNews> {
         let mut old = std::mem::take(&mut self.0);
         let mut news = Vec::new();
@@ -58,9 +57,9 @@ impl Pools {
             let key = lvs::service_key(&virtual_server.address);
             let before = old.remove(&key);
             let was = before.as_ref().map(|pool| pool.quorum);
-            let (quorum, told) = look(key, virtual_server, was, &status);
+            let (quorum, told) = look(key, virtual_server, was, &state);
             news.extend(told);
-            let fresh = desired(key, virtual_server, quorum, &status);
+            let fresh = desired(key, virtual_server, quorum, &state);
             let pool = match before {
                 None => Pool {
                     index,
@@ -85,7 +84,7 @@ impl Pools {
         &mut self,
         key: ServiceKey,
         config: &Config,
-        status: impl Fn(&ServerKey) -> Status,
+        state: impl Fn(&ServerKey, &RealServer) -> ServerState,
     ) -> Refreshed {
         let Some(pool) = self.0.get_mut(&key) else {
             return Refreshed::default();
@@ -93,10 +92,10 @@ impl Pools {
         let Some(virtual_server) = config.virtual_servers.get(pool.index) else {
             return Refreshed::default();
         };
-        let (quorum, news) = look(key, virtual_server, Some(pool.quorum), &status);
+        let (quorum, news) = look(key, virtual_server, Some(pool.quorum), &state);
         pool.quorum = quorum;
         Refreshed {
-            destinations: pool.replace(desired(key, virtual_server, quorum, &status)),
+            destinations: pool.replace(desired(key, virtual_server, quorum, &state)),
             quorum: news,
         }
     }
@@ -201,10 +200,10 @@ fn desired(
     service: ServiceKey,
     virtual_server: &VirtualServer,
     quorum: Quorum,
-    status: &impl Fn(&ServerKey) -> Status,
+    state: &impl Fn(&ServerKey, &RealServer) -> ServerState,
 ) -> Service {
     lvs::service(virtual_server, quorum, |server| {
-        state(service, server, status)
+        state(&key(service, server), server)
     })
 }
 
@@ -213,10 +212,12 @@ fn look(
     service: ServiceKey,
     virtual_server: &VirtualServer,
     was: Option<Quorum>,
-    status: &impl Fn(&ServerKey) -> Status,
+    state: &impl Fn(&ServerKey, &RealServer) -> ServerState,
 ) -> (Quorum, Option<QuorumNews>) {
     let limits = QuorumLimits::of(virtual_server);
-    let sum = lvs::weight_up(virtual_server, |server| state(service, server, status));
+    let sum = lvs::weight_up(virtual_server, |server| {
+        state(&key(service, server), server)
+    });
     let quorum = was.unwrap_or_default().after(limits, sum);
     let news = (was != Some(quorum)).then_some(QuorumNews {
         service,
@@ -228,16 +229,7 @@ fn look(
     (quorum, news)
 }
 
-fn state(
-    service: ServiceKey,
-    server: &RealServer,
-    status: &impl Fn(&ServerKey) -> Status,
-) -> ServerState {
+fn key(service: ServiceKey, server: &RealServer) -> ServerKey {
     let endpoint = server.endpoint;
-    match status(&ServerKey { service, endpoint }) {
-        Status::Up => ServerState::Up {
-            weight: server.weight,
-        },
-        Status::Down => ServerState::Down,
-    }
+    ServerKey { service, endpoint }
 }

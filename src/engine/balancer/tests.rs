@@ -76,8 +76,9 @@ impl Rig {
 
     fn act(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::StartCheck { probe, kind } => {
-                let twice = self.running.insert(probe, kind.destination().unwrap());
+            Action::StartCheck { probe, question } => {
+                let whom = question.kind.destination().unwrap();
+                let twice = self.running.insert(probe, whom);
                 assert_eq!(twice, None, "{probe} runs already");
                 None
             }
