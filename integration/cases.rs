@@ -7,6 +7,7 @@ mod balancer;
 mod daemon;
 mod election;
 mod files;
+mod firewall;
 mod front_door;
 mod garp;
 mod ipvs;
@@ -25,7 +26,7 @@ use crate::lab::Case;
 
 /// Cases on this machine's own kernel, in namespaces of their own, several side by side: what the guest
 /// is too slow for, or has no feature for. None of them may measure.
-pub(crate) const NATIVE: &[&[Case]] = &[native::CASES];
+pub(crate) const NATIVE: &[&[Case]] = &[native::CASES, firewall::CASES];
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.
 pub(crate) const MEASURED: &[&[Case]] = &[];

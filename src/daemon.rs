@@ -12,6 +12,7 @@ pub mod channels;
 pub mod failover_thread;
 pub mod failure;
 pub mod files;
+pub mod firewall;
 pub mod logging;
 mod main_loop;
 pub mod options;
@@ -41,6 +42,7 @@ use crate::vrrp;
 use background::Report;
 use failover_thread::Resources;
 use failure::Failure;
+use firewall::Firewall;
 use main_loop::Daemon;
 use options::Options;
 use prepare::Prepared;
@@ -160,7 +162,9 @@ fn serve_logged(
         ))
     })?;
 
+    let mut firewall = Firewall::new(run_dir.file("firewall"));
     // Nothing was changed up to here. From here on everything is retried, not refused.
+    firewall.apply(&prepared.config, &prepared.picture.links);
     let now = clock::now();
     let engine = Failover::new(
         prepared.config.clone(),
@@ -188,6 +192,7 @@ fn serve_logged(
         place,
         _pid_files: pid_files,
         log,
+        firewall,
     };
     daemon.run(engine, resources, balancer, ipvs, report)
 }

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod inotify;
 pub mod ipvs;
 pub mod netlink;
+pub mod nftables;
 pub mod poll;
 pub mod processes;
 pub mod route;

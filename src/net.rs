@@ -4,6 +4,7 @@ mod address;
 mod bfd;
 mod channel;
 mod command;
+mod filter;
 mod interface;
 mod link;
 mod lvs;
@@ -12,6 +13,7 @@ pub use address::{Cidr, Endpoint, Family, ParseCidrError};
 pub use bfd::{BfdArrival, BfdPath};
 pub use channel::Channel;
 pub use command::{NetCommand, NetPicture};
+pub use filter::Filter;
 pub use interface::{InterfaceIndex, InterfaceName, InterfaceNameError, MacAddr};
 pub use link::{
     ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Link, LinkCommand, ObservedAddress,

@@ -87,6 +87,11 @@ impl Daemon {
         self.kind
     }
 
+    /// Its configuration.
+    pub(crate) fn file(&self) -> &std::path::Path {
+        &self.file
+    }
+
     /// All it has logged, over restarts too.
     pub(crate) fn log(&self) -> String {
         self.process.log()

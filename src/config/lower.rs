@@ -18,6 +18,7 @@ mod links;
 mod real_server;
 mod route;
 mod script;
+mod strict;
 mod sync_daemon;
 mod sync_group;
 mod track;

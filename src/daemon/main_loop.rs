@@ -24,6 +24,7 @@ use super::balancer_thread::{self, Inbox, Order, PROBES_MAX, Status};
 use super::channels::{self, Sockets};
 use super::failover_thread::{self, Command, Resources};
 use super::failure::{self, Failure};
+use super::firewall::Firewall;
 use super::options::Options;
 use super::prepare::{self, Prepared};
 use super::record::{self, Place};
@@ -46,6 +47,7 @@ pub(super) struct Daemon<'a> {
     pub(super) place: Place,
     pub(super) _pid_files: PidFiles,
     pub(super) log: &'a logging::Guard,
+    pub(super) firewall: Firewall,
 }
 
 /// The two threads.
@@ -197,6 +199,7 @@ impl Daemon<'_> {
                 let mut owned = threads.balancer.borrow().owned.clone();
                 owned.extend(&Owned::named_by(&config));
                 self.write_record(&owned);
+                self.firewall.apply(&config, &prepared.picture.links);
                 let _ = threads.orders.send(Order::Reload(balancer));
                 threads.failover.send(Command::Reload {
                     config: Box::new(config.clone()),
@@ -222,7 +225,7 @@ impl Daemon<'_> {
     }
 
     /// VIPs go before the services behind them.
-    async fn stop(self, threads: Threads) -> Result<(), Failure> {
+    async fn stop(mut self, threads: Threads) -> Result<(), Failure> {
         info!("stopping");
         let Threads {
             failover,
@@ -238,6 +241,9 @@ impl Daemon<'_> {
         failover.send(Command::Stop(kind));
         if !became(&mut released, RELEASE_MAX, |released| *released).await {
             error!("VIPs were not released within {} s", RELEASE_MAX.as_secs());
+        }
+        if kind == StopKind::Release {
+            self.firewall.remove();
         }
         let kind = if self.options.keep_ipvs {
             IpvsStop::Keep
@@ -255,7 +261,7 @@ impl Daemon<'_> {
     }
 
     /// A thread has ended by itself.
-    async fn recover(self, which: &str, threads: Threads) -> Result<(), Failure> {
+    async fn recover(mut self, which: &str, threads: Threads) -> Result<(), Failure> {
         error!("the {which} thread has ended by a fault of vipd: starting again in place");
         self.log.flush();
         let Err(why) = restart::again();
@@ -264,6 +270,7 @@ impl Daemon<'_> {
         threads.failover.send(Command::Stop(StopKind::Release));
         became(&mut released, RELEASE_MAX, |released| *released).await;
         let released = release_vips(&self.config);
+        self.firewall.remove();
         Err(Failure::new(
             failure::Status::Software,
             format!("the {which} thread ended by a fault of vipd ({why}); {released}"),

@@ -11,6 +11,7 @@
 
 mod error;
 mod frame;
+mod transaction;
 
 use std::fmt::Display;
 use std::io::{self, Cursor};

@@ -4,7 +4,7 @@
 mod decode;
 mod encode;
 mod monitor;
-mod write;
+pub(in crate::kernel) mod write;
 
 use std::io;
 
@@ -16,6 +16,7 @@ use crate::net::{Link, NetCommand, NetPicture, ObservedAddress};
 
 use super::netlink::{Error, Failure, Request, Socket};
 
+pub(super) use encode::family_number;
 pub use monitor::{Event, Monitor};
 
 /// A route netlink socket of the network namespace that the thread was in when it was opened.

@@ -142,6 +142,8 @@ fn instance(out: &mut String, instance: &Instance) {
         track_interfaces,
         dont_track_primary,
         lvs_sync_daemon_interface,
+        accept,
+        strict,
         more,
     } = instance;
     let interface = interface.as_ref().map_or("no link", |name| name.as_str());
@@ -152,7 +154,8 @@ fn instance(out: &mut String, instance: &Instance) {
          preempt {preempt:?}, to {transport:?} from {src_ip:?}, auth {auth:?}\n  {garp:?}\n  \
          lower_prio_no_advert {lower_prio_no_advert}, \
          higher_prio_send_advert {higher_prio_send_advert}, \
-         dont_track_primary {dont_track_primary}, sync {lvs_sync_daemon_interface:?}"
+         dont_track_primary {dont_track_primary}, sync {lvs_sync_daemon_interface:?}, \
+         accept {accept}, strict {strict}"
     );
     for tracked in track_scripts {
         let _ = writeln!(

@@ -346,7 +346,7 @@ pub(super) const VRRP: &[Keyword] = &[
         "Do not compare addresses in later adverts.",
     )
     .no_effect("vipd compares them at no cost"),
-    row("vrrp_strict", FLAG, "Hold to the RFC.").not_yet(),
+    row("vrrp_strict", FLAG, "Hold to the RFC."),
     row(
         "vrrp_startup_delay",
         Arguments::One(Type::Seconds(1_000, TIMER_MAX)),
@@ -387,15 +387,16 @@ pub(super) const FILTERS: &[Keyword] = &[
         Arguments::Optional(Type::Text),
         "Table of nftables.",
     )
-    .not_yet(),
+    .default("vipd"),
     row(
         "nftables_priority",
         integer(-2_147_483_648, 2_147_483_647),
         "Priority of its chains.",
     )
-    .not_yet(),
-    row("nftables_counters", FLAG, "Count packets.").not_yet(),
-    row("nftables_ifindex", FLAG, "Match interfaces by number.").not_yet(),
+    .default("-1"),
+    row("nftables_counters", FLAG, "Count packets."),
+    row("nftables_ifindex", FLAG, "Match interfaces by number.")
+        .no_effect("rules name interfaces, and hold for one that is made anew"),
     row(
         "nftables_ipvs",
         Arguments::Optional(Type::Text),

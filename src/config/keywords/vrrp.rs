@@ -201,11 +201,9 @@ pub(super) const INSTANCE_ELECTION: &[Keyword] = &[
     )
     .default("as vrrp_higher_prio_send_advert"),
     row("owner_ignore_adverts", BOOL, "An owner does not listen.").not_yet(),
-    row("accept", FLAG, "Answer on the addresses.")
-        .default("yes")
-        .not_yet(),
-    row("no_accept", FLAG, "Do not answer on the addresses.").not_yet(),
-    row("strict_mode", BOOL, "Hold to the RFC.").not_yet(),
+    row("accept", FLAG, "Answer on the addresses.").default("yes; under strict_mode no"),
+    row("no_accept", FLAG, "Do not answer on the addresses."),
+    row("strict_mode", BOOL, "Hold to the RFC.").default("as vrrp_strict"),
     row(
         "skip_check_adv_addr",
         BOOL,

@@ -81,26 +81,20 @@ impl Check<'_> {
 
     /// Strict routers, and those with `no_accept`, drop what is sent to addresses that they do not own.
     fn strict(&mut self) {
-        let settings = &self.instance.more.settings;
-        let global = self.config.globals.vrrp.vrrp_strict;
-        let strict = settings.strict_mode.unwrap_or(global);
-        let keyword = match (strict, settings.no_accept) {
-            (_, true) => "no_accept",
-            (true, false) if settings.strict_mode.is_some() => "strict_mode",
-            (true, false) => "vrrp_strict",
-            (false, false) => return,
-        };
-        let owns = self.instance.priority.is_owner();
-        let accepts = settings.accept && !settings.no_accept;
-        if owns || accepts || self.instance.all_vips().next().is_none() {
+        if self.instance.accept || self.instance.all_vips().next().is_none() {
             return;
         }
+        let keyword = match (self.instance.strict, self.config.globals.vrrp.vrrp_strict) {
+            (true, true) => "vrrp_strict",
+            (true, false) => "strict_mode",
+            (false, _) => "no_accept",
+        };
         let name = &self.instance.name;
         let message =
             format!("with `{keyword}` the addresses of `{name}` answer neither ping nor anybody");
         self.diagnostics.push(
             risk(self.span, message)
-                .note("keepalived drops what is sent to them; this version of vipd does not")
+                .note("what is sent to them is dropped, but for neighbour discovery")
                 .hint(format!(
                     "remove `{keyword}`, unless a service behind them is forwarded only"
                 )),

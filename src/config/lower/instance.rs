@@ -20,6 +20,7 @@ use super::auth::AuthDraft;
 use super::context::{Context, Draft, Handled, Line};
 use super::globals::{self, Defaults, GarpWords};
 use super::script::duplicate;
+use super::strict::{self, Acceptance};
 use super::tracking::{Trackable, Tracked};
 use super::value::Value;
 use super::{auth_hmac, route, vmac};
@@ -117,6 +118,7 @@ pub(super) struct InstanceDraft<'s> {
     garp: GarpWords,
     lower_prio_no_advert: Option<bool>,
     higher_prio_send_advert: Option<bool>,
+    acceptance: Acceptance,
     tracked: Tracked,
     more: InstanceMore,
     dont_track_primary: bool,
@@ -151,6 +153,7 @@ impl<'s> InstanceDraft<'s> {
             garp: GarpWords::default(),
             lower_prio_no_advert: None,
             higher_prio_send_advert: None,
+            acceptance: Acceptance::default(),
             tracked: Tracked::default(),
             more: InstanceMore::default(),
             dont_track_primary: false,
@@ -250,7 +253,13 @@ impl InstanceDraft<'_> {
             "preempt" => self.nopreempt = None,
             "preempt_delay" => self.preempt_delay = value.seconds().map(|d| (d, line.span)),
             "down_timer_adverts" => self.down_timer_adverts = value.number(),
-            "lower_prio_no_advert" => self.lower_prio_no_advert = Some(value.is_true()),
+            "lower_prio_no_advert" => {
+                self.lower_prio_no_advert = Some(value.is_true());
+                self.acceptance.lower_prio_advert = !value.is_true();
+            }
+            "accept" => self.acceptance.accept = Some(true),
+            "no_accept" => self.acceptance.accept = Some(false),
+            "strict_mode" => self.acceptance.strict = Some(value.is_true()),
             "higher_prio_send_advert" => self.higher_prio_send_advert = Some(value.is_true()),
             "dont_track_primary" => self.dont_track_primary = true,
             "lvs_sync_daemon_interface" => self.lvs_sync_daemon_interface = interface(value),
@@ -282,7 +291,8 @@ impl InstanceDraft<'_> {
             track_bfds: self.tracked.sessions,
             ..self.more
         };
-        Some(Instance {
+        let (acceptance, span) = (self.acceptance, self.span);
+        let mut instance = Instance {
             name: self.name,
             version,
             family,
@@ -311,8 +321,15 @@ impl InstanceDraft<'_> {
             track_interfaces: self.tracked.interfaces,
             dont_track_primary: self.dont_track_primary,
             lvs_sync_daemon_interface: self.lvs_sync_daemon_interface,
+            accept: true,
+            strict: false,
             more,
-        })
+        };
+        let strict = acceptance
+            .strict
+            .unwrap_or(defaults.globals.vrrp.vrrp_strict);
+        strict::apply(ctx, &mut instance, acceptance, strict, span);
+        Some(instance)
     }
 
     fn required<T>(

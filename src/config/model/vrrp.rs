@@ -62,6 +62,11 @@ pub struct Instance {
     pub dont_track_primary: bool,
     /// `lvs_sync_daemon_interface`: connections are sent out there as master and taken in as backup.
     pub lvs_sync_daemon_interface: Option<InterfaceName>,
+    /// Whether a master answers on its VIPs: an owner does; `accept`, `no_accept`, else not under
+    /// `strict_mode`.
+    pub accept: bool,
+    /// `strict_mode`, else `vrrp_strict`: what the RFC does not have was cleared.
+    pub strict: bool,
     /// What this version does not act on.
     pub more: InstanceMore,
 }
@@ -93,6 +98,8 @@ impl Instance {
             track_interfaces: Vec::new(),
             dont_track_primary: false,
             lvs_sync_daemon_interface: None,
+            accept: true,
+            strict: false,
             more: InstanceMore::default(),
         }
     }

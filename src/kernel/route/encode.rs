@@ -130,7 +130,7 @@ pub(super) fn address_question() -> Buffer {
 }
 
 /// AF_INET or AF_INET6.
-pub(super) const fn family_number(family: Family) -> u8 {
+pub(in crate::kernel) const fn family_number(family: Family) -> u8 {
     match family {
         Family::V4 => AF_INET,
         Family::V6 => AF_INET6,

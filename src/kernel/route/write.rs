@@ -5,7 +5,7 @@ use neli::types::Buffer;
 
 /// A payload that grows.
 #[derive(Debug, Default)]
-pub(super) struct Payload {
+pub(in crate::kernel) struct Payload {
     bytes: Vec<u8>,
     /// An attribute is longer than its 16 bits of length can say.
     too_long: bool,
@@ -13,7 +13,7 @@ pub(super) struct Payload {
 
 impl Payload {
     /// Begins with these parts of a header.
-    pub(super) fn new(header: &[&[u8]]) -> Payload {
+    pub(in crate::kernel) fn new(header: &[&[u8]]) -> Payload {
         Payload {
             bytes: header.concat(),
             too_long: false,
@@ -21,22 +21,22 @@ impl Payload {
     }
 
     /// An attribute.
-    pub(super) fn bytes(&mut self, kind: u16, value: &[u8]) {
+    pub(in crate::kernel) fn bytes(&mut self, kind: u16, value: &[u8]) {
         self.with(kind, |payload| payload.bytes.extend_from_slice(value));
     }
 
     /// An attribute of 8 bits.
-    pub(super) fn u8(&mut self, kind: u16, value: u8) {
+    pub(in crate::kernel) fn u8(&mut self, kind: u16, value: u8) {
         self.bytes(kind, &[value]);
     }
 
     /// An attribute of 32 bits, in the byte order of this machine.
-    pub(super) fn u32(&mut self, kind: u16, value: u32) {
+    pub(in crate::kernel) fn u32(&mut self, kind: u16, value: u32) {
         self.bytes(kind, &value.to_ne_bytes());
     }
 
     /// A text, with the NUL that ends it.
-    pub(super) fn text(&mut self, kind: u16, text: &str) {
+    pub(in crate::kernel) fn text(&mut self, kind: u16, text: &str) {
         self.with(kind, |payload| {
             payload.bytes.extend_from_slice(text.as_bytes());
             payload.bytes.push(0);
@@ -44,7 +44,7 @@ impl Payload {
     }
 
     /// An attribute with whatever `fill` appends inside.
-    pub(super) fn with(&mut self, kind: u16, fill: impl FnOnce(&mut Payload)) {
+    pub(in crate::kernel) fn with(&mut self, kind: u16, fill: impl FnOnce(&mut Payload)) {
         self.pad();
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 2]);
@@ -64,7 +64,7 @@ impl Payload {
     }
 
     /// The payload; `None` when an attribute is too long.
-    pub(super) fn finish(self) -> Option<Buffer> {
+    pub(in crate::kernel) fn finish(self) -> Option<Buffer> {
         (!self.too_long).then(|| Buffer::from(self.bytes))
     }
 }
