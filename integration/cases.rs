@@ -4,6 +4,7 @@
 mod addresses;
 mod bad_input;
 mod balancer;
+mod bfd;
 mod daemon;
 mod election;
 mod files;
@@ -26,10 +27,10 @@ use crate::lab::Case;
 
 /// Cases on this machine's own kernel, in namespaces of their own, several side by side: what the guest
 /// is too slow for, or has no feature for. None of them may measure.
-pub(crate) const NATIVE: &[&[Case]] = &[native::CASES, firewall::CASES];
+pub(crate) const NATIVE: &[&[Case]] = &[native::CASES, firewall::CASES, bfd::NATIVE];
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.
-pub(crate) const MEASURED: &[&[Case]] = &[];
+pub(crate) const MEASURED: &[&[Case]] = &[bfd::MEASURED];
 
 /// Every case that runs in the guest, group by group.
 pub(crate) const ALL: &[&[Case]] = &[
@@ -44,6 +45,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     garp::CASES,
     ipvs::CASES,
     tcp_check::CASES,
+    bfd::GUEST,
     pools::CASES,
     order::CASES,
     daemon::CASES,

@@ -70,6 +70,7 @@ impl Daemon {
             ("-p", "main.pid"),
             ("-r", "vrrp.pid"),
             ("-c", "checkers.pid"),
+            ("-b", "bfd.pid"),
         ] {
             words.extend([flag.to_owned(), beside(name)]);
         }

@@ -1,6 +1,6 @@
 //! What really went over a cable: every frame of one interface, with the kernel's time of it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,9 +33,35 @@ pub(crate) enum Packet {
         src: (Ipv4Addr, u16),
         dst: (Ipv4Addr, u16),
     },
+    /// A BFD control packet, of either family.
+    Bfd(Bfd),
     /// Anything else.
     Other,
 }
+
+/// A BFD control packet and what is around it; RFC 5880 section 4.1, RFC 5881 sections 4 and 5.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bfd {
+    pub(crate) src: IpAddr,
+    pub(crate) hops: u8,
+    /// Source and destination.
+    pub(crate) ports: (u16, u16),
+    /// As the length of the datagram has it.
+    pub(crate) len: usize,
+    pub(crate) diagnostic: u8,
+    /// 0 AdminDown, 1 Down, 2 Init, 3 Up.
+    pub(crate) state: u8,
+    pub(crate) poll: bool,
+    pub(crate) is_final: bool,
+    pub(crate) multiplier: u8,
+    /// Microseconds.
+    pub(crate) min_tx: u32,
+    /// Microseconds.
+    pub(crate) min_rx: u32,
+}
+
+/// Single hop and multihop.
+const BFD_PORTS: [u16; 2] = [3784, 4784];
 
 /// The fields of a VRRP advertisement; RFC 3768 section 5.1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +136,16 @@ impl Capture {
         self.frames().into_iter().filter_map(pick).collect()
     }
 
+    /// All BFD packets of `source` so far, oldest first.
+    pub(crate) fn bfd(&self, source: impl Into<IpAddr>) -> Vec<(Duration, Bfd)> {
+        let source = source.into();
+        let pick = |frame: Frame| match frame.packet {
+            Packet::Bfd(packet) if packet.src == source => Some((frame.at, packet)),
+            _ => None,
+        };
+        self.frames().into_iter().filter_map(pick).collect()
+    }
+
     /// All gratuitous ARP for `address` so far, oldest first.
     pub(crate) fn gratuitous(&self, address: Ipv4Addr) -> Vec<Frame> {
         let wanted = |frame: &Frame| match &frame.packet {
@@ -159,6 +195,7 @@ fn frame(bytes: &[u8], at: Duration) -> Option<Frame> {
     let payload = bytes.get(14..)?;
     let packet = match u16_at(bytes, 12)? {
         0x0800 => ipv4(payload),
+        0x86dd => ipv6(payload),
         0x0806 => arp(payload),
         _ => None,
     };
@@ -188,12 +225,41 @@ fn ipv4(bytes: &[u8]) -> Option<Packet> {
                 addresses,
             }))
         }
+        17 if BFD_PORTS.contains(&u16_at(body, 2)?) => bfd(src.into(), *bytes.get(8)?, body),
         17 => Some(Packet::Udp {
             src: (src, u16_at(body, 0)?),
             dst: (dst, u16_at(body, 2)?),
         }),
         _ => None,
     }
+}
+
+/// Only BFD; without extension headers.
+fn ipv6(bytes: &[u8]) -> Option<Packet> {
+    let body = bytes.get(40..)?;
+    if *bytes.get(6)? != 17 || !BFD_PORTS.contains(&u16_at(body, 2)?) {
+        return None;
+    }
+    let src = <[u8; 16]>::try_from(bytes.get(8..24)?).ok()?;
+    bfd(Ipv6Addr::from(src).into(), *bytes.get(7)?, body)
+}
+
+fn bfd(src: IpAddr, hops: u8, datagram: &[u8]) -> Option<Packet> {
+    let packet = datagram.get(8..)?;
+    let (first, second) = (*packet.first()?, *packet.get(1)?);
+    Some(Packet::Bfd(Bfd {
+        src,
+        hops,
+        ports: (u16_at(datagram, 0)?, u16_at(datagram, 2)?),
+        len: usize::from(u16_at(datagram, 4)?).checked_sub(8)?,
+        diagnostic: first & 0x1f,
+        state: second >> 6,
+        poll: second & 0x20 != 0,
+        is_final: second & 0x10 != 0,
+        multiplier: *packet.get(2)?,
+        min_tx: u32_at(packet, 12)?,
+        min_rx: u32_at(packet, 16)?,
+    }))
 }
 
 fn arp(bytes: &[u8]) -> Option<Packet> {
@@ -211,6 +277,14 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
         .try_into()
         .ok()
         .map(u16::from_be_bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes
+        .get(at..at + 4)?
+        .try_into()
+        .ok()
+        .map(u32::from_be_bytes)
 }
 
 fn ipv4_at(bytes: &[u8], at: usize) -> Option<Ipv4Addr> {

@@ -84,6 +84,10 @@ pub struct Args {
     )]
     pub check_only: bool,
 
+    /// BFD sessions in the configuration do not run; where one is tracked it counts as down
+    #[arg(short = 'B', long = "no_bfd", help_heading = "Process")]
+    pub no_bfd: bool,
+
     /// Pid file [default: vipd.pid in the run directory]
     #[arg(
         short = 'p',
@@ -233,6 +237,7 @@ impl Args {
             },
             pid_file: self.pid.clone(),
             more_pid_files: more.into_iter().flatten().cloned().collect(),
+            without_bfd: self.no_bfd,
             keep_vips: self.dont_release_vrrp,
             keep_ipvs: self.dont_release_ipvs,
             ignore_sigint: self.ignore_sigint,
@@ -269,9 +274,6 @@ pub struct WithoutEffect {
     /// VIPs are always released, unless -V is given
     #[arg(short = 'X', long = "release-vips")]
     release_vips: bool,
-    /// There is no BFD process
-    #[arg(short = 'B', long = "no_bfd")]
-    no_bfd: bool,
     /// Everything that is configured runs
     #[arg(long = "all")]
     all: bool,
@@ -301,7 +303,6 @@ impl WithoutEffect {
         let flags = [
             (self.dont_respawn, "--dont-respawn"),
             (self.release_vips, "--release-vips"),
-            (self.no_bfd, "--no_bfd"),
             (self.all, "--all"),
             (self.flush_log_file, "--flush-log-file"),
             (self.snmp, "--snmp"),
@@ -355,10 +356,11 @@ mod tests {
     #[test]
     fn keepalived_flags_run_together_are_understood() {
         let args =
-            Args::try_parse_from(["vipd", "-nlDGf", "a.conf", "-p/run/x.pid", "-R"]).unwrap();
+            Args::try_parse_from(["vipd", "-nlBDGf", "a.conf", "-p/run/x.pid", "-R"]).unwrap();
         assert!(args.dont_fork && args.log_console && args.no_syslog);
         assert_eq!(args.file, Some("a.conf".into()));
         assert_eq!(args.without_effect.given(), ["--dont-respawn"]);
+        assert!(args.options().without_bfd);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Options {
     pub run_dir: PathBuf,
     /// What runs.
     pub parts: Parts,
+    /// `-B`: no BFD sessions; those that are tracked count as down.
+    pub without_bfd: bool,
     /// Our pid file; `None`: `vipd.pid` in the run directory.
     pub pid_file: Option<PathBuf>,
     /// Further pid files with the same number.

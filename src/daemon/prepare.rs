@@ -69,6 +69,9 @@ pub fn prepare(file: &Path, options: &Options, route: &mut Route) -> Result<Prep
         Parts::Vrrp => config.virtual_servers.clear(),
         Parts::Checks => config.instances.clear(),
     }
+    if options.without_bfd {
+        config.bfd_instances.clear();
+    }
     let read = |error| Failure::fatal(format!("read links and addresses: {error}"));
     let picture = route.picture().map_err(read)?;
     for missing in missing_interfaces(&config, &picture.links, &loaded) {

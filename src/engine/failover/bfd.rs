@@ -73,7 +73,7 @@ impl SessionEvent {
 
 impl fmt::Display for SessionEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BFD_Instance({}) ", self.session)?;
+        write!(f, "({}) ", self.session)?;
         match &self.what {
             SessionChange::Entered { to, reason } => write!(f, "Entering {to} state: {reason}"),
             SessionChange::Note(note) => note.fmt(f),
