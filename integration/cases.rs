@@ -14,6 +14,7 @@ mod garp;
 mod ipvs;
 mod native;
 mod netlink;
+mod notify;
 mod options;
 mod order;
 mod pair;
@@ -51,5 +52,6 @@ pub(crate) const ALL: &[&[Case]] = &[
     daemon::CASES,
     addresses::CASES,
     options::CASES,
+    notify::CASES,
     bad_input::CASES,
 ];

@@ -15,7 +15,9 @@ pub mod files;
 pub mod firewall;
 pub mod logging;
 mod main_loop;
+pub mod notify_thread;
 pub mod options;
+mod outer_scripts;
 pub mod prepare;
 pub mod record;
 mod restart;
@@ -58,12 +60,14 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let _ = background::hold_signals();
     let _ = background::forget_children();
     let file = prepare::config_file(options.file.as_deref())?;
+    let startup_failed = outer_scripts::run_startup(&file, options)?;
     // Before the dump, so that nothing that happens between the two is missed.
     let monitor = Monitor::open()
         .map_err(|error| Failure::fatal(format!("watch links and addresses: {error}")))?;
     let mut route = Route::open()
         .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
-    let prepared = prepare::prepare(&file, options, &mut route)?;
+    let mut prepared = prepare::prepare(&file, options, &mut route)?;
+    prepared.warnings.extend(startup_failed);
     prepare::permissions(&prepared.config)?;
     let report = if options.foreground || restart::is_resumed() {
         Report::to_nobody()
@@ -93,12 +97,25 @@ struct Begun {
     report: Report,
 }
 
+/// The helper processes that run scripts.
+struct Helpers {
+    tracking: Spawner,
+    notifying: Spawner,
+}
+
 fn serve(options: &Options, file: &Path, begun: Begun) -> Result<(), Failure> {
     let run_dir = RunDir::lock(&options.run_dir).map_err(|e| Failure::fatal(e.to_string()))?;
-    let spawner = Spawner::start()
-        .map_err(|error| Failure::fatal(format!("start the script helper: {error}")))?;
+    let helper = || {
+        Spawner::start()
+            .map_err(|error| Failure::fatal(format!("start the script helper: {error}")))
+    };
+    // One for the scripts that decide elections, one for those that are told of them.
+    let helpers = Helpers {
+        tracking: helper()?,
+        notifying: helper()?,
+    };
     let log = start_log(&options.log)?;
-    let ended = serve_logged(options, file, begun, run_dir, spawner, &log);
+    let ended = serve_logged(options, file, begun, run_dir, helpers, &log);
     // Standard error is told by whoever called.
     if let Err(failure) = &ended
         && !log.on_console()
@@ -113,7 +130,7 @@ fn serve_logged(
     file: &Path,
     begun: Begun,
     run_dir: RunDir,
-    spawner: Spawner,
+    helpers: Helpers,
     log: &logging::Guard,
 ) -> Result<(), Failure> {
     let Begun {
@@ -180,7 +197,7 @@ fn serve_logged(
         arp,
         watch,
         sockets,
-        spawner,
+        spawner: helpers.tracking,
         masters,
     };
     let daemon = Daemon {
@@ -194,7 +211,7 @@ fn serve_logged(
         log,
         firewall,
     };
-    daemon.run(engine, resources, balancer, ipvs, report)
+    daemon.run(engine, resources, balancer, ipvs, helpers.notifying, report)
 }
 
 fn start_log(options: &logging::Options) -> Result<logging::Guard, Failure> {

@@ -7,6 +7,7 @@ pub mod arp_socket;
 pub mod background;
 pub mod bfd_socket;
 pub mod clock;
+pub mod fifo;
 pub mod inotify;
 pub mod ipvs;
 pub mod netlink;

@@ -11,7 +11,7 @@
 //! | --- | --- | --- |
 //! | 0 values | [`errno`], [`net`], [`units`], [`time`], [`fact`] | checked newtypes |
 //! | 1 formats | [`config`], [`wire`], [`ipvs`] | text or bytes to types and back; no IO, never panics on input |
-//! | 2 logic | `vrrp`, `bfd`, `track`, `health`, `lvs`, `reconcile` | pure: input and time in, actions out |
+//! | 2 logic | `vrrp`, `bfd`, `track`, `health`, `lvs`, `notice`, `reconcile` | pure: input and time in, actions out |
 //! | 3 join | `engine` | the two engines, one for each thread; pure |
 //! | 3 edges | [`kernel`], [`probe`] | sockets, netlink, processes; no policy |
 //! | 4 runtime | `daemon`, `cli` | threads, signals, files, the terminal |
@@ -29,6 +29,7 @@ pub mod wire;
 pub mod bfd;
 pub mod health;
 pub mod lvs;
+pub mod notice;
 pub mod reconcile;
 pub mod track;
 pub mod vrrp;

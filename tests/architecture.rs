@@ -23,6 +23,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("bfd", 2),
     ("health", 2),
     ("lvs", 2),
+    ("notice", 2),
     ("reconcile", 2),
     ("track", 2),
     ("vrrp", 2),

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use vipd::config::{Config, Files, Options, Style, load};
 use vipd::daemon::balancer_thread::{Inbox, Order, PROBES_MAX, Prepared, Status, open_ipvs, start};
+use vipd::daemon::notify_thread::Notices;
 use vipd::engine::balancer::{Balancer, StopKind};
 use vipd::engine::shared::{Roles, SessionFacts};
 use vipd::lvs::Owned;
@@ -151,6 +152,7 @@ impl Running {
             roles: roles_in,
             sessions: sessions_in,
             status: status_out,
+            notices: Notices::to_nobody(),
             probes_max: PROBES_MAX,
         };
         let balancer = Balancer::new(Box::new(config.clone()), record, 1);

@@ -19,7 +19,7 @@ pub use check::{
     HttpUrl, MaskedByte, MiscCheck, SmtpCheck, UdpCheck,
 };
 pub use globals::{
-    FilterSettings, Globals, LvsSettings, MailSettings, NodeSettings, OutputSettings,
+    FilterSettings, Globals, LvsSettings, MailSettings, NodeSettings, NotifyFifo, OutputSettings,
     SchedulingSettings, ScriptSettings, SmtpServer, VrrpSettings,
 };
 pub use instance::{

@@ -30,6 +30,7 @@ use crate::kernel::clock;
 use crate::kernel::ipvs::{Ipvs, OpenError};
 use crate::lvs::{Observation, Owned};
 
+use super::notify_thread::Notices;
 use followed::{Followed, changed};
 
 /// Checks that run at once unless main knows better: fits into the usual soft limit of 1024 files.
@@ -95,6 +96,8 @@ pub struct Inbox {
     pub sessions: watch::Receiver<SessionFacts>,
     /// What others wait for.
     pub status: watch::Sender<Status>,
+    /// Who is told of servers.
+    pub notices: Notices,
     /// How many checks may run at once, at least 1; others wait, their timeout not running yet.
     /// [`PROBES_MAX`], or more where the limit of open files was raised.
     pub probes_max: usize,
@@ -188,6 +191,7 @@ where
             kernel,
             balancer,
             status: inbox.status,
+            notices: inbox.notices,
             ask: Rc::new(ask),
             running: BTreeMap::new(),
             answers,
@@ -210,6 +214,7 @@ struct Thread<A> {
     kernel: Option<Box<dyn Kernel>>,
     balancer: Balancer,
     status: watch::Sender<Status>,
+    notices: Notices,
     ask: Rc<A>,
     running: BTreeMap<ProbeId, AbortHandle>,
     answers: mpsc::UnboundedSender<Answer>,
@@ -343,6 +348,7 @@ where
             Action::Owned(owned) => self.status.send_modify(|s| s.owned = owned),
             Action::Ready => self.status.send_modify(|s| s.ready = true),
             Action::Stopped => self.status.send_modify(|s| s.stopped = true),
+            Action::Notice(notice) => self.notices.send(notice),
             Action::Event(event) if event.is_told() => log(&event),
             Action::Event(_) => {}
         }

@@ -29,6 +29,7 @@ use crate::time::Time;
 use crate::track::ScriptEnd;
 
 use super::channels::{Channels, Sockets};
+use super::notify_thread::Notices;
 use super::record::Masters;
 use super::sessions::{self, Sessions};
 use super::trackers::{Facts, Trackers};
@@ -110,7 +111,7 @@ impl Handle {
 ///
 /// # Errors
 /// When the kernel gives no thread or no eventfd.
-pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
+pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Result<Handle> {
     let waker = Waker::new()?;
     let (commands, inbox) = channel();
     let (roles_out, roles) = watch::channel(Roles::new());
@@ -131,6 +132,7 @@ pub fn start(engine: Failover, resources: Resources) -> io::Result<Handle> {
         spawner: resources.spawner,
         spawner_gone: false,
         masters: resources.masters,
+        notices,
         inbox,
         waker: waker.clone(),
         roles: roles_out,
@@ -171,6 +173,7 @@ struct Thread {
     spawner: Spawner,
     spawner_gone: bool,
     masters: Masters,
+    notices: Notices,
     inbox: Receiver<Command>,
     waker: Waker,
     roles: watch::Sender<Roles>,
@@ -447,6 +450,7 @@ impl Thread {
                 Action::Ended(beat) => self.note(&beat.ended()),
                 Action::WatchAnnouncements(on) => self.watch_announcements(on),
                 Action::Released => self.ended = true,
+                Action::Notice(notice) => self.notices.send(notice),
                 Action::Event(event) if event.is_warning() => warn!("{event}"),
                 Action::Event(event) => info!("{event}"),
             }

@@ -14,6 +14,7 @@ use crate::engine::balancer::{Balancer, StopKind as IpvsStop};
 use crate::engine::failover::{Failover, StopKind};
 use crate::kernel::ipvs::Ipvs;
 use crate::kernel::route::Route;
+use crate::kernel::spawner::Spawner;
 use crate::lvs::Owned;
 use crate::net::{
     ADDRESS_PROTOCOL, AddressCommand, AddressKey, Cidr, InterfaceName, NetCommand, NetPicture,
@@ -25,6 +26,7 @@ use super::channels::{self, Sockets};
 use super::failover_thread::{self, Command, Resources};
 use super::failure::{self, Failure};
 use super::firewall::Firewall;
+use super::notify_thread;
 use super::options::Options;
 use super::prepare::{self, Prepared};
 use super::record::{self, Place};
@@ -55,6 +57,7 @@ struct Threads {
     failover: failover_thread::Handle,
     orders: mpsc::UnboundedSender<Order>,
     balancer: watch::Receiver<Status>,
+    notifier: notify_thread::Handle,
 }
 
 struct Signals {
@@ -79,6 +82,7 @@ impl Daemon<'_> {
         resources: Resources,
         balancer: Balancer,
         ipvs: Option<Ipvs>,
+        notifying: Spawner,
         report: Report,
     ) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -91,7 +95,11 @@ impl Daemon<'_> {
                 .map_err(|error| Failure::fatal(format!("take over signals: {error}")))?;
             let started = |error| Failure::fatal(format!("start thread: {error}"));
             self.write_record(&self.owned);
-            let failover = failover_thread::start(engine, resources).map_err(started)?;
+            let notifier = notify_thread::start(self.notify_settings(&self.config), notifying)
+                .map_err(started)?;
+            let notices = notifier.notices.clone();
+            let failover =
+                failover_thread::start(engine, resources, notices.clone()).map_err(started)?;
             let (orders, inbox) = mpsc::unbounded_channel();
             let (status, balancer_status) = watch::channel(Status::default());
             let inbox = Inbox {
@@ -99,6 +107,7 @@ impl Daemon<'_> {
                 roles: failover.roles.clone(),
                 sessions: failover.sessions.clone(),
                 status,
+                notices,
                 probes_max: PROBES_MAX,
             };
             balancer_thread::start(ipvs, balancer, inbox).map_err(started)?;
@@ -106,6 +115,7 @@ impl Daemon<'_> {
                 failover,
                 orders,
                 balancer: balancer_status,
+                notifier,
             };
             self.watch_tracked(&mut threads, !restart::is_resumed());
             report.ready();
@@ -159,6 +169,10 @@ impl Daemon<'_> {
                     let _ = changed;
                     return Ended::Fault("failover");
                 }
+                changed = threads.notifier.ended.changed() => {
+                    let _ = changed;
+                    return Ended::Fault("notify");
+                }
             }
         }
     }
@@ -201,6 +215,10 @@ impl Daemon<'_> {
                 self.write_record(&owned);
                 self.firewall.apply(&config, &prepared.picture.links);
                 let _ = threads.orders.send(Order::Reload(balancer));
+                let settings = self.notify_settings(&config);
+                threads
+                    .notifier
+                    .send(notify_thread::Command::Reload(Box::new(settings)));
                 threads.failover.send(Command::Reload {
                     config: Box::new(config.clone()),
                     sockets,
@@ -231,6 +249,7 @@ impl Daemon<'_> {
             failover,
             orders,
             mut balancer,
+            notifier,
         } = threads;
         let kind = if self.options.keep_vips {
             StopKind::Keep
@@ -256,6 +275,9 @@ impl Daemon<'_> {
         } else if kind == IpvsStop::Remove {
             let _ = std::fs::remove_file(self.run_dir.file("ipvs.json"));
         }
+        if !notifier.stop(&self.config.globals).await {
+            error!("notifications did not come to their end");
+        }
         info!("stopped");
         Ok(())
     }
@@ -275,6 +297,13 @@ impl Daemon<'_> {
             failure::Status::Software,
             format!("the {which} thread ended by a fault of vipd ({why}); {released}"),
         ))
+    }
+
+    fn notify_settings(&self, config: &Config) -> notify_thread::Settings {
+        notify_thread::Settings {
+            globals: config.globals.clone(),
+            compat: self.options.reading.compat,
+        }
     }
 
     /// What a successor needs to know of IPVS.

@@ -9,6 +9,7 @@
 mod backoff;
 mod checks;
 mod event;
+mod notices;
 mod pools;
 mod suspend;
 mod words;
@@ -23,6 +24,7 @@ use crate::config::model::Instance;
 use crate::health::{CheckOutcome, Monitor, ProbeId, Question, Status};
 use crate::ipvs::{Command, SyncRole};
 use crate::lvs::{self, Observation, Owned};
+use crate::notice::Notice;
 use crate::time::Time;
 
 use super::shared::{Role, Roles, SessionFacts};
@@ -130,6 +132,8 @@ pub enum Action {
     Ready,
     /// Nothing more will come. After [`StopKind::Remove`] nothing of ours is left.
     Stopped,
+    /// For scripts, FIFOs and mails.
+    Notice(Notice),
     /// For the log.
     Event(BalancerEvent),
 }
@@ -292,7 +296,7 @@ impl Balancer {
             ready_by: Some(now + READY_LIMIT),
         };
         self.next_observe = now + OBSERVE_EVERY;
-        self.configure(now, out);
+        self.configure(None, now, out);
         if self.needs_ipvs() {
             out.push(Action::Owned(self.owned.clone()));
         }
@@ -304,7 +308,10 @@ impl Balancer {
     }
 
     fn on_reload(&mut self, config: Box<Config>, now: Time, out: &mut Vec<Action>) {
-        self.config = config;
+        if self.is_running() {
+            self.tell_gone(&config, out);
+        }
+        let old = std::mem::replace(&mut self.config, config);
         if self.phase == Phase::New {
             self.owned = self.record.clone();
         }
@@ -317,7 +324,7 @@ impl Balancer {
             out.push(Action::Owned(self.owned.clone()));
         }
         self.backoff.clear();
-        self.configure(now, out);
+        self.configure(Some(&old), now, out);
         self.dirty.everything(Cause::Reload);
         self.look_again = true;
     }
@@ -374,8 +381,8 @@ impl Balancer {
         }
     }
 
-    /// Checks and pools for the configuration as it is now.
-    fn configure(&mut self, now: Time, out: &mut Vec<Action>) {
+    /// Checks and pools for the configuration as it is now; `before`: the one before it.
+    fn configure(&mut self, before: Option<&Config>, now: Time, out: &mut Vec<Action>) {
         let servers = self.config.virtual_servers.iter().flat_map(|vs| {
             let service = lvs::service_key(&vs.address);
             vs.real_servers.iter().map(move |rs| {
@@ -386,6 +393,7 @@ impl Balancer {
         let outputs = self.monitor.configure(servers, now);
         self.refresh_suspended(|_| true, now);
         self.on_checks(outputs, out);
+        self.tell_new(before, out);
         let monitor = &self.monitor;
         let news = self.pools.rebuild(&self.config, |key, server| {
             server_state(monitor, key, server)

@@ -12,6 +12,7 @@ mod event;
 mod filter;
 mod hand_over;
 mod kernel_view;
+mod notices;
 mod promotion;
 mod reload;
 mod slot;

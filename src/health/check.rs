@@ -39,7 +39,10 @@ pub enum Verdict {
         retries: u32,
     },
     /// It was down and is.
-    StillDown,
+    StillDown {
+        /// The first answer of all.
+        first: bool,
+    },
     /// One of its questions was answered well; the next is asked.
     Partly,
     /// Nobody was asked: it is what it was.
@@ -188,7 +191,7 @@ impl Check {
             (Status::Up, Status::Up) => Verdict::StillUp,
             (Status::Down, Status::Up) => Verdict::CameUp,
             (Status::Up, Status::Down) => Verdict::WentDown { retries: 0 },
-            (Status::Down, Status::Down) => Verdict::StillDown,
+            (Status::Down, Status::Down) => Verdict::StillDown { first },
         })
     }
 
@@ -263,7 +266,7 @@ impl Check {
         self.unasked = false;
         let first = !std::mem::replace(&mut self.answered, true);
         Some(match self.status {
-            Status::Down => Verdict::StillDown,
+            Status::Down => Verdict::StillDown { first },
             Status::Up if counts => {
                 self.status = Status::Down;
                 self.failures = 0;

@@ -16,6 +16,7 @@ mod serve;
 mod user;
 
 pub use message::{AtEnd, Finished, Outcome, Request};
+pub use user::owner_of;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -26,6 +27,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::errno::{Errno, Words};
 
+use super::poll::{Interest, Poller};
 use super::sys::process::{self, Fork};
 
 /// Programs that run at the same time; a request beyond it is answered with
@@ -154,6 +156,24 @@ impl Spawner {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Full),
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Err(SendError::Full),
             Err(error) => Err(SendError::Gone(error)),
+        }
+    }
+
+    /// Runs a program to its end and waits for that; of the answers to others none may be under way.
+    ///
+    /// # Errors
+    /// The helper is gone or takes no request.
+    pub fn run(&mut self, request: &Request) -> io::Result<Outcome> {
+        self.send(request).map_err(io::Error::other)?;
+        let mut poller = Poller::new();
+        loop {
+            poller.clear();
+            poller.watch(self.as_fd(), Interest::Read);
+            poller.wait(None)?;
+            match self.try_recv()? {
+                Some(finished) if finished.id == request.id => return Ok(finished.outcome),
+                _ => {}
+            }
         }
     }
 

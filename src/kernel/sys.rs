@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod datagram;
+pub(crate) mod file;
 pub(crate) mod netlink;
 pub(crate) mod packet;
 pub(crate) mod poll;

@@ -7,6 +7,8 @@ use super::{
 const ADDRESS: Arguments = Arguments::One(Type::Address);
 const ANY: Arguments = Arguments::Words(0, usize::MAX);
 const SOME: Arguments = Arguments::Words(1, usize::MAX);
+/// A path, a user and a group.
+const FIFO: Arguments = Arguments::Words(1, 3);
 const U32: Arguments = integer(0, 4_294_967_295);
 
 pub(super) const ROOT: &[Keyword] = &[
@@ -180,60 +182,53 @@ pub(super) const SCRIPTS: &[Keyword] = &[
         "startup_script",
         Arguments::Command,
         "Run before everything.",
-    )
-    .not_yet(),
+    ),
     row(
         "startup_script_timeout",
         whole_seconds(1, 1000),
         "How long it may take.",
     )
-    .not_yet(),
+    .default("10"),
     row(
         "shutdown_script",
         Arguments::Command,
         "Run after everything.",
-    )
-    .not_yet(),
+    ),
     row(
         "shutdown_script_timeout",
         whole_seconds(1, 1000),
         "How long it may take.",
     )
-    .not_yet(),
-    row("notify_fifo", SOME, "FIFO that is told of every change.").not_yet(),
-    row("notify_fifo_script", Arguments::Command, "Reads that FIFO.").not_yet(),
-    row("vrrp_notify_fifo", SOME, "FIFO that is told of instances.").not_yet(),
+    .default("10"),
+    row("notify_fifo", FIFO, "FIFO that is told of every change."),
+    row("notify_fifo_script", Arguments::Command, "Reads that FIFO."),
+    row("vrrp_notify_fifo", FIFO, "FIFO that is told of instances."),
     row(
         "vrrp_notify_fifo_script",
         Arguments::Command,
         "Reads that FIFO.",
-    )
-    .not_yet(),
-    row("lvs_notify_fifo", SOME, "FIFO that is told of servers.").not_yet(),
+    ),
+    row("lvs_notify_fifo", FIFO, "FIFO that is told of servers."),
     row(
         "lvs_notify_fifo_script",
         Arguments::Command,
         "Reads that FIFO.",
-    )
-    .not_yet(),
+    ),
     row(
         "vrrp_notify_priority_changes",
         BOOL,
         "FIFOs are told of priorities.",
-    )
-    .not_yet(),
+    ),
     row(
         "fifo_write_vrrp_states_on_reload",
         FLAG,
         "FIFOs are told again on reload.",
-    )
-    .not_yet(),
+    ),
     row(
         "rs_init_notifies",
-        FLAG,
+        BOOL,
         "Notifications about servers at start.",
-    )
-    .not_yet(),
+    ),
 ];
 
 const DELAY: Arguments = whole_seconds(0, 4_294_967);

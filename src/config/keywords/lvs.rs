@@ -94,10 +94,9 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         "quorum_up",
         Arguments::Command,
         "Run when the quorum is reached.",
-    )
-    .not_yet(),
-    row("quorum_down", Arguments::Command, "Run when it is lost.").not_yet(),
-    row("omega", BOOL, "Run those at stop too.").not_yet(),
+    ),
+    row("quorum_down", Arguments::Command, "Run when it is lost."),
+    row("omega", BOOL, "Run those at stop too."),
     row(
         "sorry_server",
         Arguments::Words(1, 2),
@@ -133,8 +132,8 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
         BOOL,
         "It keeps its place with weight 0 when it fails.",
     ),
-    row("notify_up", Arguments::Command, "Run when it comes up.").not_yet(),
-    row("notify_down", Arguments::Command, "Run when it fails.").not_yet(),
+    row("notify_up", Arguments::Command, "Run when it comes up."),
+    row("notify_down", Arguments::Command, "Run when it fails."),
     row("smtp_alert", BOOL, "Mails about it.")
         .default("true")
         .not_yet(),

@@ -85,23 +85,20 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
         "notify_master",
         Arguments::Command,
         "Run when all are master.",
-    )
-    .not_yet(),
+    ),
     row(
         "notify_backup",
         Arguments::Command,
         "Run on becoming backup.",
-    )
-    .not_yet(),
-    row("notify_fault", Arguments::Command, "Run on a fault.").not_yet(),
-    row("notify_stop", Arguments::Command, "Run at stop.").not_yet(),
-    row("notify", Arguments::Command, "Run on every change.").not_yet(),
+    ),
+    row("notify_fault", Arguments::Command, "Run on a fault."),
+    row("notify_stop", Arguments::Command, "Run at stop."),
+    row("notify", Arguments::Command, "Run on every change."),
     row(
         "notify_priority_changes",
         BOOL,
         "FIFOs are told of priorities.",
-    )
-    .not_yet(),
+    ),
     row("smtp_alert", BOOL, "Mails about it.").not_yet(),
     row(
         "sync_group_tracking_weight",

@@ -268,35 +268,30 @@ pub(super) const INSTANCE_REST: &[Keyword] = &[
         "notify_master",
         Arguments::Command,
         "Run on becoming master.",
-    )
-    .not_yet(),
+    ),
     row(
         "notify_backup",
         Arguments::Command,
         "Run on becoming backup.",
-    )
-    .not_yet(),
-    row("notify_fault", Arguments::Command, "Run on a fault.").not_yet(),
-    row("notify_stop", Arguments::Command, "Run at stop.").not_yet(),
+    ),
+    row("notify_fault", Arguments::Command, "Run on a fault."),
+    row("notify_stop", Arguments::Command, "Run at stop."),
     row(
         "notify_deleted",
         Arguments::Command,
         "Run when a reload removes it.",
-    )
-    .not_yet(),
+    ),
     row(
         "notify_master_rx_lower_pri",
         Arguments::Command,
         "Run on hearing a lower priority.",
-    )
-    .not_yet(),
-    row("notify", Arguments::Command, "Run on every change.").not_yet(),
+    ),
+    row("notify", Arguments::Command, "Run on every change."),
     row(
         "notify_priority_changes",
         BOOL,
         "FIFOs are told of its priority.",
-    )
-    .not_yet(),
+    ),
     row("smtp_alert", BOOL, "Mails about it.").not_yet(),
     row(
         "debug",

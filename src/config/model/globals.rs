@@ -84,6 +84,15 @@ pub struct SmtpServer {
     pub port: u16,
 }
 
+/// `notify_fifo PATH [USER [GROUP]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotifyFifo {
+    /// Where it is.
+    pub path: String,
+    /// Whose it is; `script_user` when absent.
+    pub owner: Option<ScriptUser>,
+}
+
 settings! {
     /// Keywords outside all blocks.
     NodeSettings {
@@ -140,11 +149,11 @@ settings! {
         shutdown_script: Option<Run>,
         #[serde(serialize_with = "seconds_or_null")]
         shutdown_script_timeout: Option<Duration>,
-        notify_fifo: Vec<String>,
+        notify_fifo: Option<NotifyFifo>,
         notify_fifo_script: Option<Run>,
-        vrrp_notify_fifo: Vec<String>,
+        vrrp_notify_fifo: Option<NotifyFifo>,
         vrrp_notify_fifo_script: Option<Run>,
-        lvs_notify_fifo: Vec<String>,
+        lvs_notify_fifo: Option<NotifyFifo>,
         lvs_notify_fifo_script: Option<Run>,
         vrrp_notify_priority_changes: Option<bool>,
         fifo_write_vrrp_states_on_reload: bool,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::net::InterfaceName;
 
-use super::Run;
+use super::{NotifyFifo, Run, ScriptUser};
 
 /// What stood behind a keyword, checked by its row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +110,25 @@ optional! {
     InterfaceName: Setting::Interface(name) => Some(name.clone());
     String: Setting::Text(text) => Some(text.clone());
     Run: Setting::Run(run) => Some(run.clone());
+}
+
+/// `PATH [USER [GROUP]]`. As in keepalived the first one stays.
+impl Field for Option<NotifyFifo> {
+    fn take(&mut self, setting: &Setting) -> bool {
+        let Setting::Words(words) = setting else {
+            return false;
+        };
+        let mut words = words.iter().cloned();
+        let Some(path) = words.next() else {
+            return false;
+        };
+        let owner = words.next().map(|user| ScriptUser {
+            user,
+            group: words.next(),
+        });
+        self.get_or_insert(NotifyFifo { path, owner });
+        true
+    }
 }
 
 /// Makes a struct of keywords. `None`: it was not written, and what the table calls its default holds.

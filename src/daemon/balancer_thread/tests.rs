@@ -116,6 +116,7 @@ impl Rig {
             roles: roles_in,
             sessions: sessions_in,
             status: status_out,
+            notices: Notices::to_nobody(),
             probes_max: 2,
         };
         let balancer = Balancer::new(config(), Owned::default(), 7);

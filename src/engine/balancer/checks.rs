@@ -8,7 +8,7 @@ use crate::time::Time;
 
 use super::backoff::Object;
 use super::pools::QuorumNews;
-use super::{Action, Balancer, BalancerEvent, PoolChange, QuorumWhen, ServerKey};
+use super::{Action, Balancer, BalancerEvent, PoolChange, QuorumWhen, ServerKey, notices};
 
 impl Balancer {
     pub(super) fn on_checks_end(&mut self, out: &mut Vec<Action>) {
@@ -49,6 +49,10 @@ impl Balancer {
                     reason,
                 } => {
                     let reason = reason.unwrap_or_default();
+                    // keepalived: its first answer is news, though it changes nothing.
+                    if verdict == (Verdict::StillDown { first: true }) {
+                        self.tell_server(&server, Status::Down, out);
+                    }
                     let event = match verdict {
                         Verdict::StillUp | Verdict::Partly | Verdict::NotAsked { first: false } => {
                             continue;
@@ -58,7 +62,7 @@ impl Balancer {
                             checker,
                             reason,
                         },
-                        Verdict::Retrying { .. } | Verdict::StillDown
+                        Verdict::Retrying { .. } | Verdict::StillDown { .. }
                             if !checker.log_all_failures =>
                         {
                             continue;
@@ -66,11 +70,13 @@ impl Balancer {
                         Verdict::Confirmed | Verdict::CameUp => {
                             BalancerEvent::CheckPassed { server, checker }
                         }
-                        Verdict::Retrying { .. } | Verdict::StillDown => BalancerEvent::TryFailed {
-                            server,
-                            checker,
-                            reason,
-                        },
+                        Verdict::Retrying { .. } | Verdict::StillDown { .. } => {
+                            BalancerEvent::TryFailed {
+                                server,
+                                checker,
+                                reason,
+                            }
+                        }
                         Verdict::WentDown { retries } => BalancerEvent::CheckFailed {
                             server,
                             checker,
@@ -94,6 +100,7 @@ impl Balancer {
             (Status::Down, true) => PoolChange::Disabling,
         };
         out.push(Action::Event(BalancerEvent::Pool { server, change }));
+        self.tell_server(&server, status, out);
         self.refresh_pool(server, out);
     }
 
@@ -134,6 +141,12 @@ impl Balancer {
             when,
         }));
         let virtual_server = self.pools.virtual_server(&service, &self.config);
+        if let Some(vs) = virtual_server
+            // keepalived: a pool that begins without a quorum is news only if somebody takes its place.
+            && (quorum == Quorum::Gained || !starts || vs.sorry_server.is_some())
+        {
+            out.push(notices::of_service(vs, quorum));
+        }
         let Some((vs, sorry)) = virtual_server.and_then(|vs| Some((vs, vs.sorry_server.as_ref()?)))
         else {
             return;
@@ -178,6 +191,7 @@ impl Balancer {
                 if self.monitor.status(&server) == Status::Up {
                     let change = PoolChange::Removing;
                     out.push(Action::Event(BalancerEvent::Pool { server, change }));
+                    self.tell_server(&server, Status::Down, out);
                 }
             }
             if self.pools.quorum(&service) == Quorum::Gained {
@@ -188,6 +202,7 @@ impl Balancer {
                     sum: 0,
                     when: QuorumWhen::Stop,
                 }));
+                out.push(notices::of_service(vs, Quorum::Lost));
             }
         }
     }

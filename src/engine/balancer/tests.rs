@@ -17,6 +17,7 @@ use super::{Action, Balancer, Failure, FailureKind, Input, StopKind};
 
 mod converge;
 mod faults;
+mod notices;
 mod quorum;
 mod reload;
 mod sessions;
@@ -36,6 +37,8 @@ struct Rig {
     running: BTreeMap<ProbeId, Endpoint>,
     /// Actions but for checks, and commands with their results, as text.
     log: Vec<String>,
+    /// What FIFOs are told.
+    told: Vec<String>,
 }
 
 impl Rig {
@@ -52,6 +55,7 @@ impl Rig {
             blind: false,
             running: BTreeMap::new(),
             log: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -107,6 +111,10 @@ impl Rig {
             Action::Ready => self.say("ready".to_owned()),
             Action::Stopped => self.say("stopped".to_owned()),
             Action::Event(event) if !event.is_told() => None,
+            Action::Notice(notice) => {
+                self.told.push(notice.line().trim_end().to_owned());
+                None
+            }
             Action::Event(event) => self.say(format!("{:?}: {event}", event.severity())),
         }
     }

@@ -173,6 +173,11 @@ impl fmt::Display for Programmed {
     }
 }
 
+/// A virtual server as keepalived writes it: `[10.0.0.1]:tcp:80`, `FWM 3`.
+pub(super) fn service_name(service: ServiceKey) -> String {
+    Vs(service).to_string()
+}
+
 /// `[10.1.0.1]:tcp:80`.
 impl fmt::Display for ServerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

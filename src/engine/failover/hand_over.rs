@@ -138,6 +138,7 @@ impl Failover {
         if self.stopping && !self.released && !self.is_leaving() {
             self.released = true;
             self.end_promotion(out);
+            self.tell_stop(out);
             out.push(Action::Released);
         }
     }

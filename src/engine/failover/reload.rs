@@ -37,6 +37,10 @@ impl Failover {
             slot.timer = None;
         }
         departed.extend(old.into_values().filter(|slot| slot.machine.is_leaving()));
+        let states: Vec<_> = kept
+            .iter()
+            .map(|slot| slot.as_ref().map(Slot::state))
+            .collect();
         self.timers.clear();
         self.roles_changed = true;
         self.slots = kept
@@ -77,6 +81,7 @@ impl Failover {
             }
             self.refresh_standing(slot, now, out);
         }
+        self.tell_again(&states, out);
         self.run_due_scripts(now, out);
     }
 

@@ -14,6 +14,7 @@ use crate::vrrp::{self, Machine, Rejections, State};
 use crate::wire::vrrp::{self as wire, Advert, AuthField};
 
 use super::kernel_view::KernelView;
+use super::notices;
 use super::tracked::Tracked;
 use super::vip::address_key;
 use super::{Action, Event, Failover, Packet, TimerOf};
@@ -84,6 +85,10 @@ impl Slot {
     /// Whether it is the instance of that name.
     pub(super) fn is(&self, name: &str) -> bool {
         !self.departed && self.config().name == name
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.machine.state()
     }
 
     pub(super) fn role(&self) -> Role {
@@ -186,6 +191,7 @@ impl Failover {
         now: Time,
         out: &mut Vec<Action>,
     ) {
+        let of_priority = self.tells_priority(index);
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
@@ -199,12 +205,15 @@ impl Failover {
             self.stirred.insert(group);
         }
         let mut rogue = false;
+        let changes = notices::of(slot, &wanted, of_priority);
         for action in wanted {
             let heard = |note: &vrrp::Note| matches!(note, vrrp::Note::LowerPriorityHeard { .. });
             rogue |= matches!(&action, vrrp::Action::Note(note) if heard(note));
             self.carry_out(index, action, now, out);
         }
         self.note_leaving(index);
+        // Told when it is done: a script may look for the addresses.
+        self.tell(index, changes, out);
         self.retime(index);
         if let Some(group) = group.filter(|_| rogue) {
             self.announce_others(group, index, now, out);
@@ -266,6 +275,7 @@ impl Failover {
     /// An instance goes with a reload: goodbye to the others, the addresses are the caller's.
     pub(super) fn say_goodbye(&mut self, slot: &mut Slot, now: Time, out: &mut Vec<Action>) {
         let mut wanted = Vec::new();
+        let farewell = notices::farewell(slot);
         slot.machine.handle(vrrp::Input::Stop, now, &mut wanted);
         for action in wanted {
             if let vrrp::Action::SendAdvert { priority } = action {
@@ -277,6 +287,7 @@ impl Failover {
         out.push(Action::Event(Event::InstanceGone {
             instance: slot.config().name.clone(),
         }));
+        out.extend(farewell);
     }
 
     /// (Re)builds what finds a slot: by packet and by deadline.

@@ -4,17 +4,18 @@
 //! takes the others along; a fault of one is a fault of all (that part is in [`super::standing`]).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::config::model::SyncGroup;
 use crate::time::Time;
 use crate::vrrp::{self, Reason, Start, State};
 
-use super::{Action, Event, Failover, tracked};
+use super::{Action, Event, Failover, notices, tracked};
 
 /// A group as it runs.
 #[derive(Debug)]
 pub(super) struct Group {
-    name: String,
+    pub(super) config: Arc<SyncGroup>,
     /// Slots.
     pub(super) members: Vec<usize>,
     state: State,
@@ -64,12 +65,12 @@ impl Failover {
                     slot.group = Some(index);
                 }
             }
-            let before = old.iter().find(|group| group.name == config.name);
+            let before = old.iter().find(|group| group.config.name == config.name);
             let masters = |member: &usize| self.state_of(*member) == State::Master;
             let some_lead = members.iter().any(masters);
             let joining = members.iter().copied().filter(|m| some_lead && !masters(m));
             self.groups.push(Group {
-                name: config.name.clone(),
+                config: Arc::new(config.clone()),
                 state: before.map_or(State::Init, |group| group.state),
                 joining: joining.collect(),
                 members,
@@ -170,7 +171,7 @@ impl Failover {
             return;
         };
         let reason = Reason::SyncGroup {
-            group: group.name.clone(),
+            group: group.config.name.clone(),
             member: fallen.config().name.clone(),
         };
         group.joining.clear();
@@ -198,8 +199,14 @@ impl Failover {
         };
         let from = std::mem::replace(&mut group.state, to);
         if from != to && !group.members.is_empty() {
-            let group = group.name.clone();
-            out.push(Action::Event(Event::Group { group, from, to }));
+            let name = group.config.name.clone();
+            let notice = notices::of_group(&group.config, to);
+            out.push(Action::Event(Event::Group {
+                group: name,
+                from,
+                to,
+            }));
+            out.extend(notice);
         }
     }
 }

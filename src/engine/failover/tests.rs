@@ -3,6 +3,7 @@ mod announce;
 mod bfd;
 mod hand_over;
 mod links;
+mod notices;
 mod reload;
 mod sync;
 mod tracked;
@@ -85,6 +86,7 @@ struct Bench {
     sent: Vec<u8>,
     events: Vec<String>,
     announced: BTreeMap<IpAddr, u32>,
+    notices: Vec<String>,
     commands: usize,
     scripts_run: Vec<String>,
     opened: usize,
@@ -118,6 +120,7 @@ impl Bench {
             sent: Vec::new(),
             events: Vec::new(),
             announced: BTreeMap::new(),
+            notices: Vec::new(),
             commands: 0,
             scripts_run: Vec::new(),
             opened: 0,
@@ -188,6 +191,7 @@ impl Bench {
                 | Action::CloseSession(_)
                 | Action::SendSession { .. }
                 | Action::Sessions(_) => self.sessions.push(action),
+                Action::Notice(notice) => self.notices.push(notice.line().trim_end().to_owned()),
                 Action::CloseSocket(_) | Action::Roles(_) | Action::Ended(_) => {}
             }
         }

@@ -14,6 +14,7 @@ use crate::net::{
     AddressKey, BfdPath, Channel, Family, InterfaceIndex, InterfaceName, Link, MacAddr, NetCommand,
     NetPicture, ObservedAddress,
 };
+use crate::notice::Notice;
 use crate::track::ScriptEnd;
 use crate::vrrp;
 use crate::wire;
@@ -225,6 +226,8 @@ pub enum Action {
     WatchAnnouncements(bool),
     /// After [`Input::Stop`]: everything is let go.
     Released,
+    /// For scripts, FIFOs and mails; comes after what it is about.
+    Notice(Notice),
     /// For the log.
     Event(Event),
 }

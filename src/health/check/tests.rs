@@ -71,8 +71,8 @@ fn while_down_it_is_asked_every_delay_loop() {
         run(settings(1), "---+-"),
         [
             "5.000000s - WentDown { retries: 0 } Down",
-            "15.500000s - StillDown Down",
-            "26.000000s - StillDown Down",
+            "15.500000s - StillDown { first: false } Down",
+            "26.000000s - StillDown { first: false } Down",
             "36.500000s + CameUp Up",
             "47.000000s - Retrying { failures: 1 } Up",
             "50.500000s",
@@ -101,7 +101,7 @@ fn alpha_is_down_until_it_passed_once() {
     assert_eq!(
         run(alpha, "-+"),
         [
-            "5.000000s - StillDown Down",
+            "5.000000s - StillDown { first: true } Down",
             "15.500000s + CameUp Up",
             "26.000000s",
         ]

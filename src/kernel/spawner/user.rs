@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::model::ScriptUser;
 use crate::errno::Words;
+use crate::kernel::fifo::Owner;
 use crate::kernel::sys::process::{self, Identity, User};
 use crate::time::Time;
 
@@ -56,6 +57,24 @@ impl Users {
 /// Not only root can run vipd for a test of a configuration; the switch to ourselves needs no privilege.
 fn is_ours(identity: &Identity) -> bool {
     identity.uid == process::effective_uid() && identity.gid == process::effective_gid()
+}
+
+/// User and group that something for this user belongs to; without a user as for scripts.
+///
+/// # Errors
+/// The user or the group does not exist, in words.
+pub fn owner_of(user: Option<&ScriptUser>) -> Result<Owner, String> {
+    let identity = match user {
+        Some(user) => Some(named(&user.user, user.group.as_deref())?),
+        None => default_identity()?,
+    };
+    Ok(match identity {
+        Some(Identity { uid, gid, .. }) => Owner { uid, gid },
+        None => Owner {
+            uid: process::effective_uid(),
+            gid: process::effective_gid(),
+        },
+    })
 }
 
 fn default_identity() -> Result<Option<Identity>, String> {

@@ -1,0 +1,65 @@
+//! Who is told what: scripts and FIFOs, beside keepalived with the same file.
+
+mod bounds;
+mod told;
+
+use std::time::Duration;
+
+use crate::lab::Case;
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "notify.instances",
+        proves: "scripts and FIFOs are told of an instance in keepalived's words, by its users, in \
+                 its order",
+        limit: Duration::from_secs(150),
+        run: told::instances,
+    },
+    Case {
+        name: "notify.groups",
+        proves: "scripts and FIFOs are told of a sync group and its members in keepalived's words",
+        limit: Duration::from_secs(120),
+        run: told::groups,
+    },
+    Case {
+        name: "notify.servers",
+        proves: "scripts and FIFOs are told of servers and quorums in keepalived's words",
+        limit: Duration::from_secs(120),
+        run: told::servers,
+    },
+    Case {
+        name: "notify.outer_scripts",
+        proves: "startup_script ends, or has its timeout, before anything else begins, and may make the \
+                 interfaces; shutdown_script runs when all is gone",
+        limit: Duration::from_secs(120),
+        run: told::outer_scripts,
+    },
+    Case {
+        name: "notify.order",
+        proves: "scripts of one instance run one after the other in the order of its changes",
+        limit: Duration::from_secs(90),
+        run: bounds::order,
+    },
+    Case {
+        name: "notify.hung_script",
+        proves: "a script that never ends holds up neither adverts nor FIFOs nor the end, and is not \
+                 killed by it",
+        limit: Duration::from_secs(90),
+        run: bounds::hung_script,
+    },
+    Case {
+        name: "notify.script_stops_daemon",
+        proves: "a script that stops its daemon and waits for that sees it gone",
+        limit: Duration::from_secs(90),
+        run: bounds::script_stops_daemon,
+    },
+    Case {
+        name: "notify.fifos",
+        proves: "a FIFO that nobody reads loses lines and nothing else, a reader that dies is started \
+                 again, a symbolic link is not followed",
+        limit: Duration::from_secs(90),
+        run: bounds::fifos,
+    },
+];
+
+const LIMIT: Duration = Duration::from_secs(20);
