@@ -171,7 +171,8 @@ impl Machine {
 
     /// A stall is no election. Whoever finds its deadline past by more than the time after which a master
     /// is taken for dead stood still (a stopped process, a paused guest), and so heard nothing: it
-    /// listens first.
+    /// listens first. A backup listens longer than a master does: both may have stood still together, on
+    /// one machine.
     fn notice_stall(&mut self, now: Time, out: &mut Vec<Action>) {
         let timer = match self.state {
             State::Master => Timer::Advert,
@@ -186,9 +187,14 @@ impl Machine {
         }
         out.push(Action::Note(Note::Overslept(late)));
         let listen_until = now + self.config.advert_int.get() + LISTEN_MARGIN;
-        self.timers.set(timer, listen_until);
         self.timers.clear(Timer::AnnounceAgain);
         self.listens = self.state == State::Master;
+        let until = if self.listens {
+            listen_until
+        } else {
+            listen_until + self.master_down()
+        };
+        self.timers.set(timer, until);
     }
 
     fn on_timer(&mut self, timer: Timer, due: Time, now: Time, out: &mut Vec<Action>) {

@@ -26,7 +26,15 @@ impl Seed {
         self.below(n) == 0
     }
 
-    pub(crate) fn micros(&mut self, max: u64) -> Duration {
-        Duration::from_micros(self.below(max))
+    /// Zero to less than `most`.
+    pub(crate) fn within(&mut self, most: Duration) -> Duration {
+        let most = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(self.below(most.max(1)))
+    }
+
+    /// One of them.
+    pub(crate) fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        let len = u64::try_from(all.len()).expect("few");
+        all[usize::try_from(self.below(len)).expect("few")]
     }
 }

@@ -1,190 +1,172 @@
-//! The link between the routers, what happens to them, and what must hold.
+//! The routers, the link between them, and time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use vipd::config::model::Preempt;
 use vipd::time::Time;
 
-use crate::router::{News, Router, instance};
+use crate::news::{Freeze, News};
+use crate::plan::Plan;
+use crate::router::Router;
 use crate::seed::Seed;
-
-/// Longest time on the way, in microseconds.
-const DELAY_MAX_US: u64 = 3_000;
-/// Two masters that hear each other: one advert, its way there, the answer's way back, and a margin.
-const TWO_MASTERS_MAX: Duration = Duration::from_millis(1_000 + 2 * 3 + 4);
-/// Enough for the slowest election there is: 3 adverts, the longest skew, one listening after a stall.
-const QUIET: Duration = Duration::from_secs(7);
-
-/// The longest that a router that is stopped may still be there: the worst skew and 0.2 s.
-const LEAVING: Duration = Duration::from_millis(1_200);
-
-/// To whom, from whom, what.
-type Packet = (usize, Ipv4Addr, Arc<[u8]>);
+use crate::watch::Watch;
 
 pub(crate) struct World {
-    seed: Seed,
-    now: Time,
-    routers: Vec<Router>,
-    /// By the time when they are there.
-    on_the_way: BTreeMap<(Time, u64), Packet>,
+    pub(crate) seed: Seed,
+    pub(crate) plan: Plan,
+    pub(crate) now: Time,
+    pub(crate) routers: Vec<Router>,
+    pub(crate) network: Network,
+    /// To whom, by the time when it is there.
+    on_the_way: BTreeMap<(Time, u64), (usize, News)>,
     packets: u64,
+    /// When the last packet of one to another is there.
+    arrivals: BTreeMap<(Option<usize>, usize), Time>,
+    watch: Watch,
+    /// Somebody must have the addresses at every moment.
+    pub(crate) covered: bool,
+    pub(crate) story: Vec<String>,
+}
+
+/// What the link does to packets.
+#[derive(Default)]
+pub(crate) struct Network {
     /// One packet in so many is lost; 0: none.
-    loss: u64,
-    /// Pairs that do not hear each other.
-    apart: BTreeSet<(usize, usize)>,
-    two_masters: BTreeMap<(usize, usize), Time>,
+    pub(crate) loss: u64,
+    /// One packet in so many comes twice; 0: none.
+    pub(crate) copies: u64,
+    /// One packet in so many comes after others that were sent later; 0: none.
+    pub(crate) late: u64,
+    /// Who (second) does not hear whom (first).
+    pub(crate) deaf: BTreeSet<(usize, usize)>,
+    /// Since when nothing of this is so.
+    pub(crate) well_since: Time,
+}
+
+impl Network {
+    pub(crate) fn is_well(&self) -> bool {
+        self.loss == 0 && self.late == 0 && self.copies == 0
+    }
 }
 
 impl World {
     pub(crate) fn new(seed: u64) -> World {
         let mut seed = Seed::new(seed);
         let count = 2 + seed.below(3);
-        // As an operator would do it: all of one kind.
-        let preempt = match seed.below(4) {
-            0 => Preempt::Never,
-            1 => Preempt::After(Duration::from_secs(2)),
-            _ => Preempt::After(Duration::ZERO),
-        };
+        let plan = Plan::new(&mut seed);
         let routers = (1..=count)
             .map(|number| {
                 let number = u8::try_from(number).expect("few routers");
-                // Equal ones among them.
-                let priority = u8::try_from(1 + seed.below(8) * 36).expect("1 to 253");
-                Router::new(number, instance(priority, preempt))
+                let node = plan.node(&mut seed);
+                let offset = Duration::from_secs(seed.below(100_000));
+                Router::new(number, plan.clone(), node, offset)
             })
             .collect();
         let mut world = World {
             seed,
+            plan,
             now: Time::from_millis(60_000),
             routers,
+            network: Network::default(),
             on_the_way: BTreeMap::new(),
             packets: 0,
-            loss: 0,
-            apart: BTreeSet::new(),
-            two_masters: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+            watch: Watch::default(),
+            covered: false,
+            story: Vec::new(),
         };
         for number in 0..world.routers.len() {
-            world.routers[number].start(world.now);
-            world.post(number);
+            world.start(number);
         }
         world
     }
 
-    /// For good: nobody hears anybody.
-    pub(crate) fn deafen(&mut self) {
-        self.loss = 1;
+    /// Starts a router whose IPVS may take a moment.
+    pub(crate) fn start(&mut self, number: usize) {
+        let ipvs = if self.seed.one_in(3) {
+            // Less than what it waits for at most.
+            let most = self.plan.interval * 6;
+            self.seed.within(most.min(Duration::from_secs(9)))
+        } else {
+            Duration::ZERO
+        };
+        self.tell_story(format!("{number} starts"));
+        self.routers[number].start(ipvs, self.now);
+        self.post(number);
+    }
+
+    pub(crate) fn stop(&mut self, number: usize) {
+        self.tell_story(format!("{number} stops"));
+        self.routers[number].terminate(self.now);
+        self.post(number);
+    }
+
+    pub(crate) fn crash(&mut self, number: usize) {
+        self.tell_story(format!("{number} is killed"));
+        self.routers[number].crash();
+    }
+
+    pub(crate) fn set_link(&mut self, number: usize, up: bool) {
+        let router = &mut self.routers[number];
+        if router.link_up != up {
+            router.link_up = up;
+            router.tell(News::Link);
+            self.tell_story(format!("link of {number} is up: {up}"));
+        }
+    }
+
+    pub(crate) fn set_process(&mut self, number: usize, up: bool) {
+        self.routers[number].process_up = up;
+        self.routers[number].tell(News::Process);
+        self.tell_story(format!("process of {number} runs: {up}"));
+    }
+
+    /// Stands still from now on; `unseen`: its clock too.
+    pub(crate) fn freeze(&mut self, number: usize, time: Duration, unseen: bool) {
+        let router = &mut self.routers[number];
+        if router.runs() && router.frozen.is_none() {
+            router.frozen = Some(Freeze {
+                since: self.now,
+                until: self.now + time,
+                unseen,
+            });
+            self.tell_story(format!(
+                "{number} stands still for {time:?}, clock too: {unseen}"
+            ));
+        }
+    }
+
+    pub(crate) fn reload(&mut self, number: usize) {
+        let node = self.routers[number].node.clone();
+        self.tell_story(format!("{number} reloads: {node:?}"));
+        self.routers[number].hang_up(self.now);
+        self.post(number);
+    }
+
+    pub(crate) fn tell_story(&mut self, line: String) {
+        self.story.push(format!("{} --- {line}", self.now));
+    }
+
+    /// Who is master, of those that are well.
+    pub(crate) fn masters(&self) -> Vec<usize> {
+        let all = 0..self.routers.len();
+        all.filter(|n| self.routers[*n].is_master(0)).collect()
     }
 
     pub(crate) fn trace(&self) -> String {
         let mut lines: Vec<&String> = self.routers.iter().flat_map(|r| &r.log).collect();
-        lines.sort();
+        lines.extend(&self.story);
+        lines.sort_by_key(|line| {
+            let seconds = line
+                .split_once('s')
+                .and_then(|(at, _)| at.parse::<f64>().ok());
+            seconds.map(f64::to_bits)
+        });
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    /// Up to 12 s in which things happen.
-    pub(crate) fn trouble(&mut self) -> Result<(), String> {
-        self.loss = [0, 2, 5, 20][usize::try_from(self.seed.below(4)).expect("below 4")];
-        for _ in 0..1 + self.seed.below(6) {
-            self.happen();
-            let pause = self.seed.micros(2_000_000);
-            self.pass(pause)?;
-        }
-        Ok(())
-    }
-
-    fn happen(&mut self) {
-        let count = u64::try_from(self.routers.len()).expect("few routers");
-        let number = usize::try_from(self.seed.below(count)).expect("few routers");
-        let other = usize::try_from(self.seed.below(count)).expect("few routers");
-        let now = self.now;
-        let kind = self.seed.below(9);
-        let long = self.seed.micros(12_000_000);
-        let router = &mut self.routers[number];
-        match kind {
-            0 => router.crash(),
-            1 if !router.runs() => router.start(now),
-            1 => {
-                router.crash();
-                router.start(now);
-            }
-            2 if router.runs() => router.frozen_until = Some(now + long),
-            3 => {
-                router.link_up = !router.link_up;
-                router.tell(News::Link);
-            }
-            4 => router.lose_vip(),
-            5 if router.runs() && router.frozen_until.is_none() => router.stop(now),
-            6 if number != other => {
-                self.apart.insert((number.min(other), number.max(other)));
-            }
-            7 => self.apart.clear(),
-            // The machine that all of them run on.
-            8 => {
-                for router in self.routers.iter_mut().filter(|router| router.runs()) {
-                    router.frozen_until = Some(now + long);
-                }
-                self.now += long;
-            }
-            _ => {}
-        }
-        self.post(number);
-    }
-
-    /// Everything is mended; once it has had the time, one router is master.
-    pub(crate) fn quiet(&mut self) -> Result<(), String> {
-        if self.loss != 1 {
-            self.loss = 0;
-        }
-        self.apart.clear();
-        for number in 0..self.routers.len() {
-            let router = &mut self.routers[number];
-            router.frozen_until = None;
-            if !router.link_up {
-                router.link_up = true;
-                router.tell(News::Link);
-            }
-            if !router.runs() {
-                router.start(self.now);
-                self.post(number);
-            }
-        }
-        self.pass(LEAVING)?;
-        for number in 0..self.routers.len() {
-            if !self.routers[number].runs() {
-                self.routers[number].start(self.now);
-                self.post(number);
-            }
-        }
-        self.pass(QUIET)?;
-        let masters: Vec<usize> = (0..self.routers.len())
-            .filter(|n| self.routers[*n].is_master())
-            .collect();
-        let [master] = masters[..] else {
-            return Err(self.failed(&format!("masters after quiet: {masters:?}")));
-        };
-        let spoke = self.routers[master].record.map(|at| self.now.since(at));
-        if spoke.is_none_or(|ago| ago > Duration::from_secs(1)) {
-            return Err(self.failed(&format!("{master} is master and silent: {spoke:?}")));
-        }
-        for (number, router) in self.routers.iter().enumerate() {
-            if router.has_vip() != (number == master) && !router.is_leaving() {
-                return Err(self.failed(&format!("master is {master}, VIP also at {number}")));
-            }
-        }
-        // Equal ones do not preempt each other.
-        let best = self.routers.iter().map(|r| r.config.priority).max();
-        let has = self.routers[master].config.clone();
-        if has.preempt == Preempt::After(Duration::ZERO) && Some(has.priority) != best {
-            return Err(self.failed(&format!("{master} is master and not the best")));
-        }
-        Ok(())
-    }
-
     /// Lets time pass, event by event.
-    fn pass(&mut self, time: Duration) -> Result<(), String> {
+    pub(crate) fn pass(&mut self, time: Duration) -> Result<(), String> {
         let end = self.now + time;
         loop {
             let packet = self.on_the_way.keys().next().map(|(at, _)| *at);
@@ -193,21 +175,12 @@ impl World {
                 break;
             };
             self.now = at.max(self.now);
-            while let Some(first) = self.on_the_way.first_entry() {
-                if first.key().0 > self.now {
-                    break;
-                }
-                let (to, source, payload) = first.remove();
-                if self.routers[to].link_up {
-                    self.routers[to].tell(News::Packet(source, payload));
-                }
-            }
+            self.deliver();
             for number in 0..self.routers.len() {
-                if self.routers[number]
-                    .next(self.now)
-                    .is_some_and(|at| at <= self.now)
-                {
+                let next = self.routers[number].next(self.now);
+                if next.is_some_and(|at| at <= self.now) {
                     self.routers[number].turn(self.now);
+                    self.routers[number].lag = self.seed.within(self.plan.lag_max());
                     self.post(number);
                 }
             }
@@ -217,56 +190,80 @@ impl World {
         Ok(())
     }
 
-    /// What a router has sent goes on its way to each of the others.
-    fn post(&mut self, from: usize) {
-        let source = self.routers[from].source;
-        for payload in std::mem::take(&mut self.routers[from].sent) {
-            for to in (0..self.routers.len()).filter(|to| *to != from) {
-                let lost = self.loss != 0 && self.seed.one_in(self.loss);
-                let delay = self.seed.micros(DELAY_MAX_US);
-                if lost || self.apart.contains(&(from.min(to), from.max(to))) {
-                    continue;
-                }
-                self.packets += 1;
-                let at = self.now + delay;
-                let packet = (to, source, Arc::clone(&payload));
-                self.on_the_way.insert((at, self.packets), packet);
+    fn deliver(&mut self) {
+        while let Some(first) = self.on_the_way.first_entry() {
+            if first.key().0 > self.now {
+                break;
             }
+            let (to, news) = first.remove();
+            if self.routers[to].link_up {
+                self.routers[to].tell(news);
+            }
+        }
+    }
+
+    /// What a router has sent goes on its way to each of the others.
+    pub(crate) fn post(&mut self, from: usize) {
+        for news in std::mem::take(&mut self.routers[from].sent) {
+            if !self.routers[from].link_up {
+                continue;
+            }
+            for to in (0..self.routers.len()).filter(|to| *to != from) {
+                if !self.network.deaf.contains(&(from, to)) {
+                    self.send(Some(from), to, &news);
+                }
+            }
+        }
+    }
+
+    /// One packet to one router, as the network lets it: in the order in which they were sent, unless it
+    /// is one that comes late.
+    pub(crate) fn send(&mut self, from: Option<usize>, to: usize, news: &News) {
+        let chance = |seed: &mut Seed, one_in: u64| one_in != 0 && seed.one_in(one_in);
+        if chance(&mut self.seed, self.network.loss) {
+            return;
+        }
+        let copies = 1 + u64::from(chance(&mut self.seed, self.network.copies));
+        for _ in 0..copies {
+            let late = chance(&mut self.seed, self.network.late);
+            let most = if late {
+                self.plan.interval * 2
+            } else {
+                self.plan.delay_max()
+            };
+            let mut at = self.now + self.seed.within(most);
+            if !late {
+                let before = self.arrivals.entry((from, to)).or_insert(at);
+                at = at.max(*before);
+                *before = at;
+            }
+            self.packets += 1;
+            self.on_the_way
+                .insert((at, self.packets), (to, news.clone()));
         }
     }
 
     fn check(&mut self) -> Result<(), String> {
-        for a in 0..self.routers.len() {
-            for b in a + 1..self.routers.len() {
-                let well = |n: usize| {
-                    let router = &self.routers[n];
-                    router.is_master() && router.link_up && router.frozen_until.is_none()
-                };
-                let hear = self.loss == 0 && !self.apart.contains(&(a, b));
-                if !(hear && well(a) && well(b)) {
-                    self.two_masters.remove(&(a, b));
-                    continue;
-                }
-                let since = *self.two_masters.entry((a, b)).or_insert(self.now);
-                if self.now.since(since) > TWO_MASTERS_MAX {
-                    return Err(self.failed(&format!("{a} and {b} are master since {since}")));
-                }
-            }
-        }
-        Ok(())
+        let mut watch = std::mem::take(&mut self.watch);
+        let found = watch.look(self);
+        self.watch = watch;
+        found.map_err(|what| self.failed(&what))
     }
 
-    fn failed(&self, what: &str) -> String {
-        let rank = |r: &Router| {
-            format!(
-                "{} {:?} {:?}",
-                r.source, r.config.priority, r.config.preempt
-            )
-        };
-        let routers: Vec<String> = self.routers.iter().map(rank).collect();
+    pub(crate) fn failed(&self, what: &str) -> String {
+        let routers: Vec<String> = self
+            .routers
+            .iter()
+            .enumerate()
+            .map(|(number, r)| {
+                let master = if r.is_master(0) { "master" } else { "" };
+                format!("{number} {} {:?} {master}", r.source, r.node)
+            })
+            .collect();
         format!(
-            "{} {what}\n{}\n{}",
+            "{} {what}\n{:?}\n{}\n{}",
             self.now,
+            self.plan,
             routers.join("\n"),
             self.trace()
         )
