@@ -22,13 +22,21 @@ mod pools;
 mod scene;
 mod self_test;
 mod side_by_side;
+mod sync_group;
 mod tcp_check;
+mod track;
 
 use crate::lab::Case;
 
 /// Cases on this machine's own kernel, in namespaces of their own, several side by side: what the guest
 /// is too slow for, or has no feature for. None of them may measure.
-pub(crate) const NATIVE: &[&[Case]] = &[native::CASES, firewall::CASES, bfd::NATIVE];
+pub(crate) const NATIVE: &[&[Case]] = &[
+    native::CASES,
+    firewall::CASES,
+    bfd::NATIVE,
+    track::CASES,
+    sync_group::CASES,
+];
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.
 pub(crate) const MEASURED: &[&[Case]] = &[bfd::MEASURED];

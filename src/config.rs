@@ -185,6 +185,10 @@ impl Origins {
         let spans = self.instances.values_mut();
         let spans = spans.chain(self.interfaces.values_mut());
         let spans = spans.chain(self.scripts.values_mut());
+        let spans = spans.chain(self.sync_groups.values_mut());
+        let spans = spans.chain(self.track_files.values_mut());
+        let spans = spans.chain(self.track_processes.values_mut());
+        let spans = spans.chain(self.bfd_instances.values_mut());
         for span in spans.chain(self.virtual_servers.values_mut()) {
             *span = sources.typed(*span);
         }

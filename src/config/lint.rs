@@ -7,6 +7,7 @@
 mod instances;
 mod pools;
 mod scripts;
+mod trackers;
 
 use super::diagnostic::{Code, Diagnostic, Diagnostics};
 use super::{Config, Files, Origins};
@@ -21,6 +22,7 @@ pub(super) fn lint(
     instances::lint(config, origins, diagnostics);
     pools::lint(config, origins, diagnostics);
     scripts::lint(config, origins, files, diagnostics);
+    trackers::lint(config, origins, diagnostics);
 }
 
 /// A warning that names no line of its own but the block it is about.

@@ -85,6 +85,7 @@ pub(super) fn lower(
     config.scripts = script::used(&mut ctx, scripts, &used);
     config.statics = links::statics(&mut ctx, &root);
     config.links = links::lower(&mut ctx, &root);
+    links::bound_delays(&mut ctx, &mut config.links, &config.instances);
     config.ssl = links::ssl(&mut ctx, &root.ssl);
     let groups = group::lower(&mut ctx, &root.groups);
     config.virtual_servers =

@@ -122,35 +122,25 @@ fn lines(loaded: &Loaded, severity: Severity) -> Vec<String> {
         .collect()
 }
 
+/// Interfaces that do not exist: errors, but with `dynamic_interfaces` only where IPVS needs one; whoever
+/// else names one waits for it.
 fn missing_interfaces(config: &Config, links: &[Link], loaded: &Loaded) -> Vec<Diagnostic> {
-    let exists = |name: &InterfaceName| links.iter().any(|link| link.name == *name);
-    let named = config.instances.iter().flat_map(|instance| {
+    let absent = |name: &&InterfaceName| links.iter().all(|link| link.name != **name);
+    let of_instances = config.instances.iter().flat_map(|instance| {
         let vips = instance.all_vips().filter_map(|vip| vip.dev.as_ref());
-        let tracked = instance
-            .track_interfaces
-            .iter()
-            .map(|tracked| &tracked.interface);
-        let sync = instance.lvs_sync_daemon_interface.iter();
-        instance
-            .interface
-            .iter()
-            .chain(vips)
-            .chain(tracked)
-            .chain(sync)
+        let tracked = instance.track_interfaces.iter();
+        let tracked = tracked.map(|tracked| &tracked.interface);
+        instance.interface.iter().chain(vips).chain(tracked)
     });
-    let sync = config
-        .globals
-        .lvs_sync_daemon
-        .iter()
-        .map(|sync| &sync.interface);
     let groups = config.sync_groups.iter();
     let tracked = groups.flat_map(|group| &group.track_interfaces);
     let tracked = tracked.map(|tracked| &tracked.interface);
-    let missing: BTreeSet<&InterfaceName> = named
-        .chain(sync)
-        .chain(tracked)
-        .filter(|name| !exists(name))
-        .collect();
+    let instances = config.instances.iter();
+    let sync = instances.filter_map(|instance| instance.lvs_sync_daemon_interface.as_ref());
+    let globals = &config.globals;
+    let sync = sync.chain(globals.lvs_sync_daemon.iter().map(|sync| &sync.interface));
+    let needed: BTreeSet<&InterfaceName> = sync.filter(absent).collect();
+    let named: BTreeSet<&InterfaceName> = of_instances.chain(tracked).filter(absent).collect();
     let have: Vec<&str> = links
         .iter()
         .filter(|link| !link.loopback)
@@ -161,18 +151,20 @@ fn missing_interfaces(config: &Config, links: &[Link], loaded: &Loaded) -> Vec<D
     } else {
         have.join(", ")
     };
+    let may_come = globals.vrrp.dynamic_interfaces.is_some();
     let diagnostic = |name: &InterfaceName| {
         let span = loaded.origins.interfaces.get(name).copied();
-        Diagnostic::error(
-            Code::UnknownName,
-            span,
-            format!("interface {name} does not exist"),
-        )
-        .hint(format!(
-            "correct the name or bring the interface up first; there are: {have}"
+        let message = format!("interface {name} does not exist");
+        if may_come && !needed.contains(name) {
+            let label = "who needs it is in fault until it does";
+            return Diagnostic::warning(Code::UnknownName, span, message).label(label);
+        }
+        Diagnostic::error(Code::UnknownName, span, message).hint(format!(
+            "correct the name, bring the interface up first, or write `dynamic_interfaces`; \
+             there are: {have}"
         ))
     };
-    missing.into_iter().map(diagnostic).collect()
+    named.union(&needed).copied().map(diagnostic).collect()
 }
 
 /// Checks the capabilities that a configuration needs, before anything is tried.

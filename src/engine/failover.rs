@@ -12,6 +12,7 @@ mod event;
 mod filter;
 mod hand_over;
 mod kernel_view;
+mod links;
 mod notices;
 mod promotion;
 mod reload;
@@ -43,6 +44,7 @@ pub use channels::channels_of;
 pub use event::Event;
 pub use filter::filter_of;
 use kernel_view::KernelView;
+use links::Delayed;
 use slot::Slot;
 use sync::Group;
 pub use types::{Action, Beat, Input, NetFailure, Packet, StopKind, Why};
@@ -92,6 +94,8 @@ pub struct Failover {
     /// Addresses that more than one instance names.
     shared: BTreeSet<AddressKey>,
     kernel: KernelView,
+    /// Links whose changes count later.
+    delayed: BTreeMap<InterfaceName, Delayed>,
     /// The groups that each socket has joined.
     sockets: BTreeMap<Channel, BTreeSet<IpAddr>>,
     socket_errors: BTreeMap<Channel, String>,
@@ -148,6 +152,7 @@ impl Failover {
             by_wire: BTreeMap::new(),
             shared: BTreeSet::new(),
             kernel: KernelView::default(),
+            delayed: BTreeMap::new(),
             sockets: BTreeMap::new(),
             socket_errors: BTreeMap::new(),
             timers: BTreeSet::new(),
@@ -202,6 +207,7 @@ impl Failover {
         self.index_slots();
         self.index_groups(now, &mut out);
         self.await_facts(now);
+        self.index_delays(now);
         self.refresh_sockets(&mut out);
         // What a predecessor left and nobody holds now goes first, before anybody may claim it.
         self.sync_promotion(&mut out);
@@ -236,7 +242,8 @@ impl Failover {
         let announce = self.announcer.next_deadline();
         let announce = announce.map(|at| (at, Why::Announce));
         let facts = self.facts_wait_until.map(|at| (at, Why::FactsWait));
-        [timers, ipvs, look, restore, announce, facts]
+        let links = self.links_deadline().map(|at| (at, Why::Link));
+        [timers, ipvs, look, restore, announce, facts, links]
             .into_iter()
             .flatten()
             .min()
@@ -330,6 +337,10 @@ impl Failover {
         if !self.ipvs_ready && now >= self.ipvs_wait_until {
             out.push(Action::Event(Event::IpvsNotReady));
             self.on_ipvs_ready(now, out);
+        }
+        if self.links_deadline().is_some_and(|at| at <= now) {
+            self.count_links(now);
+            self.refresh_all_standings(now, out);
         }
         if self.facts_wait_until.is_some_and(|at| at <= now) {
             self.give_up_facts(now, out);

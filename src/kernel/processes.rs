@@ -24,8 +24,8 @@ const LISTEN: u32 = 1;
 const DONE: u16 = 3;
 /// A netlink header, a struct cn_msg, and what, CPU and time of a struct proc_event.
 const HEADERS: usize = 16 + 20 + 16;
-/// How long the kernel may take to say that it will tell.
-const ANSWER_MAX: Duration = Duration::from_millis(500);
+/// How long the kernel may take to say that it will tell: it does so while it is asked.
+const ANSWER_MAX: Duration = Duration::from_millis(50);
 /// `/proc/PID/stat` up to the state.
 const STAT_BYTES: u64 = 256;
 

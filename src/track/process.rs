@@ -193,6 +193,10 @@ impl Processes {
                 .iter()
                 .filter(|(_, command)| tracker.matches(command));
             let pids: BTreeSet<u32> = matching.map(|(pid, _)| *pid).collect();
+            // Nothing new must not end the delay of what is known.
+            if pids == tracker.pids && tracker.quorum.is_some() {
+                return None;
+            }
             let fewer = pids.len() < tracker.pids.len();
             tracker.pids = pids;
             Some(if fewer { Cause::Exit } else { Cause::Change })

@@ -369,8 +369,7 @@ pub(super) const VRRP: &[Keyword] = &[
         "dynamic_interfaces",
         Arguments::Optional(Type::Choice(&["allow_if_changes"])),
         "Interfaces may come later.",
-    )
-    .not_yet(),
+    ),
     row("disable_local_igmp", FLAG, "Do not join groups on VMACs.").not_yet(),
     row("vrrp_rx_bufs_policy", SOME, "Size of receive buffers.").not_yet(),
     row("vrrp_rx_bufs_multiplier", U32, "Size of receive buffers.").not_yet(),

@@ -15,8 +15,7 @@ pub(super) const ROOT: &[Keyword] = &[
         FLAG,
         "How long a change of link must last: IF DOWN [UP], seconds.",
     )
-    .lines()
-    .not_yet(),
+    .lines(),
     row(
         "track_group",
         TEXT,

@@ -137,7 +137,6 @@ impl Check<'_> {
             );
             return;
         }
-        self.grouped(first);
         if instance.preempt == Preempt::Never {
             let message =
                 format!("with `nopreempt` the weight of `{first}` may never move `{name}`");
@@ -162,28 +161,6 @@ impl Check<'_> {
             risk(self.span, message)
                 .note("keepalived does the same")
                 .hint("lower its priority, or use a negative weight".to_owned()),
-        );
-    }
-
-    /// Members of a sync group take no weights.
-    fn grouped(&mut self, tracked: &str) {
-        let name = &self.instance.name;
-        let mut groups = self.config.sync_groups.iter();
-        let Some(group) = groups.find(|group| group.members.contains(name)) else {
-            return;
-        };
-        let settings = &group.settings;
-        if settings.sync_group_tracking_weight || settings.global_tracking {
-            return;
-        }
-        let message = format!("the weight of `{tracked}` never moves `{name}`");
-        self.diagnostics.push(
-            risk(self.span, message)
-                .label(format!("it is a member of the group `{}`", group.name))
-                .note("keepalived does the same")
-                .hint(
-                    "track it in the group, or add `sync_group_tracking_weight` there".to_owned(),
-                ),
         );
     }
 }

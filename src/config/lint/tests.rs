@@ -130,7 +130,10 @@ fn weights_that_cannot_move_an_instance_are_a_risk() {
         "vrrp_instance B {\n interface eth1\n virtual_router_id 2\n no_virtual_ipaddress\n}\n";
     let group = "vrrp_sync_group G {\n group { A B }\n}\n";
     let grouped = format!("{SCRIPT}{}{other}{group}", instance(TRACK));
-    assert_eq!(risks(&grouped), ["the weight of `s` never moves `A`"]);
+    assert_eq!(
+        risks(&grouped),
+        ["`A` is in sync group `G`, which takes no weights: `s` has one"]
+    );
     let allowed = grouped.replace("{ A B }", "{ A B }\n sync_group_tracking_weight");
     assert!(risks(&allowed).is_empty());
 }
@@ -212,5 +215,54 @@ fn scripts_that_everybody_may_write_are_a_risk() {
     assert_eq!(
         risks_with(&notified, "#!/bin/sh\n", true),
         ["everybody may write to `/s`"]
+    );
+}
+
+#[test]
+fn members_of_a_sync_group_pull_together() {
+    let conf = |priority: u8, group: &str| {
+        let instance = |name: &str, vrid: u8, priority: u8, lines: &str| {
+            format!(
+                "vrrp_instance {name} {{\n interface eth0\n virtual_router_id {vrid}\n \
+                 priority {priority}\n {lines}\n virtual_ipaddress {{\n 10.0.0.{vrid}\n }}\n}}\n"
+            )
+        };
+        let track = "track_file {\n f\n g weight 2\n }";
+        format!(
+            "track_file f {{\n file /run/f\n }}\ntrack_file g {{\n file /run/g\n }}\n\
+             vrrp_sync_group G {{\n group {{\n A\n B\n }}\n {group}\n}}\n{}{}",
+            instance("A", 51, 100, track),
+            instance("B", 52, priority, "")
+        )
+    };
+    assert_eq!(risks(&conf(100, "sync_group_tracking_weight")), [""; 0]);
+    let said = risks(&conf(90, "")).join("\n");
+    for part in [
+        "`A` and `B` of sync group `G` have different priorities",
+        "`A` is in sync group `G`, which takes no weights: `g` has one",
+        "`A` is in sync group `G`, which takes no weights: `f` has one",
+    ] {
+        assert!(said.contains(part), "{part} in\n{said}");
+    }
+}
+
+#[test]
+fn trackers_that_nobody_reads_are_told_of() {
+    let text = "track_file f {\n file /run/f\n }\nvrrp_track_process p {\n process p\n }\n\
+                vrrp_instance A {\n interface eth0\n virtual_router_id 51\n \
+                virtual_ipaddress {\n 10.0.0.1\n }\n}\n";
+    let files = Fake {
+        text: text.to_owned(),
+        scripts: BTreeMap::new(),
+    };
+    let loaded = load(Path::new("/c"), &files, &Options::default());
+    let unused = loaded.diagnostics.iter().filter(|d| d.code == Code::Unused);
+    let said: Vec<&str> = unused.map(|d| d.message.as_str()).collect();
+    assert_eq!(
+        said,
+        [
+            "nobody tracks `track_file f`",
+            "nobody tracks `vrrp_track_process p`"
+        ]
     );
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
-use crate::config::model::{GarpGroup, LinkDelays, LinkSettings, SslSettings, Statics};
+use crate::config::model::{GarpGroup, Instance, LinkDelays, LinkSettings, SslSettings, Statics};
 use crate::config::source::Span;
 use crate::config::tree::Statement;
 
@@ -95,6 +95,43 @@ fn up_down_delays(ctx: &mut Context<'_>, line: &Statement, links: &mut LinkSetti
     links
         .up_down_delays
         .insert(interface, LinkDelays { down, up });
+}
+
+/// A link that is down must count before its instance would take its own master for dead.
+pub(super) fn bound_delays(
+    ctx: &mut Context<'_>,
+    links: &mut LinkSettings,
+    instances: &[Instance],
+) {
+    for instance in instances {
+        let Some(interface) = &instance.interface else {
+            continue;
+        };
+        let Some(delays) = links.up_down_delays.get_mut(interface) else {
+            continue;
+        };
+        // keepalived's bounds: without a second advert to wait for there is no delay at all.
+        let interval = instance.advert_int.get();
+        let waits = u32::from(instance.down_timer_adverts.saturating_sub(1));
+        let max = (interval * waits).saturating_sub(interval / 256);
+        if delays.down <= max && (waits > 0 || delays.up.is_zero()) {
+            continue;
+        }
+        if waits == 0 || delays.up == delays.down {
+            delays.up = max;
+        }
+        delays.down = max;
+        let name = &instance.name;
+        let message = format!(
+            "`{interface}` is down after {} s at the latest, as `{name}` advertises",
+            max.as_secs_f64()
+        );
+        let span = ctx.origins().interfaces.get(interface).copied();
+        ctx.say(
+            Diagnostic::warning(Code::InvalidValue, span, message)
+                .label("the delay is shortened, as in keepalived"),
+        );
+    }
 }
 
 /// `SSL`; later blocks over earlier ones.

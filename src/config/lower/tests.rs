@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::config::keywords::{self, Arguments, Body, Keyword, Support, Type};
+use crate::config::model::{ParamMatch, Weight};
 use crate::config::tree::Block;
 use crate::config::{Files, Loaded, load, model};
 
@@ -270,4 +271,78 @@ fn sync_daemons_and_timeouts_are_words_with_values() {
         said.iter().next().unwrap().hint.as_deref(),
         Some("did you mean `tcp`?")
     );
+}
+
+/// What one instance with these lines tracks, and what was said.
+fn tracked(before: &str, lines: &str) -> (Config, Vec<String>) {
+    let text = format!(
+        "{before}\nvrrp_instance V {{\n interface eth0\n virtual_router_id 51\n {lines}\n \
+         virtual_ipaddress {{\n 10.0.0.9\n }}\n}}\n"
+    );
+    let loaded = read(&text);
+    let said = loaded.diagnostics.iter().map(|d| d.message.clone());
+    (loaded.config.clone().unwrap(), said.collect())
+}
+
+#[test]
+fn reverse_turns_the_sign_of_a_weight_and_the_meaning_of_none() {
+    let names = ["a", "b", "c", "d", "e"];
+    let scripts = names.map(|name| format!("vrrp_script {name} {{\n script /bin/true\n }}\n"));
+    let lines = "track_script {\n a weight 5 reverse\n b weight -5 reverse\n c weight 0 reverse\n \
+                 d weight 0\n e weight -5 noreverse\n }";
+    let (config, said) = tracked(&scripts.concat(), lines);
+    assert!(said.is_empty(), "{said:?}");
+    let weights: Vec<Weight> = config.instances[0]
+        .track_scripts
+        .iter()
+        .map(|tracked| tracked.weight)
+        .collect();
+    let priority = |delta, when_up| Weight::Priority { delta, when_up };
+    assert_eq!(
+        weights,
+        [
+            priority(-5, true),
+            priority(5, false),
+            Weight::FaultWhenUp,
+            Weight::Fault,
+            priority(-5, false),
+        ]
+    );
+}
+
+#[test]
+fn a_process_with_arguments_is_compared_by_its_command_line() {
+    let process = |lines: &str| {
+        let before = format!("vrrp_track_process p {{\n {lines}\n }}");
+        let (config, _) = tracked(&before, "track_process {\n p\n }");
+        config.track_processes["p"].clone()
+    };
+    let bare = process("process mysqld");
+    assert_eq!((bare.full_command, bare.param_match), (false, None));
+    let bare = process("process mysqld\n param_match");
+    let exact = Some(ParamMatch::Exact);
+    assert_eq!((bare.full_command, bare.param_match), (true, exact));
+    let with = process("process mysqld --safe");
+    assert_eq!((with.full_command, with.param_match), (true, exact));
+    let partial = process("process mysqld --safe\n param_match partial");
+    assert_eq!(partial.param_match, Some(ParamMatch::Partial));
+    let none = process("process mysqld\n quorum 3\n quorum_max 0");
+    assert_eq!((none.quorum, none.quorum_max), (0, Some(0)));
+}
+
+#[test]
+fn a_link_counts_as_down_before_its_instance_takes_its_master_for_dead() {
+    let delays = |line: &str, lines: &str| {
+        let before = format!("interface_up_down_delays {{\n eth0 {line}\n }}");
+        let (config, said) = tracked(&before, lines);
+        let delays = config.links.up_down_delays.values().next().copied();
+        let delays = delays
+            .map(|d| (d.down.as_millis(), d.up.as_millis()))
+            .unwrap();
+        (delays, said.len())
+    };
+    assert_eq!(delays("1 3", ""), ((1000, 3000), 0));
+    assert_eq!(delays("5", ""), ((1996, 0), 1), "less than two adverts");
+    assert_eq!(delays("5 5", "advert_int 2"), ((3992, 3992), 1));
+    assert_eq!(delays("1 1", "down_timer_adverts 1"), ((0, 0), 1));
 }

@@ -250,6 +250,7 @@ impl Failover {
         }
         self.on_links_renumbered(out);
         self.sync_promotion(out);
+        self.count_links(now);
         self.sync_addresses(out);
         self.refresh_all_standings(now, out);
     }

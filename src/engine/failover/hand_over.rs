@@ -104,6 +104,7 @@ impl Failover {
         self.announcer = Announcer::default();
         self.restore_at = None;
         self.facts_wait_until = None;
+        self.delayed.clear();
         self.scripts.clear();
         self.script_index.clear();
         self.ipvs_ready = true;

@@ -71,6 +71,7 @@ impl Failover {
         self.index_groups(now, out);
         self.forget_facts();
         self.await_facts(now);
+        self.index_delays(now);
         self.refresh_sockets(out);
         self.sync_promotion(out);
         self.sync_addresses_after_reload(&old_config, out);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::fact::{FactKind, FactName, FactValue};
-use crate::net::{InterfaceIndex, InterfaceName, Link};
+use crate::net::InterfaceName;
 use crate::time::Time;
 use crate::track::ScriptTracker;
 use crate::vrrp::{self, Standing};
@@ -14,49 +14,6 @@ use super::tracked::Verdict;
 use super::{Action, Event, Failover};
 
 impl Failover {
-    pub(super) fn on_link(&mut self, link: Link, now: Time, out: &mut Vec<Action>) {
-        let (up, name) = (link.is_up(), link.name.clone());
-        let before = self.kernel.set_link(link.clone());
-        let had_name = before.as_ref().map(|before| &before.name);
-        let watched = self.watched.contains(&name);
-        let was_watched = had_name.is_some_and(|name| self.watched.contains(name));
-        if !(watched || was_watched) || before.as_ref() == Some(&link) {
-            return;
-        }
-        let renamed = had_name != Some(&name);
-        let was_up = before.is_some_and(|before| before.is_up());
-        if was_up != up && watched {
-            out.push(Action::Event(Event::Link { name, up }));
-        }
-        if renamed {
-            self.on_links_renumbered(out);
-        }
-        if up && (renamed || !was_up) {
-            // Addresses may have come with it, or gone, that nobody told us of.
-            self.look_again_at = self.look_again_at.min(now);
-        }
-        self.refresh_all_standings(now, out);
-    }
-
-    pub(super) fn on_link_gone(&mut self, index: InterfaceIndex, now: Time, out: &mut Vec<Action>) {
-        let name = self.kernel.link_of(index).map(|link| link.name.clone());
-        self.kernel.remove_link(index);
-        self.socket_errors
-            .retain(|channel, _| channel.interface != Some(index));
-        let Some(name) = name.filter(|name| self.watched.contains(name)) else {
-            return;
-        };
-        out.push(Action::Event(Event::LinkGone { name }));
-        self.on_links_renumbered(out);
-        self.refresh_all_standings(now, out);
-    }
-
-    /// A name stands for another interface now, or for none.
-    pub(super) fn on_links_renumbered(&mut self, out: &mut Vec<Action>) {
-        self.index_slots();
-        self.refresh_sockets(out);
-    }
-
     /// A tracker outside the engine says something.
     pub(super) fn on_fact(
         &mut self,
@@ -219,9 +176,8 @@ impl Failover {
     fn value_of(&self, fact: &FactName) -> FactValue {
         match fact.kind {
             FactKind::Interface => {
-                let name = fact.name.parse().ok();
-                let link = name.and_then(|name| self.kernel.link(&name));
-                FactValue::of(link.is_some_and(Link::is_up))
+                let name = fact.name.parse();
+                FactValue::of(name.is_ok_and(|name| self.is_up(&name)))
             }
             FactKind::Script => self
                 .script(&fact.name)
@@ -269,7 +225,9 @@ impl Failover {
         let mut sum = 0_i32;
         let mut need_link = |name: &InterfaceName| match self.kernel.link(name) {
             None => drop(faults.insert(format!("interface {name} does not exist"))),
-            Some(link) if !link.is_up() => drop(faults.insert(format!("interface {name} is down"))),
+            Some(_) if !self.is_up(name) => {
+                faults.insert(format!("interface {name} is down"));
+            }
             Some(_) => {}
         };
         if let Some(interface) = &config.interface

@@ -271,6 +271,8 @@ pub enum Why {
     Script,
     /// IPVS is not ready and will not be waited for any longer.
     IpvsWait,
+    /// A link was up or down for as long as it must be.
+    Link,
     /// Facts that are not known yet are not waited for any longer.
     FactsWait,
     /// The kernel is read again.

@@ -219,6 +219,20 @@ fn a_look_corrects_what_was_missed() {
 }
 
 #[test]
+fn a_look_does_not_end_a_delay() {
+    let mut config = config(&["w"]);
+    config.terminate_delay = Duration::from_millis(500);
+    let mut w = processes(config, &[1]);
+    assert_eq!(
+        values(w.handle(&ProcessEvent::Exited { pid: 1 }, at(0))),
+        []
+    );
+    assert_eq!(values(w.look(&BTreeMap::new(), at(100))), []);
+    assert_eq!(w.next_deadline(), Some(at(500)));
+    assert_eq!(values(w.on_timer(at(500))), [Down]);
+}
+
+#[test]
 fn what_is_known_stays_over_a_reload() {
     let w = processes(config(&["w"]), &[1]);
     let mut w = w.reconfigured([config(&["w"])].into_iter());

@@ -1,6 +1,7 @@
 //! Links and their sockets.
 
 use super::*;
+use crate::config::model::LinkDelays;
 
 #[test]
 fn a_socket_that_cannot_be_had_is_a_fault_and_tried_again_until_it_opens() {
@@ -68,4 +69,96 @@ fn a_vip_left_on_a_link_that_was_renamed_away_is_removed() {
     bench.links = vec![link(true)];
     bench.input(Input::Link(link(true)));
     assert_eq!(bench.role("VI_1"), Role::Backup);
+}
+
+fn delayed(down: u64, up: u64) -> Config {
+    let mut config = config(vec![instance("VI_1", 51, "10.0.0.100")]);
+    let delays = LinkDelays {
+        down: Duration::from_secs(down),
+        up: Duration::from_secs(up),
+    };
+    let delays = ("eth0".parse().unwrap(), delays);
+    config.links.up_down_delays = [delays].into();
+    config
+}
+
+impl Bench {
+    fn set_link(&mut self, up: bool) {
+        self.links = vec![link(up)];
+        self.input(Input::Link(link(up)));
+    }
+}
+
+#[test]
+fn a_link_counts_as_down_and_as_up_after_its_delays() {
+    let mut bench = Bench::master(delayed(1, 3));
+    bench.set_link(false);
+    bench.run_for(Duration::from_millis(999));
+    assert_eq!(bench.role("VI_1"), Role::Master);
+    bench.run_for(Duration::from_millis(1));
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    bench.set_link(true);
+    bench.run_for(Duration::from_millis(2999));
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    bench.run_for(Duration::from_millis(1));
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+}
+
+#[test]
+fn a_link_that_is_back_within_its_delay_was_never_down() {
+    let mut bench = Bench::master(delayed(1, 0));
+    for _ in 0..5 {
+        bench.set_link(false);
+        bench.run_for(Duration::from_millis(900));
+        bench.set_link(true);
+        bench.run_for(Duration::from_millis(200));
+    }
+    assert_eq!(bench.role("VI_1"), Role::Master);
+}
+
+#[test]
+fn a_link_that_goes_is_not_waited_for_and_counts_at_once_when_it_is_there_again() {
+    let mut bench = Bench::master(delayed(1, 3));
+    bench.links.clear();
+    bench.kernel.clear();
+    bench.input(Input::LinkGone(eth0()));
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    let own = address("10.0.0.5/24", 0);
+    bench.kernel.insert(own.key, own.clone());
+    bench.input(Input::AddressSeen(own));
+    bench.set_link(true);
+    bench.run_for(Duration::from_millis(10));
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+}
+
+#[test]
+fn delays_that_a_reload_takes_away_hold_nothing_back() {
+    let mut bench = Bench::master(delayed(2, 2));
+    bench.set_link(false);
+    let mut config = delayed(2, 2);
+    config.links.up_down_delays.clear();
+    bench.input(Input::Reload(Box::new(config)));
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+}
+
+#[test]
+fn an_interface_that_does_not_exist_yet_is_waited_for() {
+    let mut vi = instance("VI_1", 51, "10.0.0.100");
+    vi.interface = Some("eth7".parse().unwrap());
+    let mut bench = Bench::new(config(vec![vi]));
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    assert_eq!(bench.said("interface eth7 does not exist"), 1);
+    let opened = bench.opened;
+    let renamed = Link {
+        name: "eth7".parse().unwrap(),
+        ..link(true)
+    };
+    bench.links = vec![renamed.clone()];
+    bench.input(Input::Link(renamed));
+    assert_eq!(
+        (bench.role("VI_1"), bench.opened),
+        (Role::Backup, opened + 1)
+    );
+    bench.run(4);
+    assert!(bench.has("10.0.0.100"));
 }
