@@ -11,6 +11,7 @@ mod files;
 mod firewall;
 mod front_door;
 mod garp;
+mod hand_over;
 mod ipvs;
 mod native;
 mod netlink;
@@ -19,6 +20,7 @@ mod options;
 mod order;
 mod pair;
 mod pools;
+mod rules;
 mod scene;
 mod self_test;
 mod side_by_side;
@@ -36,10 +38,11 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     bfd::NATIVE,
     track::CASES,
     sync_group::CASES,
+    rules::CASES,
 ];
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.
-pub(crate) const MEASURED: &[&[Case]] = &[bfd::MEASURED];
+pub(crate) const MEASURED: &[&[Case]] = &[bfd::MEASURED, hand_over::CASES];
 
 /// Every case that runs in the guest, group by group.
 pub(crate) const ALL: &[&[Case]] = &[

@@ -64,6 +64,8 @@ pub struct Priority(u8);
 impl Priority {
     /// Of the router that owns the addresses; no weight moves it.
     pub const OWNER: Priority = Priority(255);
+    /// The highest of a router that does not own the addresses.
+    pub const HIGHEST: Priority = Priority(254);
     /// Without a `priority` keyword.
     pub const DEFAULT: Priority = Priority(100);
 

@@ -10,6 +10,7 @@ mod auth_hmac;
 mod check;
 mod context;
 mod corrections;
+mod election;
 mod forwarding;
 mod globals;
 mod group;

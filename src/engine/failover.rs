@@ -122,6 +122,8 @@ pub struct Failover {
     watching: bool,
     /// The node yields until further notice.
     standby: bool,
+    /// `vrrp_startup_delay` and `vrrp_delay_after_boot`: when the election begins here.
+    deaf_until: Time,
     stopping: bool,
     /// It was said that everything is let go.
     released: bool,
@@ -170,6 +172,7 @@ impl Failover {
             leaving: BTreeMap::new(),
             watching: false,
             standby: false,
+            deaf_until: hand_over::deaf_until(&config.globals.vrrp, now),
             stopping: false,
             released: false,
             config,
@@ -205,6 +208,12 @@ impl Failover {
         self.adopt_scripts(BTreeMap::new(), now);
         self.adopt_sessions(now, &mut out);
         self.index_slots();
+        if self.deaf_until > now {
+            out.push(Action::Event(Event::StartDelayed(
+                self.deaf_until.until(now),
+            )));
+        }
+        self.number_leaving(now, &mut out);
         self.index_groups(now, &mut out);
         self.await_facts(now);
         self.index_delays(now);

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::time::Time;
+
 /// RFC 3768 section 6.4, and keepalived's Fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -92,6 +94,8 @@ pub enum Input {
     Standby(bool),
     /// While addresses are held for a successor: somebody else has announced every one of them.
     TakenOver,
+    /// Not before then is anybody listened to, or anything sent (`vrrp_startup_delay`).
+    DeafUntil(Time),
     /// The daemon stops, or the instance goes: leave in order.
     Stop,
 }
@@ -174,6 +178,10 @@ pub enum Reason {
         /// The member.
         member: String,
     },
+    /// It stood still for so long, and would not take the addresses back from whoever has them.
+    TimerExpired(Duration),
+    /// Somebody else says that it owns the addresses too, and does not stop.
+    OtherOwner(IpAddr),
     /// An operator handed over.
     HandedOver,
     /// An operator handed over, and nobody took it.
@@ -218,6 +226,10 @@ pub enum Note {
     WaitsToClaim,
     /// It would claim, but it was told to stand by.
     StandsBy,
+    /// As master and owner of the addresses, another owner was heard.
+    TwoOwners(IpAddr),
+    /// As owner of the addresses it does not listen to this router.
+    OwnerIgnores(IpAddr),
 }
 
 impl fmt::Display for Reason {
@@ -266,6 +278,15 @@ impl fmt::Display for Reason {
             Reason::Overslept(who) => {
                 write!(f, "{who} became master while this router stood still")
             }
+            Reason::TimerExpired(late) => write!(
+                f,
+                "its timer expired {:.3} s ago: another router may be master",
+                late.as_secs_f64()
+            ),
+            Reason::OtherOwner(who) => write!(
+                f,
+                "{who} has priority 255 too and does not stop: give one of the two another priority"
+            ),
             Reason::HandedOver => f.write_str("it was told to hand over"),
             Reason::NobodyTookOver => f.write_str("it handed over and nobody took over"),
             Reason::Standby => f.write_str("it was told to stand by"),
@@ -311,6 +332,15 @@ impl fmt::Display for Note {
             Note::WaitsToClaim => {
                 f.write_str("would become master, waits until IPVS is programmed")
             }
+            Note::TwoOwners(who) => write!(
+                f,
+                "CONFIGURATION ERROR: this router and {who} both have priority 255: \
+                 give one of the two another priority"
+            ),
+            Note::OwnerIgnores(who) => write!(
+                f,
+                "adverts of {who} are dropped: this router owns the addresses (owner_ignore_adverts)"
+            ),
             Note::StandsBy => f.write_str(
                 "would become master, but was told to stand by: nobody has the addresses",
             ),

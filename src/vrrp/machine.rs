@@ -3,6 +3,7 @@
 mod claiming;
 mod hearing;
 mod leaving;
+mod owner;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use crate::time::Time;
 use crate::units::Priority;
 
 use super::event::{Action, Heard, Input, Note, Reason, Standing, Start, State};
-use super::timers::{Timer, Timers, master_down_interval};
+use super::timers::{Timer, Timers, master_down_interval, skew_time};
 use leaving::Leaving;
 pub use leaving::{ANNOUNCED_WITHIN, hold_time};
+use owner::Rogue;
 
 /// The state machine of one virtual router.
 #[derive(Clone, Debug)]
@@ -51,6 +53,14 @@ pub struct Machine {
     lets_be: bool,
     /// It is not coming back.
     stopped: bool,
+    /// Until then it neither listens nor speaks.
+    deaf_until: Time,
+    /// Another owner of the same addresses.
+    rogue: Option<Rogue>,
+    /// The owner for whom this one went down to 254.
+    stepped_down_for: Option<IpAddr>,
+    /// It was told that somebody is not listened to.
+    told_ignored: bool,
 }
 
 /// What is added to an interval for those who are late, when a router that stood still listens.
@@ -83,6 +93,10 @@ impl Machine {
             standby: false,
             lets_be: false,
             stopped: false,
+            deaf_until: Time::ZERO,
+            rogue: None,
+            stepped_down_for: None,
+            told_ignored: false,
             config,
         }
     }
@@ -126,6 +140,9 @@ impl Machine {
     /// Takes over a changed configuration of the same instance. The state stays; timers that depend on
     /// what changed start again from `now`.
     pub fn reconfigure(&mut self, config: Arc<Instance>, now: Time) {
+        if *config != *self.config {
+            self.stepped_down_for = None;
+        }
         let timing_changed = config.advert_int != self.config.advert_int
             || config.down_timer_adverts != self.config.down_timer_adverts;
         self.config = config;
@@ -165,6 +182,7 @@ impl Machine {
             Input::HandOver => self.on_hand_over(now, out),
             Input::Standby(on) => self.on_standby(on, now, out),
             Input::TakenOver => self.on_taken_over(out),
+            Input::DeafUntil(until) => self.deaf_until = until,
             Input::Stop => self.on_stop(now, out),
         }
     }
@@ -182,6 +200,11 @@ impl Machine {
         let Some(late) = self.timers.at(timer).map(|due| now.since(due)) else {
             return;
         };
+        if self.is_expired(late) {
+            self.enter_backup(Reason::TimerExpired(late), now, out);
+            out.push(Action::Release);
+            return;
+        }
         if late <= self.master_down() {
             return;
         }
@@ -197,10 +220,23 @@ impl Machine {
         self.timers.set(timer, until);
     }
 
+    /// keepalived: without preemption, a master that is so late that the quickest of the others would be
+    /// master by now does not ask whether one is. The last advert was one interval before it was late.
+    fn is_expired(&self, late: Duration) -> bool {
+        let interval = self.config.advert_int.get();
+        let taken_over = |others| interval * 2 + skew_time(self.config.version, others, interval);
+        self.state == State::Master
+            && self
+                .config
+                .timer_expired_backup
+                .is_some_and(|others| late >= taken_over(others))
+    }
+
     fn on_timer(&mut self, timer: Timer, due: Time, now: Time, out: &mut Vec<Action>) {
         match timer {
             Timer::Advert => {
                 self.send_advert(out);
+                self.count_warning(now);
                 // From the due time, so that lateness does not add up; but never a burst to catch up.
                 let interval = self.config.advert_int.get();
                 let next = due + interval;
@@ -253,7 +289,10 @@ impl Machine {
             Standing::Waiting => {}
             Standing::Able => match self.state {
                 State::Init => self.begin(now, out),
-                State::Fault => self.enter_backup(Reason::FaultsCleared, now, out),
+                State::Fault => {
+                    self.enter_backup(Reason::FaultsCleared, now, out);
+                    self.claim_as_owner(now, out);
+                }
                 State::Backup | State::Master => {}
             },
             Standing::Faulty(faults) => {
@@ -281,7 +320,12 @@ impl Machine {
     }
 
     fn on_weight_sum(&mut self, sum: i32, out: &mut Vec<Action>) {
-        let priority = self.config.priority.weighted(sum);
+        if self.stepped_down_for.is_none() {
+            self.set_priority(self.config.priority.weighted(sum), out);
+        }
+    }
+
+    fn set_priority(&mut self, priority: Priority, out: &mut Vec<Action>) {
         if priority != self.priority {
             out.push(Action::Note(Note::PriorityChanged {
                 from: self.priority.get(),
@@ -292,7 +336,9 @@ impl Machine {
     }
 
     fn wait_for_master(&mut self, now: Time) {
-        self.timers.set(Timer::MasterDown, now + self.master_down());
+        let from = now.max(self.deaf_until);
+        self.timers
+            .set(Timer::MasterDown, from + self.master_down());
     }
 
     fn master_down(&self) -> Duration {
@@ -314,6 +360,7 @@ impl Machine {
         self.listens = false;
         self.master_interval = self.config.advert_int.get();
         self.lets_be = false;
+        self.rogue = None;
         self.enter(State::Backup, reason, out);
         self.wait_for_master(now);
     }
@@ -321,6 +368,7 @@ impl Machine {
     fn enter(&mut self, to: State, reason: Reason, out: &mut Vec<Action>) {
         let from = self.state;
         self.state = to;
+        self.told_ignored = false;
         out.push(Action::Entered { from, to, reason });
     }
 

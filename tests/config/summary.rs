@@ -138,6 +138,8 @@ fn instance(out: &mut String, instance: &Instance) {
         garp,
         lower_prio_no_advert,
         higher_prio_send_advert,
+        timer_expired_backup,
+        owner_ignore_adverts,
         track_scripts,
         track_interfaces,
         dont_track_primary,
@@ -157,6 +159,12 @@ fn instance(out: &mut String, instance: &Instance) {
          dont_track_primary {dont_track_primary}, sync {lvs_sync_daemon_interface:?}, \
          accept {accept}, strict {strict}"
     );
+    if timer_expired_backup.is_some() || *owner_ignore_adverts {
+        let _ = writeln!(
+            out,
+            "  timer_expired_backup {timer_expired_backup:?}, owner_ignore_adverts {owner_ignore_adverts}"
+        );
+    }
     for tracked in track_scripts {
         let _ = writeln!(
             out,

@@ -322,7 +322,7 @@ pub(super) const VRRP: &[Keyword] = &[
         "A master that yields sends a last advert.",
     )
     .default("false"),
-    row("vrrp_owner_ignore_adverts", BOOL, "Owners do not listen.").not_yet(),
+    row("vrrp_owner_ignore_adverts", BOOL, "Owners do not listen."),
     row(
         "v3_checksum_as_v2",
         BOOL,
@@ -345,15 +345,13 @@ pub(super) const VRRP: &[Keyword] = &[
     row(
         "vrrp_startup_delay",
         Arguments::One(Type::Seconds(1_000, TIMER_MAX)),
-        "Wait at start.",
-    )
-    .not_yet(),
+        "Seconds after the start in which nobody is listened to and nothing is sent.",
+    ),
     row(
         "vrrp_delay_after_boot",
         Arguments::One(Type::Seconds(1_000, TIMER_MAX)),
-        "Wait after boot.",
-    )
-    .not_yet(),
+        "The same, counted from the boot of the machine.",
+    ),
     row("log_unknown_vrids", FLAG, "Log adverts of others.").not_yet(),
     row("vmac_prefix", TEXT, "Names of VMAC interfaces.")
         .default("vrrp")

@@ -184,10 +184,9 @@ pub(super) const INSTANCE_ELECTION: &[Keyword] = &[
     row(
         "timer_expired_backup",
         Arguments::Optional(Type::Integer(1, 254)),
-        "Back down when late.",
+        "Let the others have it after a standstill, if one of them may have this priority.",
     )
-    .also(&["thread_timer_expired"])
-    .not_yet(),
+    .also(&["thread_timer_expired"]),
     row(
         "lower_prio_no_advert",
         BOOL,
@@ -200,7 +199,8 @@ pub(super) const INSTANCE_ELECTION: &[Keyword] = &[
         "A master that yields sends a last advert.",
     )
     .default("as vrrp_higher_prio_send_advert"),
-    row("owner_ignore_adverts", BOOL, "An owner does not listen.").not_yet(),
+    row("owner_ignore_adverts", BOOL, "An owner does not listen.")
+        .default("as vrrp_owner_ignore_adverts"),
     row("accept", FLAG, "Answer on the addresses.").default("yes; under strict_mode no"),
     row("no_accept", FLAG, "Do not answer on the addresses."),
     row("strict_mode", BOOL, "Hold to the RFC.").default("as vrrp_strict"),

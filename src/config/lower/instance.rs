@@ -18,6 +18,7 @@ use super::Named;
 use super::addresses::{self, WrittenVip};
 use super::auth::AuthDraft;
 use super::context::{Context, Draft, Handled, Line};
+use super::election::ElectionWords;
 use super::globals::{self, Defaults, GarpWords};
 use super::script::duplicate;
 use super::strict::{self, Acceptance};
@@ -119,6 +120,7 @@ pub(super) struct InstanceDraft<'s> {
     lower_prio_no_advert: Option<bool>,
     higher_prio_send_advert: Option<bool>,
     acceptance: Acceptance,
+    election: ElectionWords,
     tracked: Tracked,
     more: InstanceMore,
     dont_track_primary: bool,
@@ -154,6 +156,7 @@ impl<'s> InstanceDraft<'s> {
             lower_prio_no_advert: None,
             higher_prio_send_advert: None,
             acceptance: Acceptance::default(),
+            election: ElectionWords::default(),
             tracked: Tracked::default(),
             more: InstanceMore::default(),
             dont_track_primary: false,
@@ -263,6 +266,9 @@ impl InstanceDraft<'_> {
             "higher_prio_send_advert" => self.higher_prio_send_advert = Some(value.is_true()),
             "dont_track_primary" => self.dont_track_primary = true,
             "lvs_sync_daemon_interface" => self.lvs_sync_daemon_interface = interface(value),
+            "timer_expired_backup" | "owner_ignore_adverts" => {
+                return self.election.apply(line, &value);
+            }
             name => {
                 let setting = ctx.setting(line, &value);
                 if self.more.settings.set(name, &setting) {
@@ -317,6 +323,12 @@ impl InstanceDraft<'_> {
             higher_prio_send_advert: self
                 .higher_prio_send_advert
                 .unwrap_or(defaults.higher_prio_send_advert),
+            timer_expired_backup: self.election.timer_expired_backup(ctx, preempt),
+            owner_ignore_adverts: self.election.owner_ignore_adverts(
+                ctx,
+                priority,
+                defaults.globals.vrrp.vrrp_owner_ignore_adverts,
+            ),
             track_scripts: self.tracked.scripts,
             track_interfaces: self.tracked.interfaces,
             dont_track_primary: self.dont_track_primary,

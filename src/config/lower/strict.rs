@@ -64,6 +64,7 @@ pub(super) fn apply(
         cleared.push("`lower_prio_no_advert` is on");
     }
     instance.lower_prio_no_advert = true;
+    instance.owner_ignore_adverts |= owner;
     // keepalived says so only of numbers that were written; its default of 5 goes as well.
     instance.garp.lower_prio_repeat = 0;
     if std::mem::take(&mut instance.higher_prio_send_advert) {

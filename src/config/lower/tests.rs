@@ -346,3 +346,52 @@ fn a_link_counts_as_down_before_its_instance_takes_its_master_for_dead() {
     assert_eq!(delays("5 5", "advert_int 2"), ((3992, 3992), 1));
     assert_eq!(delays("1 1", "down_timer_adverts 1"), ((0, 0), 1));
 }
+
+#[test]
+fn words_about_the_election_hold_where_they_make_sense() {
+    let instance = |global: &str, lines: &str| {
+        let text = format!(
+            "global_defs {{\n {global}\n}}\nvrrp_instance V {{\n interface eth0\n \
+             virtual_router_id 51\n {lines}\n virtual_ipaddress {{\n 10.0.0.9\n }}\n}}\n"
+        );
+        let loaded = read(&text);
+        let said = loaded.diagnostics.iter().map(|d| d.message.clone());
+        let said: Vec<String> = said.collect();
+        (loaded.config.unwrap().instances.remove(0), said)
+    };
+    let expired = |lines| {
+        let (instance, said) = instance("", lines);
+        (instance.timer_expired_backup.map(|p| p.get()), said.len())
+    };
+    assert_eq!(expired(""), (None, 0));
+    assert_eq!(expired("nopreempt\n timer_expired_backup"), (Some(254), 0));
+    assert_eq!(
+        expired("thread_timer_expired 120\n nopreempt"),
+        (Some(120), 0)
+    );
+    assert_eq!(
+        expired("timer_expired_backup 120"),
+        (None, 1),
+        "it may preempt"
+    );
+    let ignores = |global, lines| {
+        let (instance, said) = instance(global, lines);
+        (instance.owner_ignore_adverts, said.len())
+    };
+    let global = "vrrp_owner_ignore_adverts";
+    assert_eq!(ignores("", "priority 255"), (false, 0));
+    assert_eq!(
+        ignores("", "priority 255\n owner_ignore_adverts"),
+        (true, 0)
+    );
+    assert_eq!(ignores(global, "priority 255"), (true, 0));
+    assert_eq!(
+        ignores(global, "priority 255\n owner_ignore_adverts off"),
+        (false, 0)
+    );
+    assert_eq!(ignores(global, "priority 254"), (false, 0));
+    assert_eq!(
+        ignores("", "priority 254\n owner_ignore_adverts"),
+        (false, 1)
+    );
+}

@@ -51,8 +51,6 @@ settings! {
         v3_checksum_as_v2: Option<bool>,
         use_vmac_addr: bool,
         vmac_xmit_base: bool,
-        timer_expired_backup: Option<Option<u8>>,
-        owner_ignore_adverts: Option<bool>,
         notify_master: Option<Run>,
         notify_backup: Option<Run>,
         notify_fault: Option<Run>,

@@ -54,6 +54,11 @@ pub struct Instance {
     pub lower_prio_no_advert: bool,
     /// `higher_prio_send_advert`: a master that yields sends one last advert.
     pub higher_prio_send_advert: bool,
+    /// `timer_expired_backup`: a master that stood still for so long that a router of this priority
+    /// would have taken over becomes backup at once; `None` where it may preempt.
+    pub timer_expired_backup: Option<Priority>,
+    /// `owner_ignore_adverts`: with priority 255, adverts of others are not listened to.
+    pub owner_ignore_adverts: bool,
     /// `track_script`, every name defined.
     pub track_scripts: Vec<TrackedScript>,
     /// `track_interface`.
@@ -94,6 +99,8 @@ impl Instance {
             garp: Garp::default(),
             lower_prio_no_advert: false,
             higher_prio_send_advert: false,
+            timer_expired_backup: None,
+            owner_ignore_adverts: false,
             track_scripts: Vec::new(),
             track_interfaces: Vec::new(),
             dont_track_primary: false,

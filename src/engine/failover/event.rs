@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::fact::{FactKind, FactName, FactValue};
 use crate::net::{Channel, Cidr, InterfaceName};
@@ -115,6 +116,8 @@ pub enum Event {
     Session(SessionEvent),
     /// VIPs are claimed although IPVS is not programmed.
     IpvsNotReady,
+    /// The election begins later here.
+    StartDelayed(Duration),
 }
 
 impl Event {
@@ -133,7 +136,7 @@ impl Event {
             Event::Fact { value, .. } => *value == FactValue::Down,
             Event::Script { to, .. } => *to == FactValue::Down,
             Event::Link { up, .. } => !up,
-            Event::Note { .. } | Event::InstanceGone { .. } => false,
+            Event::Note { .. } | Event::InstanceGone { .. } | Event::StartDelayed(_) => false,
         }
     }
 }
@@ -221,6 +224,11 @@ impl fmt::Display for Event {
             ),
             Event::InstanceGone { instance } => write!(f, "({instance}) left the configuration"),
             Event::Session(event) => event.fmt(f),
+            Event::StartDelayed(delay) => write!(
+                f,
+                "Delaying startup for {:.3} s: nobody is listened to, nothing is sent",
+                delay.as_secs_f64()
+            ),
             Event::IpvsNotReady => write!(
                 f,
                 "IPVS is not programmed after {} s: VIPs are claimed without it",

@@ -3,12 +3,22 @@
 
 use std::net::IpAddr;
 
+use crate::config::model::VrrpSettings;
 use crate::net::{InterfaceIndex, MacAddr};
 use crate::time::Time;
 use crate::vrrp;
 
 use super::announce::Announcer;
 use super::{Action, Failover, StopKind, TimerOf};
+
+/// When the election begins on a node that starts `now`.
+pub(super) fn deaf_until(settings: &VrrpSettings, now: Time) -> Time {
+    let after_start = settings.vrrp_startup_delay.map(|delay| now + delay);
+    let after_boot = settings
+        .vrrp_delay_after_boot
+        .map(|delay| Time::ZERO + delay);
+    after_start.max(after_boot).unwrap_or(Time::ZERO)
+}
 
 impl Failover {
     /// Keeps in order which addresses are waited for: after each event of a machine.
@@ -41,6 +51,7 @@ impl Failover {
             if self.slots.get(index).is_some_and(|slot| slot.departed) {
                 self.stop_announcing(index);
             }
+            self.drive(index, vrrp::Input::DeafUntil(self.deaf_until), now, out);
             self.drive(index, vrrp::Input::Standby(self.standby), now, out);
         }
     }

@@ -10,20 +10,31 @@ use crate::vrrp::timers::Timer;
 
 impl Machine {
     pub(super) fn begin(&mut self, now: Time, out: &mut Vec<Action>) {
-        let owner = self.priority.is_owner() && self.config.state == InitialState::Master;
         if self.standby {
             self.drop_kept(out);
             self.enter_backup(Reason::Started, now, out);
         } else if self.start == Start::Resume {
             self.may_claim = true; // what stands behind the addresses has been serving all along
             self.become_master(Reason::Resumed, now, out);
-        } else if owner {
-            self.enter(State::Backup, Reason::Started, out);
-            self.claim(Reason::Owner, now, out);
         } else {
             let kept = self.keeps_addresses;
             self.enter_backup(Reason::Started, now, out);
             self.keeps_addresses = kept;
+            self.claim_as_owner(now, out);
+        }
+    }
+
+    /// A router that owns the addresses and is to be master does not wait for others (RFC 3768 section
+    /// 6.4.1).
+    pub(super) fn claim_as_owner(&mut self, now: Time, out: &mut Vec<Action>) {
+        if !self.priority.is_owner() || self.config.state != InitialState::Master {
+            return;
+        }
+        if now < self.deaf_until {
+            self.timers.set(Timer::MasterDown, self.deaf_until);
+        } else {
+            self.timers.clear(Timer::MasterDown);
+            self.claim(Reason::Owner, now, out);
         }
     }
 
@@ -82,6 +93,7 @@ impl Machine {
         self.listens = false;
         self.leaving = None;
         self.lets_be = false;
+        self.rogue = None;
         self.master_interval = self.config.advert_int.get();
         // The advert is first: it is what keeps the others from claiming too (RFC 3768 section 6.4.1).
         self.send_advert(out);

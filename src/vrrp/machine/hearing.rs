@@ -10,6 +10,15 @@ use crate::vrrp::timers::{Timer, skew_time};
 
 impl Machine {
     pub(super) fn on_heard(&mut self, heard: Heard, now: Time, out: &mut Vec<Action>) {
+        if now < self.deaf_until && self.state != State::Master {
+            return;
+        }
+        if self.ignores_adverts() {
+            if !std::mem::replace(&mut self.told_ignored, true) {
+                out.push(Action::Note(Note::OwnerIgnores(heard.source)));
+            }
+            return;
+        }
         self.successor_heard(heard, now);
         match self.state {
             State::Init => self.give_up_kept(heard, out),
@@ -22,6 +31,7 @@ impl Machine {
 
     /// RFC 3768 section 6.4.2.
     fn on_heard_as_backup(&mut self, heard: Heard, now: Time, out: &mut Vec<Action>) {
+        self.step_up(heard, out);
         if heard.priority == 0 {
             let skew = skew_time(self.config.version, self.priority, self.master_interval);
             self.timers.set(Timer::MasterDown, now + skew);
@@ -97,6 +107,10 @@ impl Machine {
             self.give_way(Reason::Overslept(heard.source), heard, now, out);
             return;
         }
+        if let Some(reason) = self.judge_owner(heard, now, out) {
+            self.give_way(reason, heard, now, out);
+            return;
+        }
         if !self.may_answer(now) {
             return;
         }
@@ -109,6 +123,7 @@ impl Machine {
         }));
         if !self.config.lower_prio_no_advert {
             self.send_advert(out);
+            self.count_warning(now);
             self.timers
                 .set(Timer::Advert, now + self.config.advert_int.get());
         }

@@ -1,4 +1,6 @@
 mod leaving;
+mod owner;
+mod rules;
 mod stalls;
 
 use super::*;

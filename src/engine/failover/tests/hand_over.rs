@@ -171,3 +171,28 @@ fn the_members_of_a_group_are_handed_over_and_taken_back_together() {
     assert!(bench.has("10.0.0.100") && bench.has("10.0.0.101"));
     assert!(!bench.watching);
 }
+
+#[test]
+fn a_start_is_delayed_from_the_start_or_from_the_boot() {
+    let delayed = |start: u64, boot: u64, now: u64| {
+        let settings = crate::config::model::VrrpSettings {
+            vrrp_startup_delay: (start != 0).then(|| Duration::from_secs(start)),
+            vrrp_delay_after_boot: (boot != 0).then(|| Duration::from_secs(boot)),
+            ..Default::default()
+        };
+        let until = super::super::hand_over::deaf_until(&settings, Time::from_millis(now * 1000));
+        until.as_nanos() / 1_000_000_000
+    };
+    assert_eq!(delayed(0, 0, 100), 0);
+    assert_eq!(delayed(5, 0, 100), 105);
+    assert_eq!(delayed(5, 60, 30), 60);
+    assert_eq!(delayed(5, 60, 58), 63);
+    let mut config = config(vec![instance("VI_1", 51, "10.0.0.100")]);
+    config.globals.vrrp.vrrp_startup_delay = Some(Duration::from_secs(5));
+    let mut bench = Bench::new(config);
+    assert_eq!(bench.said("Delaying startup for 5.000 s"), 1);
+    bench.run(8);
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+    bench.run(1);
+    assert_eq!(bench.role("VI_1"), Role::Master);
+}
