@@ -205,8 +205,8 @@ pub(crate) const ALL: &[Mutation] = &[
         name: "weights-ignored",
         means: "a tracked process has no effect",
         file: MACHINE,
-        text: "        let priority = self.config.priority.weighted(sum);",
-        instead: "        let priority = self.config.priority.weighted(sum * 0);",
+        text: "self.set_priority(self.config.priority.weighted(sum), out);",
+        instead: "self.set_priority(self.config.priority.weighted(sum * 0), out);",
     },
     Mutation {
         name: "timers-of-a-reload",
