@@ -13,7 +13,7 @@
 //! | 1 formats | [`config`], [`wire`], [`ipvs`] | text or bytes to types and back; no IO, never panics on input |
 //! | 2 logic | `vrrp`, `bfd`, `track`, `health`, `lvs`, `notice`, `reconcile` | pure: input and time in, actions out |
 //! | 3 join | `engine` | the two engines, one for each thread; pure |
-//! | 3 edges | [`kernel`], [`probe`] | sockets, netlink, processes; no policy |
+//! | 3 edges | [`kernel`], [`notify`], [`probe`] | sockets, netlink, processes; no policy |
 //! | 4 runtime | `daemon`, `cli` | threads, signals, files, the terminal |
 
 pub mod errno;
@@ -37,6 +37,7 @@ pub mod vrrp;
 pub mod engine;
 
 pub mod kernel;
+pub mod notify;
 pub mod probe;
 
 pub mod cli;

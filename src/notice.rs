@@ -6,9 +6,15 @@
 
 mod change;
 mod line;
+mod mail;
+mod mailbox;
 mod queue;
 mod scripts;
+mod smtp;
 
-pub use change::{Change, Notice, ServerNotice, ServiceNotice, State, Subject};
+pub use change::{Change, CheckNotice, Notice, ServerNotice, ServiceNotice, State, Subject};
 pub use line::Audience;
+pub use mail::{Alert, Alerts, Correspondence, Mail, date};
+pub use mailbox::{Mailbox, Outcome, TOGETHER};
 pub use queue::{Kind, Limits, ScriptQueue, Step};
+pub use smtp::{Dialogue, Envelope, Next, SmtpError};

@@ -1,6 +1,7 @@
 //! Who is told what: scripts and FIFOs, beside keepalived with the same file.
 
 mod bounds;
+mod mails;
 mod told;
 
 use std::time::Duration;
@@ -33,6 +34,18 @@ pub(crate) const CASES: &[Case] = &[
                  interfaces; shutdown_script runs when all is gone",
         limit: Duration::from_secs(120),
         run: told::outer_scripts,
+    },
+    Case {
+        name: "notify.mails",
+        proves: "a mail server gets keepalived's mails about instances, servers and pools",
+        limit: Duration::from_secs(120),
+        run: mails::mails,
+    },
+    Case {
+        name: "notify.mails_together",
+        proves: "changes that come together are one mail, and a mail server that was down gets it later",
+        limit: Duration::from_secs(90),
+        run: mails::mails_together,
     },
     Case {
         name: "notify.order",

@@ -8,6 +8,7 @@ use clap::{ArgAction, Parser, ValueEnum};
 use crate::config::{self, Compat};
 use crate::daemon::logging;
 use crate::daemon::options::{Options, Parts};
+use crate::daemon::prepare;
 
 use super::check::CheckArgs;
 use super::plan::PlanArgs;
@@ -260,8 +261,8 @@ fn seed() -> u64 {
 
 /// The host's name up to its first dot.
 fn host_id() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().split('.').next().unwrap_or_default().to_owned()
+    let name = prepare::host_name();
+    name.split('.').next().unwrap_or_default().to_owned()
 }
 
 /// keepalived's flags that a start script may pass and that vipd has no use for; each is told of once.

@@ -303,6 +303,7 @@ impl Daemon<'_> {
         notify_thread::Settings {
             globals: config.globals.clone(),
             compat: self.options.reading.compat,
+            host_name: prepare::host_name(),
         }
     }
 

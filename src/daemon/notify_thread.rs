@@ -1,9 +1,10 @@
-//! The thread that tells the outside what happened: scripts in order, lines for FIFOs.
+//! The thread that tells the outside what happened: scripts in order, lines for FIFOs, mails.
 //!
 //! The two engines only drop a [`Notice`] into a bounded queue and never wait. Here one may wait: for
 //! the user data base, for a disk. Scripts run in a helper process of this thread's own, so that a
 //! thousand notifications at once do not hold up the scripts that decide elections.
 
+mod mails;
 mod outlets;
 
 use std::io;
@@ -26,6 +27,7 @@ use crate::notice::{Limits, Notice, ScriptQueue, Step};
 use crate::time::Time;
 
 use super::outer_scripts::{self, run_shutdown};
+use mails::Mails;
 use outlets::Outlets;
 
 /// Changes that wait until this thread takes them.
@@ -69,6 +71,8 @@ pub struct Settings {
     pub globals: Globals,
     /// Whose habits hold.
     pub compat: Compat,
+    /// How this host calls itself.
+    pub host_name: String,
 }
 
 /// Where the engines' threads drop what happened. Never blocks.
@@ -150,6 +154,7 @@ pub fn start(settings: Settings, spawner: Spawner) -> io::Result<Handle> {
         spawner_gone: false,
         queue: ScriptQueue::new(LIMITS),
         outlets: Outlets::default(),
+        mails: Mails::new(waker.clone()),
         inbox,
         notices,
         lost: Arc::clone(&lost),
@@ -193,6 +198,7 @@ struct Thread {
     spawner_gone: bool,
     queue: ScriptQueue,
     outlets: Outlets,
+    mails: Mails,
     inbox: std_mpsc::Receiver<Command>,
     notices: mpsc::Receiver<Notice>,
     lost: Arc<AtomicU64>,
@@ -210,6 +216,7 @@ impl Thread {
         loop {
             let now = clock::now();
             self.start_readers(now);
+            self.mails.advance(&self.settings, now);
             if self.fault || self.is_over(now) {
                 break;
             }
@@ -240,6 +247,7 @@ impl Thread {
         let deadlines = [
             self.queue.next_deadline(),
             self.outlets.next_deadline(),
+            self.mails.next_deadline(),
             self.stop_by,
         ];
         self.poller.wait(deadlines.into_iter().flatten().min())
@@ -247,7 +255,7 @@ impl Thread {
 
     fn is_over(&self, now: Time) -> bool {
         self.stop_by
-            .is_some_and(|by| self.queue.is_idle() || now >= by)
+            .is_some_and(|by| (self.queue.is_idle() && self.mails.is_over(now, by)) || now >= by)
     }
 
     fn take_commands(&mut self) {
@@ -264,6 +272,7 @@ impl Thread {
                     self.stop_by = Some(now + STOP_MAX);
                     let mut steps = Vec::new();
                     self.queue.set_limits(LAST_LIMITS, now, &mut steps);
+                    self.mails.hurry(now);
                     self.carry_out(steps);
                 }
             }
@@ -280,7 +289,7 @@ impl Thread {
         }
     }
 
-    /// Scripts first, then FIFOs, as keepalived does.
+    /// Scripts first, then FIFOs, then mails, as keepalived does.
     fn tell(&mut self, notice: &Notice) {
         let mut steps = Vec::new();
         let what = (notice.what(), notice.kind());
@@ -293,6 +302,7 @@ impl Thread {
         );
         self.carry_out(steps);
         self.outlets.write(notice);
+        self.mails.tell(notice, &self.settings, clock::now());
     }
 
     fn take_ends(&mut self) {
@@ -383,6 +393,10 @@ impl Thread {
         let waiting = self.queue.waiting();
         if waiting > 0 {
             warn!("{waiting} changes were not told to their scripts in time");
+        }
+        let mails = self.mails.waiting();
+        if mails > 0 {
+            warn!("{mails} mails were not sent in time");
         }
         self.outlets.close();
         let by = clock::now() + READERS_MAX;

@@ -38,6 +38,15 @@ pub fn config_file(named: Option<&Path>) -> Result<PathBuf, Failure> {
         })
 }
 
+/// The host's name, as the kernel has it.
+pub fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
 /// Reads and checks the text. What is wrong with it stands in the result, rendered by the caller.
 pub fn load(file: &Path, reading: &config::Options) -> Loaded {
     config::load(file, &Disk, reading)

@@ -26,6 +26,8 @@ pub enum Notice {
     },
     /// Of a real server.
     Server(Box<ServerNotice>),
+    /// Of a check of a real server: told by mail alone.
+    Check(Box<CheckNotice>),
     /// Of a virtual server.
     Service(Box<ServiceNotice>),
 }
@@ -97,6 +99,29 @@ pub struct ServerNotice {
     pub up: bool,
     /// `notify_up` or `notify_down`.
     pub run: Option<Run>,
+    /// `smtp_alert`.
+    pub smtp_alert: Option<bool>,
+    /// keepalived's line for a mail, where it was no check that decided.
+    pub mail: Option<&'static str>,
+}
+
+/// A check passed after it had failed, or failed after it had passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckNotice {
+    /// The server, as in [`ServerNotice`].
+    pub server: String,
+    /// Its virtual server.
+    pub service: String,
+    /// What the server is now.
+    pub up: bool,
+    /// Whether it was something else before.
+    pub changed: bool,
+    /// `smtp_alert` of the server.
+    pub smtp_alert: Option<bool>,
+    /// keepalived's line for a mail.
+    pub mail: String,
+    /// Why, if it failed.
+    pub reason: Option<String>,
 }
 
 /// A virtual server gained or lost its quorum.
@@ -108,6 +133,10 @@ pub struct ServiceNotice {
     pub up: bool,
     /// `quorum_up` or `quorum_down`.
     pub run: Option<Run>,
+    /// `smtp_alert`.
+    pub smtp_alert: Option<bool>,
+    /// keepalived's line for a mail.
+    pub mail: String,
 }
 
 /// Whose scripts run one after the other.
@@ -135,6 +164,10 @@ impl Notice {
             Notice::Instance { instance, .. } => Subject::Instance(instance.name.clone()),
             Notice::Group { group, .. } => Subject::Group(group.name.clone()),
             Notice::Server(notice) => Subject::Server {
+                service: notice.service.clone(),
+                server: notice.server.clone(),
+            },
+            Notice::Check(notice) => Subject::Server {
                 service: notice.service.clone(),
                 server: notice.server.clone(),
             },

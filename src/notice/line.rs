@@ -16,13 +16,14 @@ impl Notice {
     pub fn audience(&self) -> Audience {
         match self {
             Notice::Instance { .. } | Notice::Group { .. } => Audience::Vrrp,
-            Notice::Server(_) | Notice::Service(_) => Audience::Lvs,
+            Notice::Server(_) | Notice::Check(_) | Notice::Service(_) => Audience::Lvs,
         }
     }
 
-    /// The line, its newline included.
-    pub fn line(&self) -> String {
-        match self {
+    /// The line, its newline included; `None` for what FIFOs are not told.
+    pub fn line(&self) -> Option<String> {
+        Some(match self {
+            Notice::Check(_) => return None,
             Notice::Instance {
                 instance,
                 change,
@@ -38,7 +39,7 @@ impl Notice {
                 let state = if notice.up { "UP" } else { "DOWN" };
                 format!("VS {} {state}\n", notice.service)
             }
-        }
+        })
     }
 }
 

@@ -47,6 +47,7 @@ impl Notice {
             }
             Notice::Server(notice) => notice.run.iter().cloned().collect(),
             Notice::Service(notice) => notice.run.iter().cloned().collect(),
+            Notice::Check(_) => Vec::new(),
         }
     }
 
@@ -56,6 +57,7 @@ impl Notice {
             Notice::Instance { change, .. } | Notice::Group { change, .. } => change.as_str(),
             Notice::Server(notice) => up_or_down(notice.up),
             Notice::Service(notice) => up_or_down(notice.up),
+            Notice::Check(notice) => up_or_down(notice.up),
         }
     }
 
@@ -66,7 +68,7 @@ impl Notice {
                 Change::Entered(_) | Change::Still(_) => Kind::State,
                 Change::LowerPriorityHeard | Change::Priority { .. } => Kind::Event,
             },
-            Notice::Server(_) | Notice::Service(_) => Kind::State,
+            Notice::Server(_) | Notice::Check(_) | Notice::Service(_) => Kind::State,
         }
     }
 }
@@ -130,7 +132,7 @@ mod tests {
             ["/m now", "/all x INSTANCE VI 1 MASTER 101"]
         );
         assert_eq!(notice.runs()[1].argv[3], "VI 1");
-        assert_eq!(notice.line(), "INSTANCE \"VI 1\" MASTER 101\n");
+        assert_eq!(notice.line().unwrap(), "INSTANCE \"VI 1\" MASTER 101\n");
         let notice = of(Change::Entered(State::Stop));
         assert_eq!(words(&notice), ["/all x INSTANCE VI 1 STOP 101"]);
     }
@@ -139,7 +141,10 @@ mod tests {
     fn what_is_no_state_is_not_told_to_the_script_of_every_state() {
         let notice = of(Change::LowerPriorityHeard);
         assert_eq!(words(&notice), ["/lower"]);
-        assert_eq!(notice.line(), "INSTANCE \"VI 1\" MASTER_RX_LOWER_PRI 101\n");
+        assert_eq!(
+            notice.line().unwrap(),
+            "INSTANCE \"VI 1\" MASTER_RX_LOWER_PRI 101\n"
+        );
         for (change, word) in [
             (Change::Priority { master: true }, "MASTER_PRIORITY"),
             (Change::Priority { master: false }, "BACKUP_PRIORITY"),
@@ -147,7 +152,10 @@ mod tests {
         ] {
             let notice = of(change);
             assert_eq!(words(&notice), Vec::<String>::new());
-            assert_eq!(notice.line(), format!("INSTANCE \"VI 1\" {word} 101\n"));
+            assert_eq!(
+                notice.line().unwrap(),
+                format!("INSTANCE \"VI 1\" {word} 101\n")
+            );
         }
     }
 
@@ -171,7 +179,7 @@ mod tests {
         };
         assert_eq!(words(&notice), ["/f", "/g GROUP G FAULT 0"]);
         assert!(notice.runs()[1].user.is_some());
-        assert_eq!(notice.line(), "GROUP \"G\" FAULT 0\n");
+        assert_eq!(notice.line().unwrap(), "GROUP \"G\" FAULT 0\n");
         assert_eq!(notice.audience(), Audience::Vrrp);
     }
 
@@ -182,10 +190,12 @@ mod tests {
             service: "[10.0.0.1]:tcp:80".to_owned(),
             up: false,
             run: run("/down 1"),
+            smtp_alert: None,
+            mail: None,
         }));
         assert_eq!(words(&notice), ["/down 1"]);
         assert_eq!(
-            notice.line(),
+            notice.line().unwrap(),
             "RS [10.1.0.1]:tcp:80 [10.0.0.1]:tcp:80 DOWN\n"
         );
         assert_eq!(notice.audience(), Audience::Lvs);

@@ -45,32 +45,26 @@ pub(super) const ROOT: &[Keyword] = &[
 
 pub(super) const IDENTITY: &[Keyword] = &[
     row("router_id", TEXT, "How this node calls itself.").default("the host name"),
-    row("notification_email", FLAG, "Who is told by mail.")
-        .lines()
-        .not_yet(),
-    row("notification_email_from", TEXT, "Sender of mails.").not_yet(),
+    row("notification_email", FLAG, "Who is told by mail.").lines(),
+    row("notification_email_from", TEXT, "Sender of mails."),
     row(
         "smtp_server",
         Arguments::Words(1, 2),
         "Mail server: address or name, and port.",
     )
-    .default("port 25")
-    .not_yet(),
-    row("smtp_helo_name", TEXT, "Name given to the mail server.")
-        .default("the host name")
-        .not_yet(),
+    .default("port 25"),
+    row("smtp_helo_name", TEXT, "Name given to the mail server.").default("the host name"),
     row(
         "smtp_connect_timeout",
         whole_seconds(1, 4_294_967),
         "How long the mail server may take.",
     )
-    .default("30")
-    .not_yet(),
-    row("smtp_alert", BOOL, "Mails about everything.").not_yet(),
-    row("smtp_alert_vrrp", BOOL, "Mails about instances.").not_yet(),
-    row("smtp_alert_checker", BOOL, "Mails about real servers.").not_yet(),
-    row("no_email_faults", FLAG, "No mails about faults.").not_yet(),
-    row("no_checker_emails", FLAG, "No mails about real servers.").not_yet(),
+    .default("30"),
+    row("smtp_alert", BOOL, "Mails about everything."),
+    row("smtp_alert_vrrp", BOOL, "Mails about instances."),
+    row("smtp_alert_checker", BOOL, "Mails about real servers."),
+    row("no_email_faults", FLAG, "No mails about faults."),
+    row("no_checker_emails", FLAG, "No mails about real servers."),
     row("checker_log_all_failures", BOOL, "Log each failed check.").default("false"),
 ];
 

@@ -115,7 +115,7 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
     ),
     row("virtualhost", TEXT, "Host of HTTP requests.").not_yet(),
     row("snmp_name", TEXT, "Name in SNMP.").not_yet(),
-    row("smtp_alert", BOOL, "Mails about it.").not_yet(),
+    row("smtp_alert", BOOL, "Mails about it."),
     row("nat_mask", TEXT, "Netmask, in very old versions.")
         .no_effect("keepalived dropped it long ago and does not know it"),
 ];
@@ -134,9 +134,7 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     ),
     row("notify_up", Arguments::Command, "Run when it comes up."),
     row("notify_down", Arguments::Command, "Run when it fails."),
-    row("smtp_alert", BOOL, "Mails about it.")
-        .default("true")
-        .not_yet(),
+    row("smtp_alert", BOOL, "Mails about it.").default("true"),
     row("virtualhost", TEXT, "Host of HTTP requests.").not_yet(),
     row("snmp_name", TEXT, "Name in SNMP.").not_yet(),
 ];

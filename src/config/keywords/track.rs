@@ -98,7 +98,7 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
         BOOL,
         "FIFOs are told of priorities.",
     ),
-    row("smtp_alert", BOOL, "Mails about it.").not_yet(),
+    row("smtp_alert", BOOL, "Mails about it."),
     row(
         "sync_group_tracking_weight",
         FLAG,

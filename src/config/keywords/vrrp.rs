@@ -292,7 +292,7 @@ pub(super) const INSTANCE_REST: &[Keyword] = &[
         BOOL,
         "FIFOs are told of its priority.",
     ),
-    row("smtp_alert", BOOL, "Mails about it.").not_yet(),
+    row("smtp_alert", BOOL, "Mails about it."),
     row(
         "debug",
         Arguments::Optional(Type::Integer(0, 4)),

@@ -99,7 +99,9 @@ impl Outlets {
             return;
         }
         let audience = notice.audience();
-        let line = notice.line();
+        let Some(line) = notice.line() else {
+            return;
+        };
         for outlet in &mut self.open {
             if outlet.audience.is_none_or(|whose| whose == audience) {
                 outlet.write(&line);

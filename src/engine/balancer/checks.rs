@@ -36,7 +36,8 @@ impl Balancer {
     }
 
     pub(super) fn on_checks(&mut self, outputs: Vec<Output<ServerKey>>, out: &mut Vec<Action>) {
-        for output in outputs {
+        let mut outputs = outputs.into_iter().peekable();
+        while let Some(output) = outputs.next() {
             match output {
                 Output::Start(probe, question) => {
                     out.push(Action::StartCheck { probe, question });
@@ -52,6 +53,12 @@ impl Balancer {
                     // keepalived: its first answer is news, though it changes nothing.
                     if verdict == (Verdict::StillDown { first: true }) {
                         self.tell_server(&server, Status::Down, out);
+                    }
+                    if matches!(verdict, Verdict::CameUp | Verdict::WentDown { .. }) {
+                        let said = (verdict == Verdict::CameUp, reason.as_str());
+                        let next = outputs.peek();
+                        let changed = matches!(next, Some(Output::Changed { .. }));
+                        self.tell_check(&server, &checker.kind, said, changed, out);
                     }
                     let event = match verdict {
                         Verdict::StillUp | Verdict::Partly | Verdict::NotAsked { first: false } => {
@@ -122,6 +129,7 @@ impl Balancer {
 
     /// Says what becomes of a pool, and of its sorry server.
     pub(super) fn on_quorum(&self, news: QuorumNews, out: &mut Vec<Action>) {
+        let mail = notices::quorum_mail(&news);
         let QuorumNews {
             service,
             quorum,
@@ -145,7 +153,7 @@ impl Balancer {
             // keepalived: a pool that begins without a quorum is news only if somebody takes its place.
             && (quorum == Quorum::Gained || !starts || vs.sorry_server.is_some())
         {
-            out.push(notices::of_service(vs, quorum));
+            out.push(notices::of_service(vs, quorum, mail));
         }
         let Some((vs, sorry)) = virtual_server.and_then(|vs| Some((vs, vs.sorry_server.as_ref()?)))
         else {
@@ -191,7 +199,7 @@ impl Balancer {
                 if self.monitor.status(&server) == Status::Up {
                     let change = PoolChange::Removing;
                     out.push(Action::Event(BalancerEvent::Pool { server, change }));
-                    self.tell_server(&server, Status::Down, out);
+                    self.tell_server_stops(&server, out);
                 }
             }
             if self.pools.quorum(&service) == Quorum::Gained {
@@ -202,7 +210,7 @@ impl Balancer {
                     sum: 0,
                     when: QuorumWhen::Stop,
                 }));
-                out.push(notices::of_service(vs, Quorum::Lost));
+                out.push(notices::of_service_stop(vs));
             }
         }
     }

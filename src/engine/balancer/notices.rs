@@ -3,14 +3,18 @@
 use std::collections::BTreeSet;
 
 use crate::config::Config;
-use crate::config::model::{RealServer, VirtualServer};
+use crate::config::model::{CheckerKind, RealServer, VirtualServer};
 use crate::health::Status;
 use crate::ipvs::ServiceKey;
-use crate::lvs::{self, Quorum};
-use crate::notice::{Notice, ServerNotice, ServiceNotice};
+use crate::lvs::{self, Quorum, QuorumLimits};
+use crate::notice::{CheckNotice, Notice, ServerNotice, ServiceNotice};
 
+use super::pools::QuorumNews;
 use super::words::service_name;
 use super::{Action, Balancer, ServerKey};
+
+const REMOVING: &str = "=> Removing <=";
+const STOPPING: &str = "=> Shutting down <=";
 
 /// Every server of a configuration.
 fn servers(config: &Config) -> impl Iterator<Item = (ServerKey, &VirtualServer, &RealServer)> {
@@ -23,7 +27,12 @@ fn servers(config: &Config) -> impl Iterator<Item = (ServerKey, &VirtualServer, 
     })
 }
 
-fn notice(key: &ServerKey, server: &RealServer, status: Status) -> Action {
+fn notice(
+    key: &ServerKey,
+    server: &RealServer,
+    status: Status,
+    mail: Option<&'static str>,
+) -> Action {
     let up = status == Status::Up;
     let run = match status {
         Status::Up => &server.more.notify_up,
@@ -34,11 +43,13 @@ fn notice(key: &ServerKey, server: &RealServer, status: Status) -> Action {
         service: service_name(key.service),
         up,
         run: run.clone(),
+        smtp_alert: server.more.smtp_alert,
+        mail,
     })))
 }
 
-/// A pool gained or lost its quorum.
-pub(super) fn of_service(virtual_server: &VirtualServer, quorum: Quorum) -> Action {
+/// A pool gained or lost its quorum; `mail`: keepalived's line about it.
+pub(super) fn of_service(virtual_server: &VirtualServer, quorum: Quorum, mail: String) -> Action {
     let up = quorum == Quorum::Gained;
     let run = match quorum {
         Quorum::Gained => &virtual_server.pool.quorum_up,
@@ -48,19 +59,83 @@ pub(super) fn of_service(virtual_server: &VirtualServer, quorum: Quorum) -> Acti
         service: service_name(lvs::service_key(&virtual_server.address)),
         up,
         run: run.clone(),
+        smtp_alert: virtual_server.pool.smtp_alert,
+        mail,
     })))
 }
 
+/// keepalived's line about a quorum: what it is, and what it was compared with.
+pub(super) fn quorum_mail(news: &QuorumNews) -> String {
+    let QuorumLimits { quorum, hysteresis } = news.limits;
+    let (what, limit) = match (news.quorum, news.starts) {
+        (Quorum::Gained, true) => ("Starting with quorum up", quorum + hysteresis),
+        (Quorum::Gained, false) => ("Gained quorum", quorum + hysteresis),
+        (Quorum::Lost, true) => ("Starting with quorum down", quorum - hysteresis),
+        (Quorum::Lost, false) => ("Lost quorum", quorum - hysteresis),
+    };
+    format!("=> {what} {quorum}+{hysteresis}={limit} <= {} <=", news.sum)
+}
+
+/// At the end, for those of `omega`.
+pub(super) fn of_service_stop(virtual_server: &VirtualServer) -> Action {
+    of_service(virtual_server, Quorum::Lost, STOPPING.to_owned())
+}
+
 impl Balancer {
+    fn real_server(&self, key: &ServerKey) -> Option<&RealServer> {
+        let virtual_server = self.pools.virtual_server(&key.service, &self.config)?;
+        let mut servers = virtual_server.real_servers.iter();
+        servers.find(|rs| rs.endpoint == key.endpoint)
+    }
+
+    /// A check of a server went from up to down or back; `changed`: with it the server.
+    pub(super) fn tell_check(
+        &self,
+        key: &ServerKey,
+        checker: &CheckerKind,
+        (passed, reason): (bool, &str),
+        changed: bool,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(server) = self.real_server(key) else {
+            return;
+        };
+        let (name, how) = match (checker, passed) {
+            (CheckerKind::Tcp(_), true) => ("TCP CHECK", "succeed"),
+            (CheckerKind::Tcp(_), false) => ("TCP CHECK", "failed"),
+            (CheckerKind::Dns(_), true) => ("DNS_CHECK:", "succeed"),
+            (CheckerKind::Dns(_), false) => ("DNS_CHECK:", "failed"),
+            (CheckerKind::Udp(_), true) => ("UDP CHECK", "succeed"),
+            (CheckerKind::Udp(_), false) => ("UDP CHECK", "failed"),
+            (CheckerKind::Ping(_), true) => ("ICMP CHECK", "succeed"),
+            (CheckerKind::Ping(_), false) => ("ICMP CHECK", "failed"),
+            (CheckerKind::Misc(_), true) => ("MISC CHECK", "succeeded"),
+            (CheckerKind::Misc(_), false) => ("MISC CHECK", "failed"),
+            (_, true) => ("CHECK", "succeed"),
+            (_, false) => ("CHECK", "failed"),
+        };
+        out.push(Action::Notice(Notice::Check(Box::new(CheckNotice {
+            server: key.to_string(),
+            service: service_name(key.service),
+            up: self.monitor.status(key) == Status::Up,
+            changed,
+            smtp_alert: server.more.smtp_alert,
+            mail: format!("=> {name} {how} on service <="),
+            reason: (!passed && !reason.is_empty()).then(|| reason.to_owned()),
+        }))));
+    }
+
+    /// At the end, for those of `omega`.
+    pub(super) fn tell_server_stops(&self, key: &ServerKey, out: &mut Vec<Action>) {
+        if let Some(server) = self.real_server(key) {
+            out.push(notice(key, server, Status::Down, Some(STOPPING)));
+        }
+    }
+
     /// A server is up or down now.
     pub(super) fn tell_server(&self, key: &ServerKey, status: Status, out: &mut Vec<Action>) {
-        let virtual_server = self.pools.virtual_server(&key.service, &self.config);
-        let server = virtual_server.and_then(|vs| {
-            let mut servers = vs.real_servers.iter();
-            servers.find(|rs| rs.endpoint == key.endpoint)
-        });
-        if let Some(server) = server {
-            out.push(notice(key, server, status));
+        if let Some(server) = self.real_server(key) {
+            out.push(notice(key, server, status, None));
         }
     }
 
@@ -77,7 +152,7 @@ impl Balancer {
             .collect();
         for (key, _, server) in servers(&self.config) {
             if !known.contains(&key) && self.monitor.status(&key) == Status::Up {
-                out.push(notice(&key, server, Status::Up));
+                out.push(notice(&key, server, Status::Up, None));
             }
         }
     }
@@ -88,7 +163,7 @@ impl Balancer {
         let stay: BTreeSet<ServerKey> = servers(next).map(|(key, ..)| key).collect();
         for (key, _, server) in servers(&self.config) {
             if !stay.contains(&key) && self.monitor.status(&key) == Status::Up {
-                out.push(notice(&key, server, Status::Down));
+                out.push(notice(&key, server, Status::Down, Some(REMOVING)));
             }
         }
         let next = next.virtual_servers.iter();
@@ -96,7 +171,7 @@ impl Balancer {
         for vs in &self.config.virtual_servers {
             let service = lvs::service_key(&vs.address);
             if !stay.contains(&service) && self.pools.quorum(&service) == Quorum::Gained {
-                out.push(of_service(vs, Quorum::Lost));
+                out.push(of_service(vs, Quorum::Lost, REMOVING.to_owned()));
             }
         }
     }

@@ -3,14 +3,15 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::model::{
-    Checker, CheckerKind, ConnectOptions, PoolSettings, RealServer, SchedulerSpec, ServerSettings,
-    Tunnel, VirtualServer, VirtualServerAddress,
+    Checker, CheckerKind, ConnectOptions, Globals, PoolSettings, RealServer, SchedulerSpec,
+    ServerSettings, Tunnel, VirtualServer, VirtualServerAddress,
 };
 use crate::health::{CheckOutcome, ProbeId};
 use crate::ipvs::{Command, DestinationKey, DestinationSpec, ServiceKey};
 use crate::lvs::fake::FakeKernel;
 use crate::lvs::{Owned, service_key};
 use crate::net::{Endpoint, ForwardingMethod, Protocol, Scheduler};
+use crate::notice::{Alert, Alerts};
 use crate::time::Time;
 
 use super::{Action, Balancer, Failure, FailureKind, Input, StopKind};
@@ -39,6 +40,8 @@ struct Rig {
     log: Vec<String>,
     /// What FIFOs are told.
     told: Vec<String>,
+    alerts: Alerts,
+    mails: Vec<Alert>,
 }
 
 impl Rig {
@@ -56,6 +59,8 @@ impl Rig {
             running: BTreeMap::new(),
             log: Vec::new(),
             told: Vec::new(),
+            alerts: Alerts::default(),
+            mails: Vec::new(),
         }
     }
 
@@ -112,7 +117,11 @@ impl Rig {
             Action::Stopped => self.say("stopped".to_owned()),
             Action::Event(event) if !event.is_told() => None,
             Action::Notice(notice) => {
-                self.told.push(notice.line().trim_end().to_owned());
+                let line = notice.line();
+                self.told
+                    .extend(line.map(|line| line.trim_end().to_owned()));
+                self.mails
+                    .extend(self.alerts.of(&notice, &Globals::default()));
                 None
             }
             Action::Event(event) => self.say(format!("{:?}: {event}", event.severity())),

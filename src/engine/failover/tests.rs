@@ -191,7 +191,9 @@ impl Bench {
                 | Action::CloseSession(_)
                 | Action::SendSession { .. }
                 | Action::Sessions(_) => self.sessions.push(action),
-                Action::Notice(notice) => self.notices.push(notice.line().trim_end().to_owned()),
+                Action::Notice(notice) => self
+                    .notices
+                    .push(notice.line().unwrap().trim_end().to_owned()),
                 Action::CloseSocket(_) | Action::Roles(_) | Action::Ended(_) => {}
             }
         }

@@ -106,3 +106,45 @@ fn a_quorum_that_is_lost_and_gained_is_told_behind_its_servers() {
     ];
     assert_eq!(rig.told, expected);
 }
+
+#[test]
+fn mails_about_servers_and_pools_have_keepalived_s_words() {
+    let mut config = two();
+    config.virtual_servers[0].pool.smtp_alert = Some(true);
+    config.virtual_servers[0].pool.omega = true;
+    let mut rig = Rig::started(&config);
+    rig.pass(120_000, |e| e != endpoint("10.1.0.1:80"));
+    rig.pass(120_000, |_| true);
+    rig.input(Input::Stop(StopKind::Remove));
+    let server = "Realserver [10.1.0.1]:tcp:80 of virtual server [10.0.0.1]:tcp:80";
+    let mails: Vec<(&str, &str, bool)> = rig
+        .mails
+        .iter()
+        .filter(|mail| mail.subject.contains("[10.1.0.1]") || mail.subject.starts_with("Virtual"))
+        .map(|mail| {
+            (
+                mail.subject.as_str(),
+                mail.line.as_str(),
+                mail.detail.is_some(),
+            )
+        })
+        .collect();
+    let (down, up) = (format!("{server} - DOWN"), format!("{server} - UP"));
+    let pool = "Virtualserver [10.0.0.1]:tcp:80";
+    let (pool_up, pool_down) = (format!("{pool} - UP"), format!("{pool} - DOWN"));
+    let start = mails[0].1;
+    assert!(
+        start.starts_with("=> Starting with quorum up 1+0=1 <= "),
+        "{start}"
+    );
+    assert_eq!(
+        mails,
+        [
+            (pool_up.as_str(), start, false),
+            (down.as_str(), "=> TCP CHECK failed on service <=", true),
+            (up.as_str(), "=> TCP CHECK succeed on service <=", false),
+            (down.as_str(), "=> Shutting down <=", false),
+            (pool_down.as_str(), "=> Shutting down <=", false),
+        ]
+    );
+}

@@ -1,0 +1,3 @@
+//! Edges to those who are told of changes.
+
+pub mod mailer;
