@@ -5,6 +5,7 @@ mod addresses;
 mod bad_input;
 mod balancer;
 mod bfd;
+mod checks;
 mod daemon;
 mod election;
 mod files;
@@ -59,6 +60,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     tcp_check::CASES,
     bfd::GUEST,
     pools::CASES,
+    checks::CASES,
     order::CASES,
     daemon::CASES,
     addresses::CASES,

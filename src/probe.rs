@@ -1,4 +1,68 @@
 //! Asking servers whether they are well. One attempt, one answer: when to ask and what an answer means is
-//! decided by who asks.
+//! decided by who asks. What a server sends is never trusted with memory or with time.
 
+mod datagram;
+mod dns;
+mod error;
+mod ping;
+mod smtp;
+mod socket;
 pub mod tcp;
+mod udp;
+
+pub use error::ProbeError;
+
+use crate::config::model::CheckerKind;
+use crate::health::{CheckOutcome, Question};
+
+/// Asks one question over the network. Scripts are run elsewhere, and what is only told of is not asked.
+pub async fn ask(question: &Question) -> CheckOutcome {
+    let result = match &question.kind {
+        CheckerKind::Tcp(options) => tcp::connect(options).await,
+        CheckerKind::Udp(check) => udp::ask(check).await,
+        CheckerKind::Dns(check) => dns::ask(check).await,
+        CheckerKind::Ping(options) => ping::ask(options).await,
+        CheckerKind::Smtp(check) => smtp::ask(check).await,
+        CheckerKind::Http(_)
+        | CheckerKind::Misc(_)
+        | CheckerKind::Bfd(_)
+        | CheckerKind::File(_) => {
+            // A configuration with HTTP_GET or SSL_GET is not run.
+            let keyword = question.kind.keyword();
+            return CheckOutcome::NotAsked(format!("{keyword} is not asked over the network"));
+        }
+    };
+    match result {
+        Ok(()) => CheckOutcome::Passed,
+        Err(error) if error.is_local() => CheckOutcome::NotAsked(error.to_string()),
+        Err(error) => CheckOutcome::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use crate::config::model::ConnectOptions;
+    use crate::net::Endpoint;
+
+    /// To this address, within this time, nothing else asked for.
+    pub(super) fn local(to: SocketAddr, connect_timeout: Duration) -> ConnectOptions {
+        ConnectOptions {
+            destination: Endpoint::new(to.ip(), to.port()),
+            bind_to: None,
+            bind_port: 0,
+            bind_if: None,
+            mark: None,
+            connect_timeout,
+        }
+    }
+
+    pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.expect("a runtime").block_on(future)
+    }
+}

@@ -19,7 +19,6 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 
 use crate::config::Config;
-use crate::config::model::CheckerKind;
 use crate::engine::balancer::{
     Action, Balancer, BalancerEvent, Failure, FailureKind, Input, Severity, StopKind,
 };
@@ -164,7 +163,9 @@ impl Kernel for Ipvs {
 /// The kernel gives no thread or no file for the runtime.
 pub fn start(ipvs: Option<Ipvs>, balancer: Balancer, inbox: Inbox) -> io::Result<JoinHandle<()>> {
     let kernel = ipvs.map(|ipvs| Box::new(ipvs) as Box<dyn Kernel>);
-    start_with(kernel, balancer, inbox, ask)
+    start_with(kernel, balancer, inbox, |question| async move {
+        crate::probe::ask(&question).await
+    })
 }
 
 /// [`start`] with another kernel or other checks. `ask` is called for each check.
@@ -378,20 +379,6 @@ fn refused((index, command): (usize, &Command)) -> Failure {
         index,
         kind: FailureKind::Refused,
         error: format!("{command}: IPVS could not be opened before"),
-    }
-}
-
-/// Asks one question.
-async fn ask(question: Question) -> CheckOutcome {
-    let CheckerKind::Tcp(options) = &question.kind else {
-        // A configuration with such a check is not run.
-        let keyword = question.kind.keyword();
-        return CheckOutcome::NotAsked(format!("this version cannot run {keyword}"));
-    };
-    match crate::probe::tcp::connect(options).await {
-        Ok(()) => CheckOutcome::Passed,
-        Err(error) if error.is_local() => CheckOutcome::NotAsked(error.to_string()),
-        Err(error) => CheckOutcome::Failed(error.to_string()),
     }
 }
 

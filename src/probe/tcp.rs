@@ -1,61 +1,14 @@
 //! Opening a TCP connection, which is all of `TCP_CHECK` and the start of most other checks.
 
-use std::fmt;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Protocol, Type};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::config::model::ConnectOptions;
-use crate::errno::Words;
-use crate::net::{Family, InterfaceName};
 
-/// Why a probe failed.
-#[derive(Debug)]
-pub enum ProbeError {
-    /// The connection could not be attempted as configured; this says nothing about the server.
-    Prepare {
-        /// What was done, in words.
-        operation: String,
-        /// Why it failed.
-        error: io::Error,
-    },
-    /// The attempt failed.
-    Connect(io::Error),
-    /// `connect_timeout` was over before there was an answer.
-    Timeout(Duration),
-}
-
-impl ProbeError {
-    /// Whether it failed for want of something on this node (descriptors, an address to bind to, a free
-    /// port): the server was not asked.
-    pub fn is_local(&self) -> bool {
-        match self {
-            ProbeError::Prepare { .. } => true,
-            ProbeError::Connect(error) => matches!(
-                error.raw_os_error(),
-                Some(libc::EADDRNOTAVAIL | libc::EADDRINUSE | libc::EPERM)
-            ),
-            ProbeError::Timeout(_) => false,
-        }
-    }
-}
-
-impl fmt::Display for ProbeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ProbeError::Prepare { operation, error } => {
-                write!(f, "{operation}: {}", Words(error))
-            }
-            ProbeError::Connect(error) => Words(error).fmt(f),
-            ProbeError::Timeout(timeout) => write!(f, "no answer within {timeout:?}"),
-        }
-    }
-}
-
-impl std::error::Error for ProbeError {}
+use super::ProbeError;
+use super::socket::prepare;
 
 /// `TCP_CHECK`: opens a connection and closes it again.
 ///
@@ -70,7 +23,8 @@ pub async fn connect(options: &ConnectOptions) -> Result<(), ProbeError> {
 /// # Errors
 /// As [`connect`].
 pub async fn open(options: &ConnectOptions) -> Result<TcpStream, ProbeError> {
-    let socket = prepare(options)?;
+    let socket = prepare(options, Type::STREAM, Protocol::TCP)?;
+    let socket = TcpSocket::from_std_stream(socket.into());
     let connecting = socket.connect(SocketAddr::from(options.destination));
     match tokio::time::timeout(options.connect_timeout, connecting).await {
         Ok(connected) => connected.map_err(ProbeError::Connect),
@@ -78,64 +32,13 @@ pub async fn open(options: &ConnectOptions) -> Result<TcpStream, ProbeError> {
     }
 }
 
-/// A socket with everything set that has to be set before connecting.
-fn prepare(options: &ConnectOptions) -> Result<TcpSocket, ProbeError> {
-    let (domain, any) = match options.destination.family() {
-        Family::V4 => (Domain::IPV4, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        Family::V6 => (Domain::IPV6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
-    };
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))
-        .map_err(failed(|| "open a socket".to_owned()))?;
-    socket
-        .set_nonblocking(true)
-        .map_err(failed(|| "set O_NONBLOCK".to_owned()))?;
-    if let Some(mark) = options.mark {
-        socket
-            .set_mark(mark.get())
-            .map_err(failed(|| format!("set fwmark {mark}")))?;
-    }
-    if let Some(interface) = &options.bind_if {
-        bind_to_interface(&socket, interface)?;
-    }
-    if options.bind_to.is_some() || options.bind_port != 0 {
-        let from = SocketAddr::new(options.bind_to.unwrap_or(any), options.bind_port);
-        bind(&socket, from)?;
-    }
-    Ok(TcpSocket::from_std_stream(socket.into()))
-}
-
-fn bind_to_interface(socket: &Socket, interface: &InterfaceName) -> Result<(), ProbeError> {
-    socket
-        .bind_device(Some(interface.as_str().as_bytes()))
-        .map_err(failed(|| format!("bind to interface {interface}")))
-}
-
-fn bind(socket: &Socket, from: SocketAddr) -> Result<(), ProbeError> {
-    // A port of our own choice may still be resting from the check before.
-    if from.port() != 0 {
-        socket
-            .set_reuse_address(true)
-            .map_err(failed(|| "set SO_REUSEADDR".to_owned()))?;
-    }
-    socket
-        .bind(&SockAddr::from(from))
-        .map_err(failed(|| match from.port() {
-            0 => format!("bind to {}", from.ip()),
-            _ => format!("bind to {from}"),
-        }))
-}
-
-fn failed(operation: impl FnOnce() -> String) -> impl FnOnce(io::Error) -> ProbeError {
-    |error| ProbeError::Prepare {
-        operation: operation(),
-        error,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
-    use std::net::TcpListener;
+    use std::net::{IpAddr, TcpListener};
+    use std::time::Duration;
+
+    use socket2::{Domain, Socket};
 
     use super::*;
     use crate::net::Endpoint;

@@ -78,22 +78,14 @@ pub(super) const CHECKERS: &[Keyword] = &[
     row("SSL_GET", FLAG, "A page answers over TLS.")
         .block(BlockKind::SslGet)
         .refused(UP),
-    row("SMTP_CHECK", FLAG, "A mail server answers.")
-        .block(BlockKind::SmtpCheck)
-        .refused(UP),
-    row("DNS_CHECK", FLAG, "A name server answers.")
-        .block(BlockKind::DnsCheck)
-        .refused(UP),
+    row("SMTP_CHECK", FLAG, "A mail server answers.").block(BlockKind::SmtpCheck),
+    row("DNS_CHECK", FLAG, "A name server answers.").block(BlockKind::DnsCheck),
     row("MISC_CHECK", FLAG, "A command succeeds.")
         .block(BlockKind::MiscCheck)
         .refused(UP),
     row("BFD_CHECK", FLAG, "A BFD session is up.").block(BlockKind::BfdCheck),
-    row("UDP_CHECK", FLAG, "A datagram is answered.")
-        .block(BlockKind::UdpCheck)
-        .refused(UP),
-    row("PING_CHECK", FLAG, "An echo is answered.")
-        .block(BlockKind::PingCheck)
-        .refused(UP),
+    row("UDP_CHECK", FLAG, "A datagram is answered.").block(BlockKind::UdpCheck),
+    row("PING_CHECK", FLAG, "An echo is answered.").block(BlockKind::PingCheck),
     row("FILE_CHECK", FLAG, "A tracked file says so.")
         .block(BlockKind::FileCheck)
         .refused(UP),

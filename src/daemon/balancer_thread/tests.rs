@@ -10,6 +10,7 @@ use crate::lvs::fake::FakeKernel;
 use crate::net::{Endpoint, ForwardingMethod, Protocol, Scheduler};
 
 use super::*;
+use crate::config::model::CheckerKind;
 
 /// Far longer than anything here takes on a machine that stalls.
 const PATIENCE: Duration = Duration::from_secs(30);
