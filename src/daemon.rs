@@ -33,8 +33,8 @@ use tracing::{error, info, warn};
 use crate::config::model::Instance;
 use crate::engine::balancer::Balancer;
 use crate::engine::failover::{Beat, Failover};
+use crate::kernel::announcement_socket::AnnouncementSocket;
 use crate::kernel::announcement_watch::AnnouncementWatch;
-use crate::kernel::arp_socket::ArpSocket;
 use crate::kernel::clock;
 use crate::kernel::route::{Monitor, Route};
 use crate::kernel::spawner::Spawner;
@@ -168,8 +168,8 @@ fn serve_logged(
     })?;
     let sockets = channels::open(&prepared.config, &prepared.picture.links, &BTreeSet::new())
         .map_err(Failure::fatal)?;
-    let arp =
-        ArpSocket::open().map_err(|error| Failure::fatal(format!("open ARP socket: {error}")))?;
+    let announcements = AnnouncementSocket::open()
+        .map_err(|error| Failure::fatal(format!("open socket for announcements: {error}")))?;
     let watch = AnnouncementWatch::open()
         .map_err(|error| Failure::fatal(format!("open socket that hears ARP: {error}")))?;
     let masters = Masters::create(&run_dir.file("masters"), &place, &left).map_err(|error| {
@@ -194,7 +194,7 @@ fn serve_logged(
     let resources = Resources {
         route,
         monitor,
-        arp,
+        announcements,
         watch,
         sockets,
         spawner: helpers.tracking,

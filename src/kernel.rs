@@ -2,8 +2,8 @@
 //!
 //! No policy: what is asked is done or comes back as an error that says what was asked.
 
+pub mod announcement_socket;
 pub mod announcement_watch;
-pub mod arp_socket;
 pub mod background;
 pub mod bfd_socket;
 pub mod clock;

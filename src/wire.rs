@@ -1,13 +1,25 @@
-//! Packets as bytes: VRRP adverts, the IPv4 header around them, gratuitous ARP, BFD control packets, and
-//! what checks ask servers (DNS, echo, SMTP).
+//! Packets as bytes: VRRP adverts, the IP headers around them, the authentication header of version 2,
+//! gratuitous ARP and neighbour advertisements, BFD control packets, and what checks ask servers (DNS,
+//! echo, SMTP).
 //!
 //! No IO and no judgement: whether a well-formed advert is to be believed (TTL, source, password,
 //! interval) is decided where the state is. Nothing here panics, whatever the bytes.
 
+pub mod ah;
 pub mod arp;
 pub mod bfd;
 pub mod dns;
 pub mod echo;
 pub mod ipv4;
+pub mod ipv6;
+pub mod ndp;
 pub mod smtp;
 pub mod vrrp;
+
+/// IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
+pub const PROTOCOL_VRRP: u8 = 112;
+/// IP protocol number of the authentication header (RFC 2402).
+pub const PROTOCOL_AH: u8 = 51;
+/// Type of service and traffic class of routing protocols, "internetwork control" (RFC 791 section 3.1),
+/// as keepalived marks its adverts.
+pub const INTERNETWORK_CONTROL: u8 = 0xc0;

@@ -5,6 +5,7 @@
 //! this version would do harm by leaving something out, it is an error.
 
 mod addresses;
+mod adverts;
 mod auth;
 mod auth_hmac;
 mod check;

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+mod adverts;
 mod check;
 mod globals;
 mod instance;
@@ -14,6 +15,7 @@ pub(in crate::config) mod settings;
 mod track;
 mod vrrp;
 
+pub use adverts::{AdvertOptions, OldChecksum, PeerOptions, ReceiveBuffer};
 pub use check::{
     Checker, CheckerKind, ConnectOptions, DnsCheck, FileCheck, HttpCheck, HttpProtocol, HttpScheme,
     HttpUrl, MaskedByte, MiscCheck, SmtpCheck, UdpCheck,
@@ -23,8 +25,7 @@ pub use globals::{
     SchedulingSettings, ScriptSettings, SmtpServer, VrrpSettings,
 };
 pub use instance::{
-    AntiReplay, AuthHmac, HmacMode, InstanceMore, InstanceSettings, Ipvlan, IpvlanMode,
-    PeerOptions, Vmac,
+    AntiReplay, AuthHmac, HmacMode, InstanceMore, InstanceSettings, Ipvlan, IpvlanMode, Vmac,
 };
 pub use lvs::{
     GroupMember, LvsSyncDaemon, LvsTimeouts, Persistence, PoolSettings, RealServer, SchedulerSpec,

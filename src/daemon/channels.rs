@@ -8,8 +8,8 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use tracing::warn;
 
 use crate::config::Config;
-use crate::engine::failover::{Action, channels_of};
-use crate::kernel::vrrp_socket::VrrpSocket;
+use crate::engine::failover::{Action, SocketNeeds, channels_of};
+use crate::kernel::vrrp_socket::{Outgoing, VrrpSocket};
 use crate::net::{Channel, InterfaceIndex, InterfaceName, Link};
 
 /// Open sockets by what they are bound to.
@@ -101,7 +101,7 @@ impl Channels {
         &mut self,
         channel: Channel,
         name: Option<&InterfaceName>,
-        groups: BTreeSet<IpAddr>,
+        needs: SocketNeeds,
     ) -> Result<(), String> {
         let socket = match self.closing.remove(&channel) {
             Some(socket) => socket,
@@ -113,6 +113,11 @@ impl Channels {
                 }
             }
         };
+        if let Some(bytes) = needs.receive_buffer {
+            let set = socket.set_receive_buffer(bytes);
+            set.map_err(|error| error.to_string())?;
+        }
+        let groups = needs.groups;
         let joined = self.groups.remove(&channel).unwrap_or_default();
         for group in groups.difference(&joined) {
             socket.join(*group).map_err(|error| error.to_string())?;
@@ -149,6 +154,7 @@ impl Channels {
             source,
             destination,
             ttl,
+            identification,
             payload,
         } = action
         else {
@@ -157,7 +163,14 @@ impl Channels {
         let Some(socket) = self.open.get(channel) else {
             return false;
         };
-        match socket.send(*source, *destination, *ttl, payload) {
+        let advert = Outgoing {
+            source: *source,
+            destination: *destination,
+            ttl: *ttl,
+            identification: *identification,
+            payload,
+        };
+        match socket.send(&advert) {
             Ok(()) => {
                 self.mute.remove(&(*channel, *destination));
                 true

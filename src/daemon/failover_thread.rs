@@ -18,12 +18,13 @@ use crate::engine::failover::{
     Action, Beat, Failover, Input, NetFailure, Packet, SessionPacket, StopKind,
 };
 use crate::engine::shared::{Roles, SessionFacts};
+use crate::kernel::announcement_socket::AnnouncementSocket;
 use crate::kernel::announcement_watch::AnnouncementWatch;
-use crate::kernel::arp_socket::ArpSocket;
 use crate::kernel::clock;
 use crate::kernel::poll::{Interest, Poller, Waker};
 use crate::kernel::route::{Event, Monitor, Route};
 use crate::kernel::spawner::{AtEnd, Finished, Outcome, Request, Spawner};
+use crate::kernel::vrrp_socket::BUFFER_LEN;
 use crate::net::{InterfaceIndex, MacAddr, NetCommand};
 use crate::time::Time;
 use crate::track::ScriptEnd;
@@ -38,8 +39,6 @@ use super::trackers::{Facts, Trackers};
 const BUDGET: usize = 256;
 /// The same for packets of BFD sessions, of which there may be many and each many times a second.
 const SESSION_BUDGET: usize = 4096;
-/// An IPv4 header with options and the longest advert.
-const PACKET_MAX: usize = 60 + crate::wire::vrrp::MAX_LEN + 4;
 
 /// What main says to the thread.
 #[derive(Debug)]
@@ -63,8 +62,8 @@ pub struct Resources {
     pub route: Route,
     /// What happens to them.
     pub monitor: Monitor,
-    /// Gratuitous ARP.
-    pub arp: ArpSocket,
+    /// Gratuitous ARP and neighbour advertisements.
+    pub announcements: AnnouncementSocket,
     /// Gratuitous ARP of others.
     pub watch: AnnouncementWatch,
     /// One for each link that an instance is on.
@@ -124,7 +123,7 @@ pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Re
         engine,
         route: resources.route,
         monitor: resources.monitor,
-        arp: resources.arp,
+        announcements: resources.announcements,
         watch: resources.watch,
         watching: false,
         channels: Channels::new(resources.sockets),
@@ -144,7 +143,7 @@ pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Re
         next_run: 0,
         script_user,
         poller: Poller::new(),
-        packet: vec![0; PACKET_MAX].into(),
+        packet: vec![0; BUFFER_LEN].into(),
     };
     let thread = std::thread::Builder::new()
         .name("failover".into())
@@ -164,7 +163,7 @@ struct Thread {
     engine: Failover,
     route: Route,
     monitor: Monitor,
-    arp: ArpSocket,
+    announcements: AnnouncementSocket,
     watch: AnnouncementWatch,
     /// The engine wants to know what others announce.
     watching: bool,
@@ -419,9 +418,9 @@ impl Thread {
                 Action::OpenSocket {
                     channel,
                     name,
-                    groups,
+                    needs,
                 } => {
-                    let input = match self.channels.open(channel, name.as_ref(), groups) {
+                    let input = match self.channels.open(channel, name.as_ref(), needs) {
                         Ok(()) => Input::SocketOpened(channel),
                         Err(error) => Input::SocketFailed { channel, error },
                     };
@@ -465,9 +464,8 @@ impl Thread {
     }
 
     fn announce(&mut self, interface: InterfaceIndex, mac: MacAddr, address: IpAddr) {
-        let IpAddr::V4(address) = address else { return };
         debug!("announcing {address} at {mac}");
-        if let Err(error) = self.arp.announce(interface, mac, address) {
+        if let Err(error) = self.announcements.announce(interface, mac, address) {
             warn!("announce {address} on interface {interface}: {error}");
         }
     }

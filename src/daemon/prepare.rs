@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use caps::{CapSet, Capability};
 
+use crate::config::model::Instance;
 use crate::config::render::render_one;
 use crate::config::{self, Code, Config, Diagnostic, Loaded, Severity, Style};
+use crate::engine::failover::addresses_within;
 use crate::kernel::route::Route;
 use crate::net::{InterfaceName, Link, NetPicture};
 
@@ -89,7 +91,10 @@ pub fn prepare(file: &Path, options: &Options, route: &mut Route) -> Result<Prep
     if loaded.has_errors() {
         return Err(refused(&loaded));
     }
-    let warnings = lines(&loaded, Severity::Warning);
+    let mut warnings = lines(&loaded, Severity::Warning);
+    for instance in &mut config.instances {
+        warnings.extend(fit_advert(instance, &picture.links));
+    }
     Ok(Prepared {
         config,
         picture,
@@ -131,6 +136,27 @@ fn lines(loaded: &Loaded, severity: Severity) -> Vec<String> {
         .collect()
 }
 
+/// Addresses that an advert has no room for on its link are set like the others, but not named; as
+/// keepalived does.
+fn fit_advert(instance: &mut Instance, links: &[Link]) -> Option<String> {
+    let name = instance.interface.as_ref()?;
+    let link = links.iter().find(|link| link.name == *name)?;
+    let room = addresses_within(instance, link.mtu);
+    if instance.vips.len() <= room {
+        return None;
+    }
+    let warning = format!(
+        "warning: `{}`: an advert has room for {room} addresses within the MTU of {name}, {}: \
+         the other {} are set, but not named in it",
+        instance.name,
+        link.mtu,
+        instance.vips.len() - room
+    );
+    let rest = instance.vips.split_off(room);
+    instance.vips_excluded.splice(0..0, rest);
+    Some(warning)
+}
+
 /// Interfaces that do not exist: errors, but with `dynamic_interfaces` only where IPVS needs one; whoever
 /// else names one waits for it.
 fn missing_interfaces(config: &Config, links: &[Link], loaded: &Loaded) -> Vec<Diagnostic> {
@@ -139,7 +165,8 @@ fn missing_interfaces(config: &Config, links: &[Link], loaded: &Loaded) -> Vec<D
         let vips = instance.all_vips().filter_map(|vip| vip.dev.as_ref());
         let tracked = instance.track_interfaces.iter();
         let tracked = tracked.map(|tracked| &tracked.interface);
-        instance.interface.iter().chain(vips).chain(tracked)
+        let base = instance.interface.iter().chain(&instance.vrf);
+        base.chain(vips).chain(tracked)
     });
     let groups = config.sync_groups.iter();
     let tracked = groups.flat_map(|group| &group.track_interfaces);

@@ -5,6 +5,7 @@
 //! counted as done until the kernel says otherwise, so that nothing is ordered twice.
 
 mod addresses;
+mod adverts;
 mod announce;
 mod bfd;
 mod channels;
@@ -40,14 +41,14 @@ use super::shared::Roles;
 use announce::Announcer;
 use bfd::Sessions;
 pub use bfd::{SessionChange, SessionEvent, SessionId, SessionPacket};
-pub use channels::channels_of;
+pub use channels::{addresses_within, channels_of};
 pub use event::Event;
 pub use filter::filter_of;
 use kernel_view::KernelView;
 use links::Delayed;
 use slot::Slot;
 use sync::Group;
-pub use types::{Action, Beat, Input, NetFailure, Packet, StopKind, Why};
+pub use types::{Action, Beat, Input, NetFailure, Packet, SocketNeeds, StopKind, Why};
 
 /// How long a node that starts waits for IPVS before it claims VIPs without it.
 pub const IPVS_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -89,15 +90,15 @@ pub struct Failover {
     groups: Vec<Group>,
     /// Groups of which a member changed since they were looked at.
     stirred: BTreeSet<usize>,
-    /// Which instance an advert belongs to, by channel and VRID.
-    by_wire: BTreeMap<(Channel, u8), usize>,
+    /// Which instance an advert belongs to.
+    by_wire: adverts::ByWire,
     /// Addresses that more than one instance names.
     shared: BTreeSet<AddressKey>,
     kernel: KernelView,
     /// Links whose changes count later.
     delayed: BTreeMap<InterfaceName, Delayed>,
-    /// The groups that each socket has joined.
-    sockets: BTreeMap<Channel, BTreeSet<IpAddr>>,
+    /// The sockets that were asked for.
+    sockets: BTreeMap<Channel, SocketNeeds>,
     socket_errors: BTreeMap<Channel, String>,
     /// Deadlines of slots and scripts.
     timers: BTreeSet<(Time, TimerOf)>,
@@ -181,7 +182,7 @@ impl Failover {
         let begin = |instance: &Instance| {
             let beat = engine.kernel.beat(instance);
             let start = beat.map_or(vrrp::Start::Fresh, |beat| left_behind(instance, &beat));
-            let slot = Slot::new(Arc::new(instance.clone()), start);
+            let slot = Slot::new(Arc::new(instance.clone()), start, now);
             // Something to keep is needed for keeping.
             let mut keys = slot.keys(&engine.kernel);
             if keys.any(|(key, _)| engine.kernel.has(&key)) {
@@ -197,7 +198,7 @@ impl Failover {
         }
         engine.slots = instances
             .zip(starts)
-            .map(|(instance, start)| Slot::new(Arc::new(instance.clone()), start))
+            .map(|(instance, start)| Slot::new(Arc::new(instance.clone()), start, now))
             .collect();
         engine
     }

@@ -132,7 +132,7 @@ pub(crate) fn connect(family: NlFamily, groups: Groups) -> io::Result<NlSocket> 
     let _ = socket.enable_ext_ack(true);
     let fd = sys::netlink::as_fd(&socket);
     let _ = sys::netlink::set_cap_ack(fd);
-    if sys::netlink::force_receive_buffer(fd, RECEIVE_BUFFER).is_err() {
+    if sys::option::force_receive_buffer(fd, RECEIVE_BUFFER).is_err() {
         let bytes = usize::try_from(RECEIVE_BUFFER).unwrap_or(DATAGRAM);
         SockRef::from(&fd).set_recv_buffer_size(bytes)?;
     }

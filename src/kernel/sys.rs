@@ -10,7 +10,9 @@
 pub(crate) mod datagram;
 pub(crate) mod file;
 pub(crate) mod netlink;
+pub(crate) mod option;
 pub(crate) mod packet;
 pub(crate) mod poll;
 pub(crate) mod process;
+pub(crate) mod raw6;
 pub(crate) mod watch;

@@ -33,6 +33,11 @@ impl fmt::Display for InterfaceIndex {
 pub struct InterfaceName(String);
 
 impl InterfaceName {
+    /// What most systems call their first interface, and keepalived its `default_interface`.
+    pub fn eth0() -> InterfaceName {
+        InterfaceName("eth0".to_owned())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

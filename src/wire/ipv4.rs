@@ -9,8 +9,7 @@ use nom::IResult;
 use nom::Parser;
 use nom::number::complete::{be_u8, be_u16, be_u32};
 
-/// IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
-pub const PROTOCOL_VRRP: u8 = 112;
+use super::INTERNETWORK_CONTROL;
 
 /// Bytes of a header without options.
 pub const HEADER_LEN: usize = 20;
@@ -119,35 +118,42 @@ fn fields(packet: &[u8]) -> IResult<&[u8], (u8, Header)> {
     Ok((rest, (first, header)))
 }
 
-/// Type of service of routing protocols, "internetwork control" (RFC 791 section 3.1), as keepalived
-/// marks its adverts.
-pub const TOS_INTERNETWORK_CONTROL: u8 = 0xc0;
+/// What the header of an advert says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// From.
+    pub source: Ipv4Addr,
+    /// To.
+    pub destination: Ipv4Addr,
+    /// Time to live.
+    pub ttl: u8,
+    /// 112, or 51 before an authentication header.
+    pub protocol: u8,
+    /// Identification; where it is 0 the kernel chooses one.
+    pub identification: u16,
+}
 
-/// The header of an advert: protocol 112, no options, may be fragmented. Identification and
-/// checksum are left zero, the kernel fills them in (raw(7), IP_HDRINCL).
+/// The header of an advert: no options, may be fragmented. The checksum is left zero, the kernel fills it
+/// in (raw(7), IP_HDRINCL).
 ///
 /// `None` when header and payload together are longer than an IPv4 packet may be, 65535 bytes.
-pub fn advert_header(
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
-    ttl: u8,
-    payload_len: usize,
-) -> Option<[u8; HEADER_LEN]> {
+pub fn advert_header(envelope: Envelope, payload_len: usize) -> Option<[u8; HEADER_LEN]> {
     let total = u16::try_from(payload_len.checked_add(HEADER_LEN)?).ok()?;
     let [total_high, total_low] = total.to_be_bytes();
-    let [s0, s1, s2, s3] = source.octets();
-    let [d0, d1, d2, d3] = destination.octets();
+    let [id_high, id_low] = envelope.identification.to_be_bytes();
+    let [s0, s1, s2, s3] = envelope.source.octets();
+    let [d0, d1, d2, d3] = envelope.destination.octets();
     Some([
         0x45,
-        TOS_INTERNETWORK_CONTROL,
+        INTERNETWORK_CONTROL,
         total_high,
         total_low,
-        0,
-        0, // identification
+        id_high,
+        id_low,
         0,
         0, // flags and fragment offset
-        ttl,
-        PROTOCOL_VRRP,
+        envelope.ttl,
+        envelope.protocol,
         0,
         0, // checksum
         s0,
@@ -166,6 +172,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::PROTOCOL_VRRP;
+
+    fn envelope(identification: u16) -> Envelope {
+        Envelope {
+            source: Ipv4Addr::new(172, 18, 0, 11),
+            destination: Ipv4Addr::new(224, 0, 0, 18),
+            ttl: 255,
+            protocol: PROTOCOL_VRRP,
+            identification,
+        }
+    }
 
     /// The header of an advert that keepalived 2.2.7 sent.
     const KEEPALIVED: [u8; 20] = [
@@ -194,15 +211,8 @@ mod tests {
 
     #[test]
     fn our_header_is_keepalived_s_but_for_what_the_kernel_fills_in() {
-        let ours = advert_header(
-            Ipv4Addr::new(172, 18, 0, 11),
-            Ipv4Addr::new(224, 0, 0, 18),
-            255,
-            20,
-        )
-        .unwrap();
+        let ours = advert_header(envelope(1), 20).unwrap();
         let mut theirs = KEEPALIVED;
-        theirs[4..6].fill(0);
         theirs[10..12].fill(0);
         assert_eq!(ours, theirs);
     }
@@ -234,10 +244,9 @@ mod tests {
 
     #[test]
     fn a_payload_too_long_for_ip_has_no_header() {
-        let any = Ipv4Addr::UNSPECIFIED;
-        assert!(advert_header(any, any, 255, 65515).is_some());
-        assert!(advert_header(any, any, 255, 65516).is_none());
-        assert!(advert_header(any, any, 255, usize::MAX).is_none());
+        assert!(advert_header(envelope(0), 65515).is_some());
+        assert!(advert_header(envelope(0), 65516).is_none());
+        assert!(advert_header(envelope(0), usize::MAX).is_none());
     }
 
     proptest! {

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use vipd::config::Config;
 use vipd::config::model::{
-    AddressOptions, Checker, CheckerKind, ConnectOptions, Globals, Instance, InstanceMore,
-    LinkSettings, PoolSettings, RealServer, Script, ServerSettings, Statics, Tunnel,
+    AddressOptions, AdvertOptions, Checker, CheckerKind, ConnectOptions, Globals, Instance,
+    InstanceMore, LinkSettings, PoolSettings, RealServer, Script, ServerSettings, Statics, Tunnel,
     VirtualAddress, VirtualServer,
 };
 
@@ -125,6 +125,7 @@ fn instance(out: &mut String, instance: &Instance) {
         family,
         state,
         interface,
+        vrf,
         vrid,
         priority,
         advert_int,
@@ -132,6 +133,7 @@ fn instance(out: &mut String, instance: &Instance) {
         preempt,
         transport,
         src_ip,
+        adverts,
         auth,
         vips,
         vips_excluded,
@@ -180,7 +182,6 @@ fn instance(out: &mut String, instance: &Instance) {
         vmac,
         ipvlan,
         auth_hmac,
-        peers,
         routes,
         rules,
         track_files,
@@ -191,7 +192,10 @@ fn instance(out: &mut String, instance: &Instance) {
     lines(out, "  ", vmac);
     lines(out, "  ", ipvlan);
     lines(out, "  ", auth_hmac);
-    lines(out, "  peer ", peers);
+    lines(out, "  vrf ", vrf);
+    if *adverts != AdvertOptions::new(adverts.group) {
+        lines(out, "  ", [adverts]);
+    }
     lines(out, "  ", routes);
     lines(out, "  ", rules);
     lines(out, "  ", track_files);

@@ -15,7 +15,7 @@ const LEAVING: &str = "src/vrrp/machine/leaving.rs";
 const CLAIMING: &str = "src/vrrp/machine/claiming.rs";
 const TIMERS: &str = "src/vrrp/timers.rs";
 const RECEIVE: &str = "src/vrrp/receive.rs";
-const SLOT: &str = "src/engine/failover/slot.rs";
+const ADVERTS: &str = "src/engine/failover/adverts.rs";
 const ADDRESSES: &str = "src/engine/failover/addresses.rs";
 
 pub(crate) const ALL: &[Mutation] = &[
@@ -219,29 +219,29 @@ pub(crate) const ALL: &[Mutation] = &[
         name: "ttl-not-looked-at",
         means: "adverts from behind a router are taken",
         file: RECEIVE,
-        text: "    if multicast && ttl != 255 {",
-        instead: "    if multicast && ttl == 0 {",
+        text: "Transport::Multicast(_) if ttl != 255 =>",
+        instead: "Transport::Multicast(_) if ttl == 0 =>",
     },
     Mutation {
         name: "password-not-looked-at",
         means: "any password is right",
         file: RECEIVE,
-        text: "(Some(Auth::Pass(ours)), AuthField::Pass(theirs)) if ours == *theirs => Ok(()),",
-        instead: "(Some(Auth::Pass(ours)), AuthField::Pass(theirs)) if ours == *theirs || true => Ok(()),",
+        text: "(Some(Auth::Pass(ours)), AuthField::Pass(theirs)) if ours == theirs => Ok(()),",
+        instead: "(Some(Auth::Pass(ours)), AuthField::Pass(theirs)) if ours == theirs || true => Ok(()),",
     },
     Mutation {
         name: "own-advert-taken",
         means: "an advert of our own that came back is somebody else's",
-        file: SLOT,
+        file: ADVERTS,
         text: "        if self.kernel.source_of(slot.config()) == Some(",
         instead: "        if self.kernel.source_of(slot.config()).is_none() && None == Some(",
     },
     Mutation {
         name: "advert-stale",
         means: "the first advert that was built is sent for ever, whatever the priority",
-        file: SLOT,
-        text: "            && *of == priority\n",
-        instead: "            && (*of == priority || priority != 0)\n",
+        file: ADVERTS,
+        text: "        if self.priority != priority {\n",
+        instead: "        if self.priority == 0 || priority == 0 {\n",
     },
     Mutation {
         name: "addresses-not-defended",

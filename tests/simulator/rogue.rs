@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vipd::units::{AdvertInterval, Version, Vrid};
-use vipd::wire::vrrp::{self as wire, Advert, AuthField};
+use vipd::net::Family;
+use vipd::units::{Version, Vrid};
+use vipd::wire::vrrp::{self as wire, Advert, AuthField, Cover};
 
 use crate::news::{Datagram, GROUP, News};
 use crate::plan::{VRID, vip};
@@ -138,17 +139,17 @@ impl World {
     }
 
     fn rogue_payload(&self, priority: u8, auth: AuthField, interval: Duration) -> Arc<[u8]> {
-        let interval = AdvertInterval::new(interval).expect("an interval");
         let advert = Advert {
             version: self.plan.version,
             vrid: Vrid::new(VRID).expect("a VRID"),
             priority,
-            interval_s: interval.whole_seconds().expect("whole seconds"),
+            interval,
             addresses: vec![vip(0, 0).addr()],
             auth,
         };
         let mut bytes = Vec::new();
-        wire::encode(&advert, &mut bytes).expect("an advert");
+        let cover = Cover::of(self.plan.version, ROGUE.into(), GROUP.into());
+        wire::encode(&advert, Family::V4, cover, &mut bytes).expect("an advert");
         bytes.into()
     }
 }

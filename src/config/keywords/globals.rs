@@ -233,9 +233,7 @@ pub(super) const VRRP: &[Keyword] = &[
     row("vrrp_mcast_group4", ADDRESS, "Group of VRRP over IPv4.")
         .default("224.0.0.18")
         .strict(),
-    row("vrrp_mcast_group6", ADDRESS, "Group of VRRP over IPv6.")
-        .default("ff02::12")
-        .not_yet(),
+    row("vrrp_mcast_group6", ADDRESS, "Group of VRRP over IPv6.").default("ff02::12"),
     row(
         "default_interface",
         Arguments::One(Type::Interface),
@@ -321,14 +319,12 @@ pub(super) const VRRP: &[Keyword] = &[
         "v3_checksum_as_v2",
         BOOL,
         "Checksum of version 3 without the pseudo header.",
-    )
-    .not_yet(),
+    ),
     row(
         "vrrp_check_unicast_src",
         FLAG,
         "Take adverts only from peers.",
-    )
-    .not_yet(),
+    ),
     row(
         "vrrp_skip_check_adv_addr",
         BOOL,
@@ -346,7 +342,7 @@ pub(super) const VRRP: &[Keyword] = &[
         Arguments::One(Type::Seconds(1_000, TIMER_MAX)),
         "The same, counted from the boot of the machine.",
     ),
-    row("log_unknown_vrids", FLAG, "Log adverts of others.").not_yet(),
+    row("log_unknown_vrids", FLAG, "Log adverts of others."),
     row("vmac_prefix", TEXT, "Names of VMAC interfaces.")
         .default("vrrp")
         .not_yet(),
@@ -363,8 +359,8 @@ pub(super) const VRRP: &[Keyword] = &[
         "Interfaces may come later.",
     ),
     row("disable_local_igmp", FLAG, "Do not join groups on VMACs.").not_yet(),
-    row("vrrp_rx_bufs_policy", SOME, "Size of receive buffers.").not_yet(),
-    row("vrrp_rx_bufs_multiplier", U32, "Size of receive buffers.").not_yet(),
+    row("vrrp_rx_bufs_policy", SOME, "Size of receive buffers."),
+    row("vrrp_rx_bufs_multiplier", U32, "Size of receive buffers."),
 ];
 
 pub(super) const FILTERS: &[Keyword] = &[

@@ -87,8 +87,8 @@ pub(super) const INSTANCE: &[Keyword] = &[
     )
     .default("1"),
     row("version", integer(2, 3), "Version of the protocol.").default("as vrrp_version"),
-    row("native_ipv6", FLAG, "IPv6.").not_yet(),
-    row("vrf", INTERFACE, "VRF of unicast.").not_yet(),
+    row("native_ipv6", FLAG, "IPv6."),
+    row("vrf", INTERFACE, "VRF of unicast."),
     row("authentication", FLAG, "Password of version 2.").block(BlockKind::Authentication),
     row("auth_hmac", FLAG, "Signed adverts.")
         .block(BlockKind::AuthHmac)
@@ -123,7 +123,7 @@ pub(super) const INSTANCE_ADDRESSES: &[Keyword] = &[
         .default("the interface's first address"),
     row("unicast_src_ip", ADDRESS, "Source address of its adverts.")
         .default("the interface's first address"),
-    row("track_src_ip", FLAG, "Losing that address is a fault.").not_yet(),
+    row("track_src_ip", FLAG, "Losing that address is a fault."),
     row("mcast_dst_ip", ADDRESS, "Group of its adverts.")
         .default("as vrrp_mcast_group4")
         .strict(),
@@ -133,23 +133,19 @@ pub(super) const INSTANCE_ADDRESSES: &[Keyword] = &[
         "Routers that its adverts go to, instead of the group.",
     )
     .lines(),
-    row("unicast_ttl", integer(0, 255), "TTL of unicast adverts.")
-        .default("255")
-        .not_yet(),
-    row("unicast_fault_no_peer", FLAG, "Having no peer is a fault.").not_yet(),
-    row("check_unicast_src", FLAG, "Take adverts only from peers.").not_yet(),
+    row("unicast_ttl", integer(0, 255), "TTL of unicast adverts.").default("255"),
+    row("unicast_fault_no_peer", FLAG, "Having no peer is a fault."),
+    row("check_unicast_src", FLAG, "Take adverts only from peers."),
     row(
         "old_unicast_checksum",
         Arguments::Optional(Type::Choice(&["never"])),
         "Old checksums.",
-    )
-    .not_yet(),
+    ),
     row(
         "v3_checksum_as_v2",
         BOOL,
         "Checksum of version 3 without the pseudo header.",
-    )
-    .not_yet(),
+    ),
     row("use_vmac", ANY, "Answer with the virtual router's own MAC.").not_yet(),
     row(
         "use_vmac_addr",
@@ -299,7 +295,7 @@ pub(super) const INSTANCE_REST: &[Keyword] = &[
         "Nothing.",
     )
     .no_effect("it has none in keepalived either"),
-    row("kernel_rx_buf_size", U32, "Size of its receive buffer.").not_yet(),
+    row("kernel_rx_buf_size", U32, "Size of its receive buffer."),
     row(
         "lvs_sync_daemon_interface",
         INTERFACE,

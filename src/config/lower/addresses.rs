@@ -313,11 +313,6 @@ pub(super) fn peers(
                 options_of.insert(address, peer_options(ctx, line, options));
             }
         }
-        if let Some(option) = options.first() {
-            let message = "options of a peer are not acted on by this version";
-            let span = option.leaf.span;
-            ctx.say(Diagnostic::warning(Code::NotYet, span, message));
-        }
     }
 }
 

@@ -3,6 +3,8 @@
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::model::Auth;
 use crate::config::source::Span;
+use crate::net::Family;
+use crate::units::Version;
 
 use super::context::{Context, Draft, Handled, Line};
 use super::corrections;
@@ -45,8 +47,23 @@ impl<'t> Draft<'t> for AuthDraft {
 }
 
 impl AuthDraft {
-    pub(super) fn finish(&self, ctx: &mut Context<'_>, name: &str) -> Option<Auth> {
+    pub(super) fn finish(
+        &self,
+        ctx: &mut Context<'_>,
+        name: &str,
+        version: Version,
+        family: Family,
+    ) -> Option<Auth> {
         let written = self.written?;
+        if version == Version::V3 || family == Family::V6 {
+            let message = format!("`{name}` has no authentication: only version 2 over IPv4 has");
+            ctx.say(
+                Diagnostic::warning(Code::NoEffect, written, message)
+                    .label("ignored, as in keepalived")
+                    .hint("take `authentication` out".to_owned()),
+            );
+            return None;
+        }
         let without = |ctx: &mut Context<'_>, what: &str| {
             let message = format!("`{name}` has no `{what}`: its adverts carry no password");
             ctx.say(
@@ -56,15 +73,7 @@ impl AuthDraft {
             );
         };
         match (self.kind, self.pass) {
-            (Some(("AH", span)), _) => {
-                let message = "this version of vipd cannot run `auth_type AH`: \
-                               adverts would leave without authentication";
-                ctx.say(
-                    Diagnostic::refusal(span, message)
-                        .hint("use `auth_type PASS` on every router of this link".to_owned()),
-                );
-                self.pass.map(Auth::Ah)
-            }
+            (Some(("AH", _)), Some(pass)) => Some(Auth::Ah(pass)),
             (Some(_), Some(pass)) => Some(Auth::Pass(pass)),
             (Some(_), None) => {
                 without(ctx, "auth_pass");

@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
 use crate::config::model::{
-    ExtraAnnouncements, Garp, Globals, MULTICAST_GROUP, NodeSettings, SmtpServer,
+    ExtraAnnouncements, Garp, Globals, MULTICAST_GROUP, NodeSettings, ReceiveBuffer, SmtpServer,
 };
 use crate::config::tree::Statement;
+use crate::net::InterfaceName;
 use crate::units::Version;
 
 use super::context::{Context, Draft, Handled, Line};
@@ -20,6 +21,8 @@ pub(super) struct Defaults {
     pub(super) globals: Globals,
     pub(super) version: Version,
     pub(super) mcast_group4: Ipv4Addr,
+    /// `vrrp_rx_bufs_policy`: the share of an instance, once.
+    receive_buffers: ReceiveBuffer,
     pub(super) garp: GarpWords,
     pub(super) min_garp: bool,
     pub(super) down_timer_adverts: u8,
@@ -34,6 +37,7 @@ impl Default for Defaults {
             globals: Globals::default(),
             version: Version::V2,
             mcast_group4: MULTICAST_GROUP,
+            receive_buffers: ReceiveBuffer::System,
             garp: GarpWords::default(),
             min_garp: false,
             down_timer_adverts: 3,
@@ -160,6 +164,8 @@ impl<'t> Draft<'t> for Defaults {
             "vrrp_version" => self.version = version(&value),
             "vrrp_mcast_group4" => self.mcast_group4(ctx, line, &value),
             "vrrp_garp_extra_if" => self.garp.apply_extra_if(ctx, line, 1),
+            "vrrp_mcast_group6" => self.mcast_group6(ctx, line, &value),
+            "vrrp_rx_bufs_policy" => self.receive_buffers = buffers(ctx, line),
             "vrrp_min_garp" => self.min_garp = value.is_true(),
             "vrrp_down_timer_adverts" => {
                 self.down_timer_adverts = value.number().unwrap_or(self.down_timer_adverts);
@@ -214,6 +220,36 @@ impl Defaults {
         Handled::Yes
     }
 
+    fn mcast_group6(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, value: &Value) {
+        match value.address() {
+            Some(group @ IpAddr::V6(address)) if address.is_multicast() => {
+                self.globals.vrrp.vrrp_mcast_group6 = Some(group);
+            }
+            Some(address) => {
+                let message = format!("{address} is not an IPv6 multicast address");
+                let span = line.args_span();
+                ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+            }
+            None => {}
+        }
+    }
+
+    /// `default_interface`: where addresses without a `dev` are that no interface goes with.
+    pub(super) fn default_interface(&self) -> InterfaceName {
+        let written = self.globals.vrrp.default_interface.clone();
+        written.unwrap_or_else(InterfaceName::eth0)
+    }
+
+    /// What an instance that says nothing about it gets.
+    pub(super) fn receive_buffer(&self) -> ReceiveBuffer {
+        let times = self.globals.vrrp.vrrp_rx_bufs_multiplier.unwrap_or(3);
+        match self.receive_buffers {
+            ReceiveBuffer::Mtu(_) => ReceiveBuffer::Mtu(times),
+            ReceiveBuffer::Advert(_) => ReceiveBuffer::Advert(times),
+            fixed => fixed,
+        }
+    }
+
     fn mcast_group4(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, value: &Value) {
         if let Some(group) = group4(ctx, line, value) {
             self.mcast_group4 = group;
@@ -231,6 +267,21 @@ pub(super) fn group(ctx: &mut Context<'_>, line: &Line<'_>, value: &Value) -> Op
     let span = line.args_span();
     ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
     None
+}
+
+/// `MTU`, `ADVERT` or a number of bytes.
+fn buffers(ctx: &mut Context<'_>, line: &Line<'_>) -> ReceiveBuffer {
+    let Some(word) = line.args.first() else {
+        return ReceiveBuffer::System;
+    };
+    match ctx.text(word).as_ref() {
+        "MTU" => ReceiveBuffer::Mtu(1),
+        "ADVERT" => ReceiveBuffer::Advert(1),
+        _ => match ctx.integer(word, 1, i64::from(u32::MAX), line.row) {
+            Some(bytes) => ReceiveBuffer::Bytes(u32::try_from(bytes).unwrap_or(u32::MAX)),
+            None => ReceiveBuffer::System,
+        },
+    }
 }
 
 /// A multicast address of IPv4.

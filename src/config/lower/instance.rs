@@ -1,30 +1,32 @@
 //! `vrrp_instance`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
-use crate::config::model::{
-    InitialState, Instance, InstanceMore, Preempt, Transport, VirtualAddress,
-};
+use crate::config::model::{InitialState, Instance, InstanceMore, Preempt, VirtualAddress};
 use crate::config::source::Span;
 use crate::config::tree::{Block, Item};
 use crate::net::{Family, InterfaceName};
-use crate::units::{AdvertInterval, Priority, Version, Vrid};
+use crate::units::{Priority, Version, Vrid};
 
 use super::Named;
 use super::addresses::{self, WrittenVip};
+use super::adverts::{AdvertDraft, told_apart};
 use super::auth::AuthDraft;
 use super::context::{Context, Draft, Handled, Line};
 use super::election::ElectionWords;
-use super::globals::{self, Defaults, GarpWords};
+use super::globals::{Defaults, GarpWords};
 use super::script::duplicate;
 use super::strict::{self, Acceptance};
 use super::tracking::{Trackable, Tracked};
 use super::value::Value;
 use super::{auth_hmac, route, vmac};
+
+/// What an advert on the wire says of its virtual router.
+type Place = (Option<InterfaceName>, Vrid, Family);
 
 /// Reads instances one after the other and compares them.
 pub(super) struct Instances<'d> {
@@ -32,7 +34,8 @@ pub(super) struct Instances<'d> {
     known: Trackable<'d>,
     list: Vec<Instance>,
     used_scripts: BTreeSet<String>,
-    links: BTreeMap<(Option<InterfaceName>, Vrid, Family), (String, Span)>,
+    /// Where instances stand in the list, and in the text.
+    links: BTreeMap<Place, Vec<(usize, Span)>>,
 }
 
 impl<'d> Instances<'d> {
@@ -69,9 +72,18 @@ impl<'d> Instances<'d> {
     }
 
     fn say_same_vrid(&mut self, ctx: &mut Context<'_>, instance: &Instance, span: Span) {
-        let link = (instance.interface.clone(), instance.vrid, instance.family);
-        let Some((other, first)) = self.links.get(&link) else {
-            self.links.insert(link, (instance.name.clone(), span));
+        let place = instance.interface.clone().or(instance.vrf.clone());
+        let same = self
+            .links
+            .entry((place, instance.vrid, instance.family))
+            .or_default();
+        let clash = same.iter().find_map(|(number, span)| {
+            let other = self.list.get(*number)?;
+            (!told_apart(instance, other)).then_some((&other.name, span))
+        });
+        let clash = clash.map(|(name, span)| (name.clone(), *span));
+        same.push((self.list.len(), span));
+        let Some((other, first)) = clash else {
             return;
         };
         let message = format!(
@@ -86,7 +98,7 @@ impl<'d> Instances<'d> {
         );
         ctx.say(
             Diagnostic::error(Code::Conflict, span, message)
-                .related(*first, "first used here")
+                .related(first, "first used here")
                 .note("keepalived would end here")
                 .hint("give each instance on a link a virtual_router_id of its own".to_owned()),
         );
@@ -97,21 +109,17 @@ pub(super) struct InstanceDraft<'s> {
     name: String,
     span: Span,
     known: Trackable<'s>,
-    version: Option<Version>,
+    adverts: AdvertDraft,
     state: InitialState,
     interface: Option<InterfaceName>,
+    vrf: Option<InterfaceName>,
     vrid: Option<Vrid>,
     vrid_refused: bool,
     interface_refused: bool,
     priority: Option<Priority>,
-    advert_int: Option<(Duration, Span)>,
     down_timer_adverts: Option<u8>,
     nopreempt: Option<Span>,
     preempt_delay: Option<(Duration, Span)>,
-    peers: Vec<(IpAddr, Span)>,
-    unicast: Option<Span>,
-    src_ip: Option<(IpAddr, Span)>,
-    mcast_dst_ip: Option<(IpAddr, Span)>,
     auth: AuthDraft,
     vips: Vec<WrittenVip>,
     vips_excluded: Vec<WrittenVip>,
@@ -133,21 +141,17 @@ impl<'s> InstanceDraft<'s> {
             name: name.to_owned(),
             span,
             known,
-            version: None,
+            adverts: AdvertDraft::default(),
             state: InitialState::Backup,
             interface: None,
+            vrf: None,
             vrid: None,
             vrid_refused: false,
             interface_refused: false,
             priority: None,
-            advert_int: None,
             down_timer_adverts: None,
             nopreempt: None,
             preempt_delay: None,
-            peers: Vec::new(),
-            unicast: None,
-            src_ip: None,
-            mcast_dst_ip: None,
             auth: AuthDraft::default(),
             vips: Vec::new(),
             vips_excluded: Vec::new(),
@@ -167,7 +171,9 @@ impl<'s> InstanceDraft<'s> {
 
 impl<'t> Draft<'t> for InstanceDraft<'_> {
     fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
-        if self.garp.apply(line.row.name, &value) == Handled::Yes {
+        if self.garp.apply(line.row.name, &value) == Handled::Yes
+            || self.adverts.apply(ctx, line, &value) == Handled::Yes
+        {
             return Handled::Yes;
         }
         match line.row.name {
@@ -181,8 +187,7 @@ impl<'t> Draft<'t> for InstanceDraft<'_> {
             "interface" => self.interface = interface(value),
             "virtual_router_id" => self.vrid = value.number().and_then(Vrid::new),
             "priority" => self.priority = value.number().and_then(Priority::new),
-            "advert_int" => self.advert_int = value.seconds().map(|s| (s, line.args_span())),
-            "version" => self.version = Some(globals::version(&value)),
+            "vrf" => self.vrf = interface(value),
             "authentication" => {
                 self.auth.written = Some(line.span);
                 ctx.read_block(BlockKind::Authentication, line.statement, &mut self.auth);
@@ -227,23 +232,19 @@ impl InstanceDraft<'_> {
                 self.vips_expected &= !addresses::vips(ctx, line, &mut self.vips_excluded);
             }
             "no_virtual_ipaddress" => self.vips_expected = false,
-            "mcast_src_ip" => self.src_ip = value.address().map(|a| (a, line.args_span())),
-            "unicast_src_ip" => {
-                self.unicast = Some(line.span);
-                self.src_ip = value.address().map(|a| (a, line.args_span()));
-            }
-            "mcast_dst_ip" => {
-                let group = globals::group(ctx, line, &value);
-                self.mcast_dst_ip = group.map(|group| (group, line.args_span()));
-            }
             "auth_hmac" => self.more.auth_hmac = Some(auth_hmac::read(ctx, line.statement)),
             "virtual_routes" => self.more.routes.extend(route::routes(ctx, line.statement)),
             "virtual_rules" => self.more.rules.extend(route::rules(ctx, line.statement)),
             "use_vmac" => self.more.vmac = vmac::vmac(ctx, line),
             "use_ipvlan" => self.more.ipvlan = vmac::ipvlan(ctx, line),
             "unicast_peer" => {
-                self.unicast = Some(line.span);
-                addresses::peers(ctx, line, &mut self.peers, &mut self.more.peers);
+                self.adverts.unicast = Some(line.span);
+                let AdvertDraft {
+                    peers,
+                    peer_options,
+                    ..
+                } = &mut self.adverts;
+                addresses::peers(ctx, line, peers, peer_options);
             }
             _ => return self.apply_rest(ctx, line, value),
         }
@@ -282,15 +283,24 @@ impl InstanceDraft<'_> {
 
     fn finish(mut self, ctx: &mut Context<'_>, defaults: &Defaults) -> Option<Instance> {
         let vrid = self.required(ctx, self.vrid, self.vrid_refused, "virtual_router_id");
-        let interface = self.interface.clone();
-        let interface = self.required(ctx, interface, self.interface_refused, "interface");
-        let (family, version) = self.family_and_version(ctx, defaults);
+        let interface = self.interface(ctx);
+        let written = self.vips.iter().chain(&self.vips_excluded);
+        let family = self.adverts.family(written.map(|w| w.vip.cidr.addr()));
+        let version = self.adverts.version(ctx, &self.name, family, defaults);
         let priority = self.priority(ctx);
         let preempt = self.preempt(ctx);
-        let auth = self.auth.finish(ctx, &self.name);
-        let advert_int = self.advert_int(ctx, version);
-        let (vips, vips_excluded) = self.take_vips(ctx, family, version);
-        let transport = self.transport(ctx, defaults, family);
+        let auth = self.auth.finish(ctx, &self.name, version, family);
+        let advert_int = self.adverts.advert_int(ctx, version);
+        let (mut vips, mut vips_excluded) = self.take_vips(ctx, family, version);
+        let interface = interface?;
+        if interface.is_none() {
+            for vip in vips.iter_mut().chain(&mut vips_excluded) {
+                vip.dev.get_or_insert_with(|| defaults.default_interface());
+            }
+        }
+        let adverts = self.adverts;
+        let transport = adverts.transport(ctx, &self.name, defaults, family);
+        let src_ip = adverts.source(ctx, &self.name, family);
         let more = InstanceMore {
             track_files: self.tracked.files,
             track_processes: self.tracked.processes,
@@ -303,7 +313,8 @@ impl InstanceDraft<'_> {
             version,
             family,
             state: self.state,
-            interface: Some(interface?),
+            interface,
+            vrf: self.vrf,
             vrid: vrid?,
             priority,
             advert_int,
@@ -312,7 +323,8 @@ impl InstanceDraft<'_> {
                 .unwrap_or(defaults.down_timer_adverts),
             preempt,
             transport,
-            src_ip: self.src_ip.map(|(address, _)| address),
+            src_ip,
+            adverts: adverts.finish(defaults, family),
             auth,
             vips,
             vips_excluded,
@@ -344,6 +356,19 @@ impl InstanceDraft<'_> {
         Some(instance)
     }
 
+    /// `Some(None)`: it needs none.
+    fn interface(&self, ctx: &mut Context<'_>) -> Option<Option<InterfaceName>> {
+        if self.interface.is_none()
+            && !self.interface_refused
+            && self.adverts.stands_alone(ctx, &self.name, self.span)
+        {
+            return Some(None);
+        }
+        let interface = self.interface.clone();
+        self.required(ctx, interface, self.interface_refused, "interface")
+            .map(Some)
+    }
+
     fn required<T>(
         &self,
         ctx: &mut Context<'_>,
@@ -359,48 +384,6 @@ impl InstanceDraft<'_> {
             );
         }
         value
-    }
-
-    /// Its family and its version, and that this version's engine speaks version 2 over IPv4 only.
-    fn family_and_version(&self, ctx: &mut Context<'_>, defaults: &Defaults) -> (Family, Version) {
-        let name = &self.name;
-        if let Some(span) = self.span_of_v6() {
-            let message = format!("this version of vipd cannot run `{name}`: it uses IPv6");
-            ctx.say(
-                Diagnostic::refusal(span, message)
-                    .note("IPv6 works in `virtual_server` and `real_server`"),
-            );
-            return (Family::V6, Version::V3);
-        }
-        let version = self.version.unwrap_or(defaults.version);
-        if version == Version::V3 {
-            let message =
-                format!("this version of vipd cannot run `{name}`: it speaks VRRP version 3");
-            ctx.say(
-                Diagnostic::refusal(self.span, message)
-                    .hint("use `version 2` on every router of this link".to_owned()),
-            );
-        }
-        (Family::V4, version)
-    }
-
-    /// Where IPv6 is written, if anywhere that counts: the first VIP says which family the others
-    /// must have; keepalived leaves those out that have not.
-    fn span_of_v6(&self) -> Option<Span> {
-        let v6 = |address: IpAddr| address.is_ipv6();
-        let first = self.vips.first().map(|w| (w.vip.cidr.addr(), w.span));
-        let peers = self.peers.iter().copied();
-        first
-            .into_iter()
-            .chain(self.src_ip)
-            .chain(peers)
-            .chain(
-                self.vips_excluded
-                    .iter()
-                    .map(|w| (w.vip.cidr.addr(), w.span)),
-            )
-            .find(|&(address, _)| v6(address))
-            .map(|(_, span)| span)
     }
 
     fn priority(&self, ctx: &mut Context<'_>) -> Priority {
@@ -439,67 +422,6 @@ impl InstanceDraft<'_> {
             _ if self.nopreempt.is_some() => Preempt::Never,
             _ => Preempt::After(delay.unwrap_or(Duration::ZERO)),
         }
-    }
-
-    /// Version 2 says whole seconds on the wire, version 3 hundredths up to 40.95 s; keepalived rounds,
-    /// to the shortest at least.
-    fn advert_int(&self, ctx: &mut Context<'_>, version: Version) -> AdvertInterval {
-        let Some((written, span)) = self.advert_int else {
-            return AdvertInterval::DEFAULT;
-        };
-        let (unit_ms, max, takes) = match version {
-            Version::V2 => (1000, 255, "version 2 takes whole seconds"),
-            Version::V3 => (
-                10,
-                4095,
-                "version 3 takes hundredths of a second up to 40.95",
-            ),
-        };
-        let units = (written.as_millis() + unit_ms / 2) / unit_ms;
-        let units = u64::try_from(units).unwrap_or(max).clamp(1, max);
-        let unit_ms = u64::try_from(unit_ms).unwrap_or(1000);
-        let rounded = Duration::from_millis(units * unit_ms);
-        if rounded != written {
-            let seconds = rounded.as_secs_f64();
-            let message = format!("VRRP {takes}: `advert_int` is {seconds}");
-            ctx.say(
-                Diagnostic::warning(Code::OutOfRange, span, message)
-                    .note("keepalived does the same"),
-            );
-        }
-        AdvertInterval::new(rounded).unwrap_or(AdvertInterval::DEFAULT)
-    }
-
-    fn transport(
-        &mut self,
-        ctx: &mut Context<'_>,
-        defaults: &Defaults,
-        family: Family,
-    ) -> Transport {
-        if !self.peers.is_empty() {
-            let peers = self.peers.iter().map(|&(address, _)| address);
-            return Transport::Unicast(peers.collect());
-        }
-        if let Some(span) = self.unicast {
-            let message = format!("`{}` has no `unicast_peer`: it uses multicast", self.name);
-            ctx.say(
-                Diagnostic::warning(Code::Contradiction, span, message)
-                    .note("keepalived does the same")
-                    .hint("name the other routers in `unicast_peer`".to_owned()),
-            );
-        }
-        if let Some((group, span)) = self.mcast_dst_ip {
-            if Family::of(group) == family {
-                return Transport::Multicast(group);
-            }
-            let message = format!("{group} is not of the family of `{}`", self.name);
-            ctx.say(Diagnostic::error(Code::Conflict, span, message));
-        }
-        let group6 = defaults.globals.vrrp.vrrp_mcast_group6;
-        Transport::Multicast(match family {
-            Family::V4 => defaults.mcast_group4.into(),
-            Family::V6 => group6.unwrap_or(GROUP6.into()),
-        })
     }
 
     fn take_vips(
@@ -583,9 +505,6 @@ impl InstanceDraft<'_> {
         true
     }
 }
-
-/// RFC 9568 section 5.1.2.2: the group of every router that speaks VRRP over IPv6.
-const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 
 /// The count of an advert is one byte (RFC 3768 section 5.3.5).
 const VIPS_MAX: usize = 255;

@@ -183,7 +183,6 @@ settings! {
         vmac_addr_prefix: Option<String>,
         dynamic_interfaces: Option<Option<String>>,
         disable_local_igmp: bool,
-        vrrp_rx_bufs_policy: Vec<String>,
         vrrp_rx_bufs_multiplier: Option<u32>,
     }
 }

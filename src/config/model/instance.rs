@@ -1,7 +1,6 @@
 //! What an instance may say that this version reads and does not act on.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -23,8 +22,6 @@ pub struct InstanceMore {
     pub ipvlan: Option<Ipvlan>,
     /// `auth_hmac`.
     pub auth_hmac: Option<AuthHmac>,
-    /// Options of `unicast_peer`s that have some.
-    pub peers: BTreeMap<IpAddr, PeerOptions>,
     /// `virtual_routes`.
     pub routes: Vec<Route>,
     /// `virtual_rules`.
@@ -40,15 +37,7 @@ pub struct InstanceMore {
 settings! {
     /// Keywords of an instance that are a value each.
     InstanceSettings {
-        native_ipv6: bool,
-        vrf: Option<InterfaceName>,
         promote_secondaries: bool,
-        track_src_ip: bool,
-        unicast_ttl: Option<u8>,
-        unicast_fault_no_peer: bool,
-        check_unicast_src: bool,
-        old_unicast_checksum: Option<Option<String>>,
-        v3_checksum_as_v2: Option<bool>,
         use_vmac_addr: bool,
         vmac_xmit_base: bool,
         notify_master: Option<Run>,
@@ -60,7 +49,6 @@ settings! {
         notify: Option<Run>,
         notify_priority_changes: Option<bool>,
         smtp_alert: Option<bool>,
-        kernel_rx_buf_size: Option<u32>,
     }
 }
 
@@ -101,15 +89,6 @@ pub enum IpvlanMode {
     Private,
     /// `vepa`: those that the switch sends back.
     Vepa,
-}
-
-/// TTL that adverts of a peer must have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PeerOptions {
-    /// `min_ttl`.
-    pub min_ttl: Option<u8>,
-    /// `max_ttl`.
-    pub max_ttl: Option<u8>,
 }
 
 /// `auth_hmac`.

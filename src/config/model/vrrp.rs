@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::net::{Cidr, Family, InterfaceName};
 use crate::units::{AdvertInterval, Priority, Version, Vrid, seconds};
 
-use super::InstanceMore;
+use super::{AdvertOptions, InstanceMore};
 
 /// 224.0.0.18, which IANA gave to VRRP.
 pub const MULTICAST_GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
@@ -28,6 +28,8 @@ pub struct Instance {
     /// `interface`: where adverts go, and VIPs without a `dev` of their own. Absent only with
     /// `unicast_peer`: adverts then go where the routes say, and every VIP has a `dev`.
     pub interface: Option<InterfaceName>,
+    /// `vrf`: where an instance without `interface` is; in the VRF of the node when absent.
+    pub vrf: Option<InterfaceName>,
     /// `virtual_router_id`.
     pub vrid: Vrid,
     /// `priority`, before weights.
@@ -42,6 +44,8 @@ pub struct Instance {
     pub transport: Transport,
     /// `unicast_src_ip` or `mcast_src_ip`; the interface's first address when absent.
     pub src_ip: Option<IpAddr>,
+    /// How adverts leave, and which are believed.
+    pub adverts: AdvertOptions,
     /// `authentication`.
     pub auth: Option<Auth>,
     /// `virtual_ipaddress`, in order: these stand in adverts.
@@ -86,6 +90,7 @@ impl Instance {
             family: Family::V4,
             state: InitialState::Backup,
             interface: Some(interface),
+            vrf: None,
             vrid,
             priority: Priority::DEFAULT,
             advert_int: AdvertInterval::DEFAULT,
@@ -93,6 +98,7 @@ impl Instance {
             preempt: Preempt::After(Duration::ZERO),
             transport: Transport::Multicast(IpAddr::V4(MULTICAST_GROUP)),
             src_ip: None,
+            adverts: AdvertOptions::new(IpAddr::V4(MULTICAST_GROUP)),
             auth: None,
             vips: Vec::new(),
             vips_excluded: Vec::new(),

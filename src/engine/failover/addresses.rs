@@ -134,11 +134,15 @@ impl Failover {
         now: Time,
         out: &mut Vec<Action>,
     ) {
-        let (interface, family) = (address.key.interface, address.key.cidr.family());
-        let source = self.kernel.source_on(interface, family);
+        let (interface, cidr) = (address.key.interface, address.key.cidr);
+        let source = self.kernel.source_on(interface, cidr.family());
         // All that an instance wants of an address that is not its own is to speak from it.
-        if self.kernel.add(address) && self.kernel.source_on(interface, family) != source {
-            self.refresh_standings_on(interface, now, out);
+        if self.kernel.add(address) {
+            if self.is_tracked_source(cidr.addr()) {
+                self.refresh_all_standings(now, out);
+            } else if self.kernel.source_on(interface, cidr.family()) != source {
+                self.refresh_standings_on(interface, now, out);
+            }
         }
     }
 
@@ -155,7 +159,9 @@ impl Failover {
             slot.missing.insert(key);
             self.restore_at.get_or_insert(now + RESTORE_AFTER);
         }
-        if self.kernel.source_on(key.interface, family) != source {
+        if self.is_tracked_source(key.cidr.addr()) {
+            self.refresh_all_standings(now, out);
+        } else if self.kernel.source_on(key.interface, family) != source {
             self.refresh_standings_on(key.interface, now, out);
         }
     }

@@ -8,7 +8,6 @@ use crate::fact::{FactKind, FactName, FactValue};
 use crate::net::{Channel, Cidr, InterfaceName};
 use crate::track::ScriptEnd;
 use crate::vrrp::{Note, Reason, Rejection, State};
-use crate::wire::vrrp::AdvertError;
 
 use super::SessionEvent;
 
@@ -48,8 +47,26 @@ pub enum Event {
         channel: Channel,
         /// Who sent it.
         source: IpAddr,
-        /// What is wrong with it.
-        error: AdvertError,
+    },
+    /// An advert of a VRID that no instance here has; told once for each.
+    UnknownVrid {
+        /// Where it came in.
+        channel: Channel,
+        /// Which.
+        vrid: u8,
+        /// Who sent it.
+        source: IpAddr,
+    },
+    /// A master names other addresses than we have.
+    OtherAddresses {
+        /// The instance.
+        instance: String,
+        /// The master.
+        source: IpAddr,
+        /// How many different ones we have.
+        ours: usize,
+        /// How many it names.
+        theirs: usize,
     },
     /// A script's fact changed.
     Script {
@@ -126,6 +143,8 @@ impl Event {
         match self {
             Event::Rejected { .. }
             | Event::BadPacket { .. }
+            | Event::UnknownVrid { .. }
+            | Event::OtherAddresses { .. }
             | Event::LinkGone { .. }
             | Event::AddressFailed { .. }
             | Event::AddressTaken { .. }
@@ -171,17 +190,34 @@ impl fmt::Display for Event {
                     "({instance}) advert from {source} is ignored: {rejection}"
                 )
             }
-            Event::BadPacket {
-                channel,
-                source,
-                error,
-            } => {
+            Event::BadPacket { channel, source } => {
                 write!(f, "packet from {source}")?;
                 if let Some(interface) = channel.interface {
                     write!(f, " on interface {interface}")?;
                 }
-                write!(f, " is ignored: {error}")
+                f.write_str(" is ignored: it is no VRRP message of any virtual router")
             }
+            Event::UnknownVrid {
+                channel,
+                vrid,
+                source,
+            } => {
+                write!(f, "Unknown VRID({vrid}) received from {source}")?;
+                match channel.interface {
+                    Some(interface) => write!(f, " on interface {interface}. ignoring..."),
+                    None => f.write_str(". ignoring..."),
+                }
+            }
+            Event::OtherAddresses {
+                instance,
+                source,
+                ours,
+                theirs,
+            } => write!(
+                f,
+                "({instance}) {source} advertises {theirs} addresses, we have {ours}, and they are not the \
+                 same: make virtual_ipaddress the same on both"
+            ),
             Event::Script {
                 name,
                 to: FactValue::Up,

@@ -23,6 +23,8 @@ pub(super) struct KernelView {
     vips: BTreeSet<IpAddr>,
     /// Channels on which a malformed packet was told of.
     bad_packets: BTreeSet<Channel>,
+    /// VRIDs of others that were told of.
+    unknown_vrids: BTreeSet<(Channel, u8)>,
 }
 
 impl KernelView {
@@ -68,6 +70,8 @@ impl KernelView {
         self.addresses.retain(|key, _| key.interface != index);
         self.in_order.retain(|(on, _), _| *on != index);
         self.bad_packets.retain(|on| on.interface != Some(index));
+        self.unknown_vrids
+            .retain(|(on, _)| on.interface != Some(index));
     }
 
     /// Notes that we set `promote_secondaries`; true when it was otherwise.
@@ -199,6 +203,16 @@ impl KernelView {
         self.source_on(index, instance.family)
     }
 
+    /// Whether a configured source address is where it should be: on the instance's interface, or, for one
+    /// without, on any.
+    pub(super) fn has_source(&self, instance: &Instance, source: IpAddr) -> bool {
+        let on = instance.interface.as_ref().map(|name| self.index_of(name));
+        self.in_order
+            .iter()
+            .filter(|((index, _), _)| on.is_none_or(|on| on == Some(*index)))
+            .any(|(_, addresses)| addresses.contains(&source))
+    }
+
     /// The first address of an interface that is no VIP; of IPv6, the first link-local one (RFC 9568
     /// section 5.1.2.1).
     pub(super) fn source_on(&self, index: InterfaceIndex, family: Family) -> Option<IpAddr> {
@@ -232,6 +246,11 @@ impl KernelView {
             family: instance.family,
             alive: true,
         })
+    }
+
+    /// Whether somebody else's VRID on this channel is news.
+    pub(super) fn note_unknown_vrid(&mut self, channel: Channel, vrid: u8) -> bool {
+        self.unknown_vrids.insert((channel, vrid))
     }
 
     /// Whether a malformed packet on this channel is news.

@@ -4,13 +4,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::config::model::Instance;
 use crate::fact::FactKind;
+use crate::net::{Family, InterfaceName};
 use crate::time::Time;
 use crate::track::ScriptTracker;
+use crate::units::{Version, Vrid};
 use crate::vrrp;
 
-use super::slot::{Slot, identity};
+use super::slot::Slot;
 use super::{Action, Failover, TimerOf};
+
+/// What makes two instances the same virtual router: link, VRID, family and version of VRRP, and where
+/// several have them all (peers or groups tell them apart), which of them it is.
+type Identity = (Option<InterfaceName>, Vrid, Family, Version, usize);
+
+fn identities<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> Vec<Identity> {
+    let mut several: BTreeMap<_, usize> = BTreeMap::new();
+    let numbered = instances.into_iter().map(|config| {
+        let place = config.interface.clone().or_else(|| config.vrf.clone());
+        let key = (place, config.vrid, config.family, config.version);
+        let number = several.entry(key.clone()).or_default();
+        *number += 1;
+        (key.0, key.1, key.2, key.3, *number)
+    });
+    numbered.collect()
+}
 
 impl Failover {
     /// A new configuration: instances on the same link with the same VRID go on, whatever they are called
@@ -19,14 +38,11 @@ impl Failover {
         let (mut departed, running): (Vec<Slot>, Vec<Slot>) = std::mem::take(&mut self.slots)
             .into_iter()
             .partition(|slot| slot.departed);
-        let mut old: BTreeMap<_, Slot> = running
-            .into_iter()
-            .map(|slot| (identity(slot.config()), slot))
-            .collect();
-        let kept: Vec<Option<Slot>> = config
-            .instances
+        let were = identities(running.iter().map(|slot| &**slot.config()));
+        let mut old: BTreeMap<Identity, Slot> = were.into_iter().zip(running).collect();
+        let kept: Vec<Option<Slot>> = identities(&config.instances)
             .iter()
-            .map(|instance| old.remove(&identity(instance)))
+            .map(|identity| old.remove(identity))
             .collect();
         // Those that leave say so first: a VIP may move from one instance to another. What they hold
         // until a successor has it is kept below; the rest goes, unless somebody else has it now.
@@ -53,7 +69,7 @@ impl Failover {
                         slot.reconfigure(instance, now);
                         slot
                     }
-                    None => Slot::new(instance, vrrp::Start::Fresh),
+                    None => Slot::new(instance, vrrp::Start::Fresh, now),
                 }
             })
             .chain(departed)

@@ -4,35 +4,37 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::model::{Auth, Instance, Transport, VirtualAddress};
+use crate::config::model::{Instance, VirtualAddress};
 use crate::engine::shared::Role;
 use crate::fact::FactName;
-use crate::net::{AddressKey, Family, InterfaceName};
+use crate::net::{AddressKey, InterfaceName};
 use crate::time::Time;
-use crate::units::{Version, Vrid};
-use crate::vrrp::{self, Machine, Rejections, State};
-use crate::wire::vrrp::{self as wire, Advert, AuthField};
+use crate::vrrp::{self, Machine, Receiver, State};
 
+use super::adverts::{self, Ready};
 use super::kernel_view::KernelView;
 use super::notices;
 use super::tracked::Tracked;
 use super::vip::address_key;
-use super::{Action, Event, Failover, Packet, TimerOf};
+use super::{Action, Event, Failover, TimerOf};
 
 /// Removals by somebody else that are answered by putting the address back...
 const REMOVALS_MAX: usize = 3;
 /// ...if they came within this time; one more, and the addresses are yielded.
 const REMOVALS_WITHIN: Duration = Duration::from_secs(60);
 
+/// Numbers of authenticated adverts begin at the time since boot in these steps: no router sends more
+/// often, so that a daemon which starts again goes on behind its last number.
+const SEQUENCE_STEP_NS: u64 = 100_000_000;
+
 /// One instance.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) machine: Machine,
-    pub(super) rejections: Rejections,
+    pub(super) receiver: Receiver,
     /// The deadline under which it stands in the engine's timers.
     pub(super) timer: Option<Time>,
-    /// The adverts sent last, ready made: priority and bytes.
-    advert: Option<(u8, Arc<[u8]>)>,
+    pub(super) ready: Ready,
     /// When somebody else removed an address of ours.
     removals: Vec<Time>,
     /// Addresses of ours that went without our doing, not yet looked at.
@@ -52,12 +54,13 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(config: Arc<Instance>, start: vrrp::Start) -> Slot {
+    pub(super) fn new(config: Arc<Instance>, start: vrrp::Start, now: Time) -> Slot {
+        let sequence = u32::try_from(now.as_nanos() / SEQUENCE_STEP_NS).unwrap_or(u32::MAX / 2);
         Slot {
             machine: Machine::new(config, start),
-            rejections: Rejections::default(),
+            receiver: Receiver::new(sequence),
             timer: None,
-            advert: None,
+            ready: Ready::default(),
             removals: Vec::new(),
             missing: BTreeSet::new(),
             tracked: Vec::new(),
@@ -75,7 +78,8 @@ impl Slot {
 
     pub(super) fn reconfigure(&mut self, config: Arc<Instance>, now: Time) {
         if **self.config() != *config {
-            self.advert = None;
+            self.ready.clear();
+            self.receiver.reconfigured();
             self.machine.reconfigure(config, now);
         }
         self.timer = None;
@@ -122,47 +126,6 @@ impl Slot {
         self.removals.push(now);
         self.removals.len() > REMOVALS_MAX
     }
-
-    /// The advert of a priority, built once and kept while the priority stays. `None` for one that
-    /// cannot be said on the wire, which the configuration has refused before.
-    fn advert(&mut self, priority: u8) -> Option<Arc<[u8]>> {
-        if let Some((of, bytes)) = &self.advert
-            && *of == priority
-        {
-            return Some(Arc::clone(bytes));
-        }
-        let config = self.machine.config();
-        let advert = Advert {
-            version: config.version,
-            vrid: config.vrid,
-            priority,
-            interval_s: config.advert_int.whole_seconds()?,
-            addresses: config.vips.iter().map(|vip| vip.cidr.addr()).collect(),
-            auth: match config.auth {
-                None => AuthField::None,
-                Some(Auth::Pass(password)) => AuthField::Pass(password),
-                // A configuration with AH is not run.
-                Some(Auth::Ah(_)) => return None,
-            },
-        };
-        let mut bytes = Vec::new();
-        wire::encode(&advert, &mut bytes).ok()?;
-        let bytes: Arc<[u8]> = bytes.into();
-        if priority != 0 {
-            self.advert = Some((priority, Arc::clone(&bytes)));
-        }
-        Some(bytes)
-    }
-}
-
-/// What makes two instances the same virtual router: link, VRID, family and version of VRRP.
-pub(super) fn identity(config: &Instance) -> (Option<InterfaceName>, Vrid, Family, Version) {
-    (
-        config.interface.clone(),
-        config.vrid,
-        config.family,
-        config.version,
-    )
 }
 
 /// Where a VIP is set; `None` only for one without `dev` of an instance without `interface`, which the
@@ -244,12 +207,17 @@ impl Failover {
         };
         let instance = slot.config().name.clone();
         match action {
-            vrrp::Action::SendAdvert { priority } => send_advert(slot, &self.kernel, priority, out),
+            vrrp::Action::SendAdvert { priority } => {
+                adverts::send(slot, &self.kernel, priority, out)
+            }
             vrrp::Action::Hold => self.hold(index, out),
             vrrp::Action::Release => self.release(index, out),
             vrrp::Action::Announce { repeat } => self.announce(index, repeat),
             vrrp::Action::Entered { from, to, reason } => {
-                slot.rejections.forget();
+                slot.receiver.forget();
+                let counters = &mut slot.receiver.counters;
+                counters.become_master += u64::from(to == State::Master);
+                counters.release_master += u64::from(from == State::Master);
                 self.roles_changed = true;
                 let ended = (from == State::Master).then(|| self.kernel.beat(slot.config()));
                 if let Some(Some(beat)) = ended {
@@ -279,7 +247,7 @@ impl Failover {
         slot.machine.handle(vrrp::Input::Stop, now, &mut wanted);
         for action in wanted {
             if let vrrp::Action::SendAdvert { priority } = action {
-                send_advert(slot, &self.kernel, priority, out);
+                adverts::send(slot, &self.kernel, priority, out);
             }
         }
         slot.departed = true;
@@ -292,15 +260,7 @@ impl Failover {
 
     /// (Re)builds what finds a slot: by packet and by deadline.
     pub(super) fn index_slots(&mut self) {
-        self.by_wire.clear();
-        for (index, slot) in self.slots.iter().enumerate() {
-            let config = slot.config();
-            if let Some(channel) = self.kernel.channel_of(config) {
-                // Those that departed come last: whoever has their VRID now is meant.
-                let key = (channel, config.vrid.get());
-                self.by_wire.entry(key).or_insert(index);
-            }
-        }
+        self.index_by_wire();
         let tracked = self
             .config
             .instances
@@ -324,95 +284,5 @@ impl Failover {
         for index in 0..self.slots.len() {
             self.retime(index);
         }
-    }
-
-    /// A packet of protocol 112.
-    pub(super) fn on_packet(&mut self, packet: &Packet<'_>, now: Time, out: &mut Vec<Action>) {
-        let (channel, source) = (packet.channel, packet.source);
-        let advert = match wire::parse(packet.payload) {
-            Ok(advert) => advert,
-            Err(error) => {
-                if self.kernel.note_bad_packet(channel) {
-                    out.push(Action::Event(Event::BadPacket {
-                        channel,
-                        source,
-                        error,
-                    }));
-                }
-                return;
-            }
-        };
-        let Some(index) = self.by_wire.get(&(channel, advert.vrid.get())).copied() else {
-            return; // another group's VRID: not ours to judge
-        };
-        let Some(slot) = self.slots.get_mut(index) else {
-            return;
-        };
-        // Our own, looped back by a bridge or a switch.
-        if self.kernel.source_of(slot.config()) == Some(source) {
-            return;
-        }
-        match vrrp::check(
-            slot.config(),
-            &advert,
-            source,
-            packet.destination,
-            packet.ttl,
-        ) {
-            Ok(heard) => {
-                self.drive(index, vrrp::Input::Heard(heard), now, out);
-                if heard.priority != 0 {
-                    self.note_heard(index);
-                }
-            }
-            Err(rejection) => {
-                if slot.rejections.count(rejection) {
-                    let instance = slot.config().name.clone();
-                    out.push(Action::Event(Event::Rejected {
-                        instance,
-                        source,
-                        rejection,
-                    }));
-                }
-            }
-        }
-    }
-}
-
-/// Time to live of adverts to the group (RFC 9568 section 5.1.1.3).
-const TTL: u8 = 255;
-
-fn send_advert(slot: &mut Slot, kernel: &KernelView, priority: u8, out: &mut Vec<Action>) {
-    let config = Arc::clone(slot.config());
-    let (Some(mut beat), Some(channel)) = (kernel.beat(&config), kernel.channel_of(&config)) else {
-        return;
-    };
-    let mut source = kernel.source_of(&config);
-    if source.is_none() && priority == 0 {
-        // It leaves because its address is gone. The others need not find that out by waiting; the
-        // goodbye comes from the address that they know, as every advert did.
-        source = slot.machine.source();
-    }
-    let Some(source) = source else {
-        return;
-    };
-    // A backup may have a last word too.
-    beat.alive = priority != 0 && slot.machine.state() == State::Master;
-    let Some(payload) = slot.advert(priority) else {
-        return;
-    };
-    let destinations = match &config.transport {
-        Transport::Multicast(group) => std::slice::from_ref(group),
-        Transport::Unicast(peers) => peers,
-    };
-    for destination in destinations {
-        out.push(Action::Send {
-            beat,
-            channel,
-            source,
-            destination: *destination,
-            ttl: TTL,
-            payload: Arc::clone(&payload),
-        });
     }
 }

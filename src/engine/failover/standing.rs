@@ -253,9 +253,7 @@ impl Failover {
             let missing = self.missing_statics.get(group).into_iter().flatten();
             faults.extend(missing.map(|what| format!("{what} of track group {group} is missing")));
         }
-        if let Some(channel) = self.kernel.channel_of(config) {
-            faults.extend(self.channel_faults(config, channel, source));
-        }
+        faults.extend(self.channel_faults(config, source));
         let standing = if !faults.is_empty() {
             Standing::Faulty(faults)
         } else if waiting {

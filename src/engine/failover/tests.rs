@@ -163,8 +163,7 @@ impl Bench {
         for action in actions {
             match action {
                 Action::Send { payload, .. } => {
-                    self.sent
-                        .push(wire::vrrp::parse(&payload).unwrap().priority);
+                    self.sent.push(payload[2]);
                 }
                 Action::Announce { address, .. } => {
                     *self.announced.entry(address).or_default() += 1;
@@ -255,12 +254,18 @@ impl Bench {
             version: Version::V2,
             vrid: Vrid::new(vrid).unwrap(),
             priority,
-            interval_s: 1,
+            interval: Duration::from_secs(1),
             addresses: vec!["10.0.0.100".parse().unwrap()],
             auth: wire::vrrp::AuthField::Pass(*password),
         };
         let mut payload = Vec::new();
-        wire::vrrp::encode(&advert, &mut payload).unwrap();
+        wire::vrrp::encode(
+            &advert,
+            Family::V4,
+            wire::vrrp::Cover::Message,
+            &mut payload,
+        )
+        .unwrap();
         self.input(Input::Packet(Packet {
             channel: channel(Family::V4),
             source: IpAddr::from([10, 0, 0, 9]),

@@ -155,8 +155,8 @@ pub enum Action {
         channel: Channel,
         /// Name of its link, if it has one.
         name: Option<InterfaceName>,
-        /// Multicast groups to join.
-        groups: BTreeSet<IpAddr>,
+        /// How it is to be.
+        needs: SocketNeeds,
     },
     /// Stop listening there.
     CloseSocket(Channel),
@@ -172,6 +172,8 @@ pub enum Action {
         destination: IpAddr,
         /// Time to live, or hop limit.
         ttl: u8,
+        /// Of the IPv4 header; 0: the kernel chooses.
+        identification: u16,
         /// The advert.
         payload: Arc<[u8]>,
     },
@@ -230,6 +232,15 @@ pub enum Action {
     Notice(Notice),
     /// For the log.
     Event(Event),
+}
+
+/// What the instances want of a socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SocketNeeds {
+    /// Multicast groups to join.
+    pub groups: BTreeSet<IpAddr>,
+    /// Bytes that the kernel may keep until they are read; what it gives every socket when absent.
+    pub receive_buffer: Option<u32>,
 }
 
 /// What identifies an instance across restarts: link, VRID, and the hardware address of the link, which

@@ -7,6 +7,8 @@ use socket2::SockAddr;
 
 use crate::net::{InterfaceIndex, MacAddr};
 
+use super::option;
+
 /// Where a frame goes: out of `interface`, to `destination` on its link (packet(7), sockaddr_ll).
 /// `protocol` is the EtherType.
 pub(crate) fn link_address(
@@ -43,7 +45,7 @@ fn address(index: libc::c_int, destination: MacAddr, protocol: u16) -> io::Resul
     let ((), address) = unsafe {
         SockAddr::try_init(|storage, len| {
             storage.cast::<libc::sockaddr_ll>().write(address);
-            *len = socklen_of::<libc::sockaddr_ll>();
+            *len = option::socklen_of::<libc::sockaddr_ll>();
             Ok(())
         })
     }?;
@@ -58,7 +60,7 @@ pub(crate) fn receive(
 ) -> io::Result<(usize, Option<InterfaceIndex>)> {
     // SAFETY: all zeros is a value of this plain structure.
     let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    let mut len = socklen_of::<libc::sockaddr_ll>();
+    let mut len = option::socklen_of::<libc::sockaddr_ll>();
     // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer and at most `len` bytes, the
     // size of `from`, to the address; both live through the call.
     let read = unsafe {
@@ -76,12 +78,14 @@ pub(crate) fn receive(
     Ok((read, index.and_then(InterfaceIndex::new)))
 }
 
-const fn socklen_of<T>() -> libc::socklen_t {
-    const { assert!(size_of::<T>() <= 128) };
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "at most 128, checked when this is compiled"
-    )]
-    let len = size_of::<T>() as libc::socklen_t;
-    len
+/// The name that an interface has now (if_indextoname(3)).
+pub(crate) fn interface_name(index: InterfaceIndex) -> io::Result<String> {
+    let mut name = [0u8; libc::IF_NAMESIZE];
+    // SAFETY: the buffer has IF_NAMESIZE bytes, as the function wants it, and lives through the call.
+    let found = unsafe { libc::if_indextoname(index.get(), name.as_mut_ptr().cast()) };
+    if found.is_null() {
+        return Err(io::Error::last_os_error());
+    }
+    let name = std::ffi::CStr::from_bytes_until_nul(&name).map_err(io::Error::other)?;
+    Ok(name.to_string_lossy().into_owned())
 }

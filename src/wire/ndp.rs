@@ -1,0 +1,98 @@
+//! Unsolicited neighbour advertisements (RFC 4861 section 4.4 and 7.2.6): tell everyone on a link which
+//! hardware address an IPv6 address has now.
+
+use std::net::Ipv6Addr;
+
+use pnet_packet::ip::IpNextHeaderProtocol;
+use pnet_packet::util::ipv6_checksum;
+
+use crate::net::MacAddr;
+
+/// Bytes of the frame: an Ethernet header of 14, an IPv6 header of 40, the message of 32.
+pub const FRAME_LEN: usize = ETHERNET_LEN + IPV6_LEN + MESSAGE_LEN;
+
+const ETHERNET_LEN: usize = 14;
+const IPV6_LEN: usize = 40;
+const MESSAGE_LEN: usize = 32;
+
+/// ff02::1, every node of the link.
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+/// Where [`ALL_NODES`] is on Ethernet (RFC 2464 section 7).
+pub const ALL_NODES_MAC: MacAddr = MacAddr([0x33, 0x33, 0, 0, 0, 1]);
+
+const ICMPV6: u8 = 58;
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+const ROUTER: u8 = 0x80;
+const OVERRIDE: u8 = 0x20;
+const TARGET_LINK_LAYER_ADDRESS: u8 = 2;
+const CHECKSUM_WORD: usize = 1;
+
+/// A frame with which `mac` says to every node that `address` is at it, whatever they knew before
+/// (override). `router`: this node forwards packets, and a host that has it as its router must not drop
+/// it (RFC 4861 section 7.2.5). It comes from the address itself, hop limit 255. The same bytes as
+/// keepalived's.
+pub fn unsolicited(mac: MacAddr, address: Ipv6Addr, router: bool) -> [u8; FRAME_LEN] {
+    let mut message = [0; MESSAGE_LEN];
+    let flags = if router { ROUTER | OVERRIDE } else { OVERRIDE };
+    put(&mut message, 0, &[NEIGHBOUR_ADVERTISEMENT, 0, 0, 0, flags]);
+    put(&mut message, 8, &address.octets());
+    put(&mut message, 24, &[TARGET_LINK_LAYER_ADDRESS, 1]);
+    put(&mut message, 26, &mac.0);
+    let protocol = IpNextHeaderProtocol(ICMPV6);
+    let sum = ipv6_checksum(&message, CHECKSUM_WORD, &[], &address, &ALL_NODES, protocol);
+    put(&mut message, 2, &sum.to_be_bytes());
+
+    let mut frame = [0; FRAME_LEN];
+    put(&mut frame, 0, &ALL_NODES_MAC.0);
+    put(&mut frame, 6, &mac.0);
+    put(&mut frame, 12, &[0x86, 0xdd]);
+    let len = u8::try_from(MESSAGE_LEN).unwrap_or_default();
+    put(
+        &mut frame,
+        ETHERNET_LEN,
+        &[6 << 4, 0, 0, 0, 0, len, ICMPV6, 255],
+    );
+    put(&mut frame, ETHERNET_LEN + 8, &address.octets());
+    put(&mut frame, ETHERNET_LEN + 24, &ALL_NODES.octets());
+    put(&mut frame, ETHERNET_LEN + IPV6_LEN, &message);
+    frame
+}
+
+/// Bytes at their place; the places above fit, and tests pin every byte.
+fn put(into: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = into.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// keepalived 2.2.7 for 2001:db8::53 on an interface with the address 02:00:00:00:00:0a.
+    const CAPTURED: [u8; FRAME_LEN] = [
+        0x33, 0x33, 0x00, 0x00, 0x00, 0x01, 0x02, 0x00, 0x00, 0x00, 0x00, 0x0a, 0x86, 0xdd, 0x60,
+        0x00, 0x00, 0x00, 0x00, 0x20, 0x3a, 0xff, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0x00, 0x53, 0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x88, 0x00,
+        0xf8, 0x7d, 0x20, 0x00, 0x00, 0x00, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0x00, 0x53, 0x02, 0x01, 0x02, 0x00, 0x00, 0x00, 0x00, 0x0a,
+    ];
+
+    #[test]
+    fn the_frame_is_the_one_that_keepalived_sends() {
+        let mac = MacAddr([0x02, 0, 0, 0, 0, 0x0a]);
+        let address = "2001:db8::53".parse().unwrap();
+        assert_eq!(unsolicited(mac, address, false), CAPTURED);
+    }
+
+    #[test]
+    fn a_router_says_so_and_the_sum_follows() {
+        let mac = MacAddr([0x02, 0, 0, 0, 0, 0x0a]);
+        let address = "2001:db8::53".parse().unwrap();
+        let frame = unsolicited(mac, address, true);
+        assert_eq!(frame[58], 0xa0);
+        assert_eq!(frame[56..58], [0x78, 0x7d], "0x8000 less");
+        assert_eq!(frame[..56], CAPTURED[..56]);
+        assert_eq!(frame[59..], CAPTURED[59..]);
+    }
+}
