@@ -10,6 +10,8 @@ use std::fmt;
 pub enum FactKind {
     /// A network interface: up or down.
     Interface,
+    /// What an interface's driver says of its link, where it is asked.
+    Linkbeat,
     /// A `vrrp_script`: passing or failing.
     Script,
     /// A `track_file`: the number in it.
@@ -63,6 +65,7 @@ impl fmt::Display for FactName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
             FactKind::Interface => "interface",
+            FactKind::Linkbeat => "link of interface",
             FactKind::Script => "script",
             FactKind::File => "file",
             FactKind::Process => "process",

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod fifo;
 pub mod inotify;
 pub mod ipvs;
+pub mod linkbeat;
 pub mod netlink;
 pub mod nftables;
 pub mod poll;

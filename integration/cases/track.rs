@@ -51,6 +51,13 @@ pub(crate) const CASES: &[Case] = &[
         limit: Duration::from_secs(120),
         run: link_delays,
     },
+    Case {
+        name: "track.linkbeat",
+        proves: "interfaces of linkbeat_interfaces are asked for their link, as they can be, and say \
+                 what keepalived says",
+        limit: Duration::from_secs(120),
+        run: linkbeat,
+    },
 ];
 
 /// An instance with these lines, and this before it.
@@ -357,6 +364,35 @@ fn link_delays(lab: &Lab) -> Outcome {
         let what = format!("{}: not up for 3 s yet", kind.name());
         holds_for(what, Duration::from_millis(2500), || Ok(!router.has_vip()?))?;
         wait_owner(&router, &[])?;
+        router.stop()?;
+        drop(router);
+        let Lan { net, .. } = lan;
+        net.demolish()?;
+    }
+    Ok(())
+}
+
+fn linkbeat(lab: &Lab) -> Outcome {
+    for kind in [Kind::Keepalived, lab.subject()] {
+        let lan = Lan::new(lab)?;
+        let mut router = lan.router("router", 1, kind)?;
+        more_interfaces(&router)?;
+        let before = "linkbeat_interfaces {\n    eth1 ETHTOOL\n    eth2 MII\n}\n";
+        let lines = "track_interface {\n    eth1\n    eth2\n    }";
+        router.start(&conf(before, lines))?;
+        wait_owner(&router, &[])?;
+        // A veth has no transceiver.
+        let other = "(eth2): Configured linkbeat type MII not supported, using ETHTOOL";
+        router.daemon()?.wait_log(other, 1, ELECTION)?;
+        for n in [1, 2] {
+            router.host.ip(&format!("link set peer{n} down"))?;
+            let says = format!("Linkbeat reports eth{n} down");
+            router.daemon()?.wait_log(&says, 1, ELECTION)?;
+            let what = format!("{} without eth{n}", kind.name());
+            wait_until(what, ELECTION, || Ok(!router.has_vip()?))?;
+            router.host.ip(&format!("link set peer{n} up"))?;
+            wait_owner(&router, &[])?;
+        }
         router.stop()?;
         drop(router);
         let Lan { net, .. } = lan;

@@ -87,6 +87,7 @@ pub(super) fn lower(
     config.scripts = script::used(&mut ctx, scripts, &used);
     config.statics = links::statics(&mut ctx, &root);
     config.links = links::lower(&mut ctx, &root);
+    links::linkbeats(&mut ctx, &root, &mut config);
     links::bound_delays(&mut ctx, &mut config.links, &config.instances);
     config.ssl = links::ssl(&mut ctx, &root.ssl);
     let groups = group::lower(&mut ctx, &root.groups);
@@ -138,6 +139,7 @@ struct Root<'t> {
     static_routes: Vec<&'t Statement>,
     static_rules: Vec<&'t Statement>,
     garp_groups: Vec<&'t Statement>,
+    linkbeats: Vec<&'t Statement>,
     up_down_delays: Vec<&'t Statement>,
     ssl: Vec<&'t Statement>,
     node: NodeSettings,
@@ -165,6 +167,7 @@ impl<'t> Draft<'t> for Root<'t> {
             "static_routes" => self.static_routes.push(line.statement),
             "static_rules" => self.static_rules.push(line.statement),
             "garp_group" => self.garp_groups.push(line.statement),
+            "linkbeat_interfaces" => self.linkbeats.push(line.statement),
             "interface_up_down_delays" => self.up_down_delays.push(line.statement),
             "SSL" => self.ssl.push(line.statement),
             name => return Handled::of(self.node.set(name, &setting)),

@@ -33,9 +33,9 @@ pub use lvs::{
 };
 pub use route::{Route, RouteOption, RouteValue, Rule, Statics};
 pub use track::{
-    BfdInstance, FileWeight, GarpGroup, InitFile, LinkDelays, LinkSettings, ParamMatch, Run,
-    SslSettings, SyncGroup, SyncGroupSettings, TrackFile, TrackProcess, TrackedBfd, TrackedFile,
-    TrackedProcess,
+    BfdInstance, FileWeight, GarpGroup, InitFile, LinkBeat, LinkDelays, LinkSettings, ParamMatch,
+    Run, SslSettings, SyncGroup, SyncGroupSettings, TrackFile, TrackProcess, TrackedBfd,
+    TrackedFile, TrackedProcess,
 };
 pub use vrrp::{
     AddressOptions, Auth, Broadcast, ExtraAnnouncements, Garp, InitialState, Instance, Lifetime,

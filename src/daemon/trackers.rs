@@ -1,8 +1,9 @@
-//! Watching files and processes, each on a thread of its own: a file system that hangs, or a machine that
-//! starts thousands of processes, must not hold the failover thread up. What they find waits in one cell,
+//! Watching files, processes and links, each on a thread of its own: a file system that hangs, a machine
+//! that starts thousands of processes or a slow driver must not hold the failover thread up. What they find waits in one cell,
 //! the latest value of each fact.
 
 mod files;
+mod links;
 mod processes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,6 +126,7 @@ pub struct Trackers {
     cell: Cell,
     files: Option<Thread<TrackFile>>,
     processes: Option<Thread<TrackProcess>>,
+    links: Option<Thread<links::Asked>>,
 }
 
 impl Trackers {
@@ -134,6 +136,7 @@ impl Trackers {
             cell: Cell { facts, reader },
             files: None,
             processes: None,
+            links: None,
         }
     }
 
@@ -160,6 +163,19 @@ impl Trackers {
             self.processes = Some(Thread::start("track-processes", run)?);
         }
         if let Some(thread) = &self.processes {
+            thread.send(Order { trackers, fresh });
+        }
+        let asked = &config.links.linkbeat;
+        let trackers: Vec<_> = asked
+            .iter()
+            .map(|(name, how)| (name.clone(), *how))
+            .collect();
+        if self.links.is_none() && !trackers.is_empty() {
+            let cell = self.cell.clone();
+            let run = move |inbox| links::run(&inbox, &cell);
+            self.links = Some(Thread::start("linkbeat", run)?);
+        }
+        if let Some(thread) = &self.links {
             thread.send(Order { trackers, fresh });
         }
         Ok(())

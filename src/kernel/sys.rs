@@ -7,6 +7,7 @@
     reason = "the one place where what the crates lack is called"
 )]
 
+pub(crate) mod beat;
 pub(crate) mod datagram;
 pub(crate) mod file;
 pub(crate) mod netlink;

@@ -33,8 +33,11 @@ pub(super) const ROOT: &[Keyword] = &[
         "Pid files in a directory of their own.",
     )
     .no_effect("`--run-dir` says where files go"),
-    row("linkbeat_use_polling", FLAG, "Ask links for their state.")
-        .no_effect("the kernel says when a link changes"),
+    row(
+        "linkbeat_use_polling",
+        FLAG,
+        "Ask tracked interfaces for their link every second.",
+    ),
     row(
         "child_wait_time",
         whole_seconds(0, 4_294_967),

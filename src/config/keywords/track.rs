@@ -6,10 +6,9 @@ pub(super) const ROOT: &[Keyword] = &[
     row(
         "linkbeat_interfaces",
         FLAG,
-        "Interfaces whose link is asked for.",
+        "Interfaces asked for their link every second: IF [MII, ETHTOOL or IOCTL].",
     )
-    .lines()
-    .no_effect("the kernel says when a link changes"),
+    .lines(),
     row(
         "interface_up_down_delays",
         FLAG,

@@ -258,8 +258,11 @@ pub(super) const INSTANCE_REST: &[Keyword] = &[
     row("track_file", FLAG, "Files whose number is added.").lines(),
     row("track_process", FLAG, "Processes that must run.").lines(),
     row("track_bfd", FLAG, "BFD sessions that must be up.").lines(),
-    row("linkbeat_use_polling", FLAG, "Ask the link for its state.")
-        .no_effect("the kernel says when a link changes"),
+    row(
+        "linkbeat_use_polling",
+        FLAG,
+        "Ask its interface for its link every second.",
+    ),
     row(
         "notify_master",
         Arguments::Command,

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
-use crate::config::model::{GarpGroup, Instance, LinkDelays, LinkSettings, SslSettings, Statics};
+use crate::config::model::{
+    GarpGroup, Instance, LinkBeat, LinkDelays, LinkSettings, SslSettings, Statics,
+};
 use crate::config::source::Span;
 use crate::config::tree::Statement;
 
@@ -65,6 +68,47 @@ pub(super) fn lower(ctx: &mut Context<'_>, root: &Root<'_>) -> LinkSettings {
         links.garp_groups.push(draft.0);
     }
     links
+}
+
+/// Who is asked for its link: every interface of the block, and with `linkbeat_use_polling` those that
+/// instances need.
+pub(super) fn linkbeats(ctx: &mut Context<'_>, root: &Root<'_>, config: &mut Config) {
+    let everywhere = config.globals.node.linkbeat_use_polling;
+    let asked = config.instances.iter();
+    let asked = asked.filter(|i| everywhere || i.more.settings.linkbeat_use_polling);
+    let own = asked.filter_map(|instance| instance.interface.as_ref());
+    let instances = config.instances.iter().filter(|_| everywhere);
+    let tracked = instances.flat_map(|instance| &instance.track_interfaces);
+    let groups = config.sync_groups.iter().filter(|_| everywhere);
+    let tracked = tracked.chain(groups.flat_map(|group| &group.track_interfaces));
+    let names = own.chain(tracked.map(|tracked| &tracked.interface));
+    let linkbeat = &mut config.links.linkbeat;
+    linkbeat.extend(names.map(|name| (name.clone(), None)));
+    for statement in &root.linkbeats {
+        for line in ctx.lines(statement) {
+            let [interface, how @ ..] = line.words.as_slice() else {
+                continue;
+            };
+            let Some(interface) = ctx.interface(interface) else {
+                continue;
+            };
+            let how = how.first().and_then(|word| {
+                let text = ctx.text(word);
+                let how = [LinkBeat::Mii, LinkBeat::Ethtool, LinkBeat::Ioctl];
+                let how = how.into_iter().find(|how| how.to_string() == text);
+                if how.is_none() {
+                    let message = format!("`{text}` is not MII, ETHTOOL or IOCTL");
+                    let span = word.leaf.span;
+                    ctx.say(
+                        Diagnostic::warning(Code::InvalidValue, span, message)
+                            .label("ignored: it is asked as it can be"),
+                    );
+                }
+                how
+            });
+            linkbeat.insert(interface, how);
+        }
+    }
 }
 
 /// `IF DOWN [UP]`, seconds from 0 to 255.

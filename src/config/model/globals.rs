@@ -96,6 +96,7 @@ pub struct NotifyFifo {
 settings! {
     /// Keywords outside all blocks.
     NodeSettings {
+        linkbeat_use_polling: bool,
         net_namespace: Option<String>,
         net_namespace_ipvs: Option<Option<String>>,
         namespace_with_ipsets: bool,

@@ -37,6 +37,7 @@ pub struct InstanceMore {
 settings! {
     /// Keywords of an instance that are a value each.
     InstanceSettings {
+        linkbeat_use_polling: bool,
         promote_secondaries: bool,
         use_vmac_addr: bool,
         vmac_xmit_base: bool,

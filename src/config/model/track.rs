@@ -236,9 +236,34 @@ settings! {
     }
 }
 
+/// How an interface is asked for its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkBeat {
+    /// `MII`: the status register of its transceiver.
+    Mii,
+    /// `ETHTOOL`: its driver.
+    Ethtool,
+    /// `IOCTL`: the flags of the kernel.
+    Ioctl,
+}
+
+impl std::fmt::Display for LinkBeat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            LinkBeat::Mii => "MII",
+            LinkBeat::Ethtool => "ETHTOOL",
+            LinkBeat::Ioctl => "IOCTL",
+        })
+    }
+}
+
 /// Blocks that concern links.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LinkSettings {
+    /// `linkbeat_interfaces` and, of interfaces that somebody tracks, `linkbeat_use_polling`: who is asked
+    /// every second, and how; `None`: as it can be.
+    pub linkbeat: BTreeMap<InterfaceName, Option<LinkBeat>>,
     /// `interface_up_down_delays`.
     pub up_down_delays: BTreeMap<InterfaceName, LinkDelays>,
     /// `garp_group`s.

@@ -278,6 +278,10 @@ fn fact(f: &mut fmt::Formatter<'_>, name: &FactName, value: FactValue) -> fmt::R
     let up = value == FactValue::Up;
     match (name.kind, value) {
         (_, FactValue::Unknown) => write!(f, "nothing is known of {name} any more"),
+        (FactKind::Linkbeat, _) => {
+            let state = if up { "up" } else { "down" };
+            write!(f, "Linkbeat reports {} {state}", name.name)
+        }
         (FactKind::Process, _) => {
             let verb = if up { "gained" } else { "lost" };
             write!(f, "Quorum {verb} for tracked process {}", name.name)

@@ -1,9 +1,13 @@
 //! Links: what the kernel says of them, and from when it counts.
 
+use std::collections::BTreeMap;
+
 use crate::config::model::LinkDelays;
+use crate::fact::{FactKind, FactName, FactValue};
 use crate::net::{InterfaceIndex, InterfaceName, Link};
 use crate::time::Time;
 
+use super::kernel_view::KernelView;
 use super::{Action, Event, Failover};
 
 /// A link of `interface_up_down_delays`.
@@ -35,6 +39,19 @@ impl Delayed {
             self.changes_at = None;
         }
     }
+}
+
+fn seen_up(
+    kernel: &KernelView,
+    facts: &BTreeMap<FactName, FactValue>,
+    name: &InterfaceName,
+) -> Option<bool> {
+    let up = kernel.link(name)?.is_up();
+    if facts.is_empty() {
+        return Some(up);
+    }
+    let beat = facts.get(&FactName::new(FactKind::Linkbeat, name.as_str()));
+    Some(up && beat != Some(&FactValue::Down))
 }
 
 impl Failover {
@@ -87,15 +104,21 @@ impl Failover {
     pub(super) fn is_up(&self, name: &InterfaceName) -> bool {
         match self.delayed.get(name) {
             Some(delayed) => delayed.up,
-            None => self.kernel.link(name).is_some_and(Link::is_up),
+            None => self.seen_up(name).unwrap_or(false),
         }
+    }
+
+    /// Whether it is up now; `None`: there is none. Where its driver is asked, that may speak against what
+    /// the kernel says.
+    fn seen_up(&self, name: &InterfaceName) -> Option<bool> {
+        seen_up(&self.kernel, &self.facts, name)
     }
 
     /// `interface_up_down_delays` of the configuration; links that were delayed before go on.
     pub(super) fn index_delays(&mut self, now: Time) {
         let mut old = std::mem::take(&mut self.delayed);
         for (name, delays) in &self.config.links.up_down_delays {
-            let up = self.kernel.link(name).is_some_and(Link::is_up);
+            let up = seen_up(&self.kernel, &self.facts, name) == Some(true);
             let delayed = match old.remove(name) {
                 Some(old) => Delayed {
                     delays: *delays,
@@ -116,8 +139,8 @@ impl Failover {
     /// After the kernel said something of links, or time has passed.
     pub(super) fn count_links(&mut self, now: Time) {
         for (name, delayed) in &mut self.delayed {
-            let kernel = self.kernel.link(name).map(Link::is_up);
-            delayed.see(kernel, now);
+            let up = seen_up(&self.kernel, &self.facts, name);
+            delayed.see(up, now);
         }
     }
 

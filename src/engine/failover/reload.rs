@@ -108,6 +108,10 @@ impl Failover {
         self.facts.retain(|fact, _| match fact.kind {
             FactKind::File => config.track_files.contains_key(&fact.name),
             FactKind::Process => config.track_processes.contains_key(&fact.name),
+            FactKind::Linkbeat => {
+                let asked = &config.links.linkbeat;
+                asked.keys().any(|name| name.as_str() == fact.name)
+            }
             FactKind::Interface | FactKind::Script | FactKind::Bfd => false,
         });
         let groups = &config.statics.track_groups;

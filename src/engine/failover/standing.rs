@@ -25,6 +25,12 @@ impl Failover {
         if self.facts.insert(name.clone(), value) == Some(value) {
             return;
         }
+        if name.kind == FactKind::Linkbeat {
+            out.push(Action::Event(Event::Fact { name, value }));
+            self.count_links(now);
+            self.refresh_all_standings(now, out);
+            return;
+        }
         let event = Event::Fact { name, value };
         out.push(Action::Event(event.clone()));
         if let Event::Fact { name, .. } = event {
@@ -179,6 +185,7 @@ impl Failover {
                 let name = fact.name.parse();
                 FactValue::of(name.is_ok_and(|name| self.is_up(&name)))
             }
+            FactKind::Linkbeat => FactValue::Unknown,
             FactKind::Script => self
                 .script(&fact.name)
                 .map_or(FactValue::Unknown, ScriptTracker::value),

@@ -162,3 +162,28 @@ fn an_interface_that_does_not_exist_yet_is_waited_for() {
     bench.run(4);
     assert!(bench.has("10.0.0.100"));
 }
+
+#[test]
+fn a_driver_that_sees_no_link_is_believed_and_one_that_sees_one_is_not_enough() {
+    let beat = |value| Input::Fact {
+        name: FactName::new(FactKind::Linkbeat, "eth0"),
+        value,
+    };
+    let mut config = config(vec![instance("VI_1", 51, "10.0.0.100")]);
+    config.links.linkbeat = [("eth0".parse().unwrap(), None)].into();
+    let mut bench = Bench::master(config.clone());
+    bench.input(beat(FactValue::Up));
+    assert_eq!(bench.role("VI_1"), Role::Master);
+    bench.input(beat(FactValue::Down));
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    assert_eq!(bench.said("Linkbeat reports eth0 down"), 1);
+    bench.input(beat(FactValue::Up));
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+    bench.set_link(false);
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    bench.set_link(true);
+    bench.input(beat(FactValue::Down));
+    config.links.linkbeat.clear();
+    bench.input(Input::Reload(Box::new(config)));
+    assert_eq!(bench.role("VI_1"), Role::Backup, "nobody asks any more");
+}
