@@ -18,6 +18,7 @@ mod lint;
 mod lower;
 pub mod model;
 pub mod render;
+mod scripts;
 mod sequence;
 pub mod source;
 mod suggest;
@@ -35,7 +36,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::net::InterfaceName;
-use model::VirtualServerAddress;
+use model::{ScriptUser, VirtualServerAddress};
 
 /// The machine, as far as a configuration needs it.
 pub trait Files {
@@ -61,6 +62,11 @@ pub trait Files {
         None
     }
 
+    /// What keeps a program from being run by a user, or from being trusted.
+    fn audit(&self, _program: &str, _user: Option<&ScriptUser>) -> Audit {
+        Audit::default()
+    }
+
     /// The same path from the root of the file system, for `${_PWD}`.
     fn absolute(&self, path: &Path) -> PathBuf {
         path.to_path_buf()
@@ -70,6 +76,15 @@ pub trait Files {
     fn variable(&self, _name: &str) -> Option<String> {
         None
     }
+}
+
+/// What is wrong with a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Why it cannot be run: it does not exist, or its user may not execute it.
+    pub broken: Option<String>,
+    /// Why somebody else than root may replace it although root runs it, and what to do.
+    pub replaceable: Option<(String, String)>,
 }
 
 /// What can be known of a script without running it.
@@ -227,10 +242,11 @@ pub fn load(root: &Path, files: &dyn Files, options: &Options) -> Loaded {
     let mut config = None;
     let mut origins = Origins::default();
     if let Some(tree) = tree {
-        let lowered = lower::lower(&tree, &sources, options, &mut diagnostics);
-        origins = lowered.origins;
+        let mut lowered = lower::lower(&tree, &sources, options, &mut diagnostics);
+        origins = std::mem::take(&mut lowered.origins);
         if !diagnostics.is_broken() {
             lint::lint(&lowered.config, &origins, files, &mut diagnostics);
+            scripts::disable(&mut lowered.config, &origins, files, &mut diagnostics);
         }
         config = Some(lowered.config);
     }

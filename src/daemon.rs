@@ -6,6 +6,7 @@
 //!   └── spawner (a process of its own, forked before any thread): runs scripts
 //! ```
 
+mod audit;
 pub mod background;
 pub mod balancer_thread;
 pub mod channels;

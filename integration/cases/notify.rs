@@ -2,6 +2,7 @@
 
 mod bounds;
 mod mails;
+mod security;
 mod told;
 
 use std::time::Duration;
@@ -46,6 +47,13 @@ pub(crate) const CASES: &[Case] = &[
         proves: "changes that come together are one mail, and a mail server that was down gets it later",
         limit: Duration::from_secs(90),
         run: mails::mails_together,
+    },
+    Case {
+        name: "notify.script_security",
+        proves: "with enable_script_security root runs no script that others may replace, and such a \
+                 script, or one that is missing, keeps nobody from being master",
+        limit: Duration::from_secs(120),
+        run: security::script_security,
     },
     Case {
         name: "notify.order",

@@ -31,7 +31,8 @@ Examples:
 
 Signals: HUP reads the configuration again, TERM and INT stop.
 Exit status: 0 ended or fine, 1 cannot run, 2 errors in the configuration, 4 no permission, 6 no
-configuration, 70 a fault of vipd's own. With -t: 0 fine, 4 errors, 5 warnings only."
+configuration, 70 a fault of vipd's own. With -t: 0 fine, 4 errors, 5 warnings only, 6 a script
+that root runs and others may replace."
 )]
 pub struct Args {
     /// Configuration file [default: /etc/vipd/vipd.conf, else /etc/keepalived/keepalived.conf]

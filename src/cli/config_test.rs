@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::Style;
+use crate::config::{Code, Diagnostic, Style};
 use crate::daemon::prepare;
 
 use super::args::Args;
@@ -12,6 +12,8 @@ use super::args::Args;
 const ERRORS: u8 = 4;
 /// It would run, and somebody should look at it.
 const WARNINGS: u8 = 5;
+/// It would run, and as root what others may replace.
+const SECURITY: u8 = 6;
 
 /// Reads the file, prints every problem to standard error, or to `log` unless that is `-`.
 pub(super) fn run(args: &Args, log: &Path) -> ExitCode {
@@ -42,8 +44,10 @@ pub(super) fn run(args: &Args, log: &Path) -> ExitCode {
     } else if !text.is_empty() {
         let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
     }
+    let unsafe_script = |d: &Diagnostic| d.code == Code::ScriptSecurity;
     match (loaded.has_errors(), text.is_empty()) {
         (true, _) => ExitCode::from(ERRORS),
+        (false, false) if loaded.diagnostics.iter().any(unsafe_script) => ExitCode::from(SECURITY),
         (false, false) => ExitCode::from(WARNINGS),
         (false, true) => ExitCode::SUCCESS,
     }

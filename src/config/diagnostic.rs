@@ -67,6 +67,10 @@ pub enum Code {
     OutOfRange,
     /// It runs, and most likely does not do what was meant.
     Risk,
+    /// A program that cannot be run.
+    Script,
+    /// A program that root runs and others may replace.
+    ScriptSecurity,
     /// A slip that vipd understands and keepalived does not.
     Slip,
     /// Blocks or includes nested too deep.
@@ -112,6 +116,8 @@ impl Code {
             Code::NotYet => "not-yet",
             Code::OutOfRange => "out-of-range",
             Code::Risk => "risk",
+            Code::Script => "script",
+            Code::ScriptSecurity => "script-security",
             Code::Slip => "slip",
             Code::TooDeep => "too-deep",
             Code::TooMany => "too-many",

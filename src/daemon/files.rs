@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::config::glob::{has_wildcard, matches};
-use crate::config::{Files, ScriptFile};
+use crate::config::model::ScriptUser;
+use crate::config::{Audit, Files, ScriptFile};
 
 /// The disk.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +52,10 @@ impl Files for Disk {
             head,
             writable_by_all: metadata.permissions().mode() & 0o002 != 0,
         })
+    }
+
+    fn audit(&self, program: &str, user: Option<&ScriptUser>) -> Audit {
+        super::audit::audit(program, user)
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {

@@ -161,20 +161,19 @@ pub(super) const SCRIPTS: &[Keyword] = &[
         "enable_script_security",
         FLAG,
         "Run no script that others than root could change.",
-    )
-    .not_yet(),
+    ),
     row(
         "set_supplementary_groups",
         FLAG,
         "Scripts have all groups of their user.",
     )
-    .not_yet(),
+    .no_effect("scripts always have the groups of their user"),
     row(
         "use_symlink_paths",
         FLAG,
         "Call scripts by the links that name them.",
     )
-    .not_yet(),
+    .no_effect("scripts are always called by the path that is written"),
     row(
         "startup_script",
         Arguments::Command,

@@ -153,7 +153,9 @@ impl Check<'_> {
     }
 
     fn writable(&mut self, path: &str, file: &ScriptFile, span: Option<Span>) {
-        if file.writable_by_all {
+        // What is said of it as root's script says more.
+        let said = self.files.audit(path, None).replaceable.is_some();
+        if file.writable_by_all && !said {
             let message = format!("everybody may write to `{path}`");
             self.diagnostics.push(
                 risk(span, message)
