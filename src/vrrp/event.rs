@@ -226,6 +226,9 @@ pub enum Note {
     WaitsToClaim,
     /// It would claim, but it was told to stand by.
     StandsBy,
+    /// As master, another master was heard that had not been heard before: this router stays it. Whoever
+    /// was told of the other one's becoming master is to be told again.
+    SplitHealed(IpAddr),
     /// As master and owner of the addresses, another owner was heard.
     TwoOwners(IpAddr),
     /// As owner of the addresses it does not listen to this router.
@@ -332,6 +335,11 @@ impl fmt::Display for Note {
             Note::WaitsToClaim => {
                 f.write_str("would become master, waits until IPVS is programmed")
             }
+            Note::SplitHealed(who) => write!(
+                f,
+                "{who} was master too, in another part of the network: this router stays master and \
+                 announces its addresses again"
+            ),
             Note::TwoOwners(who) => write!(
                 f,
                 "CONFIGURATION ERROR: this router and {who} both have priority 255: \

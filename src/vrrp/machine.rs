@@ -55,6 +55,10 @@ pub struct Machine {
     stopped: bool,
     /// Until then it neither listens nor speaks.
     deaf_until: Time,
+    /// Master: since when.
+    master_since: Time,
+    /// Master: when a lower priority was heard last.
+    rogue_heard: Option<Time>,
     /// Another owner of the same addresses.
     rogue: Option<Rogue>,
     /// The owner for whom this one went down to 254.
@@ -94,6 +98,8 @@ impl Machine {
             lets_be: false,
             stopped: false,
             deaf_until: Time::ZERO,
+            master_since: Time::ZERO,
+            rogue_heard: None,
             rogue: None,
             stepped_down_for: None,
             told_ignored: false,
@@ -145,7 +151,11 @@ impl Machine {
         }
         let timing_changed = config.advert_int != self.config.advert_int
             || config.down_timer_adverts != self.config.down_timer_adverts;
+        let refresh_changed = config.garp.master_refresh != self.config.garp.master_refresh;
         self.config = config;
+        if refresh_changed && self.state == State::Master {
+            self.time_refresh(now);
+        }
         if timing_changed {
             self.master_interval = self.config.advert_int.get();
             match self.state {
@@ -267,12 +277,10 @@ impl Machine {
                 repeat: self.announce_again,
             }),
             Timer::AnnounceRefresh => {
-                let garp = self.config.garp;
                 out.push(Action::Announce {
-                    repeat: garp.master_refresh_repeat,
+                    repeat: self.config.garp.master_refresh_repeat,
                 });
-                self.timers
-                    .set(Timer::AnnounceRefresh, now + garp.master_refresh);
+                self.time_refresh(now);
             }
         }
     }

@@ -260,7 +260,7 @@ pub(super) const VRRP: &[Keyword] = &[
         DELAY,
         "Seconds between rounds while master; 0: none.",
     )
-    .default("0"),
+    .default("60; 0 with `vrrp_min_garp`"),
     row(
         "vrrp_garp_master_refresh_repeat",
         REPEAT,

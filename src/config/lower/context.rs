@@ -278,6 +278,11 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Whether the file is read as keepalived reads it.
+    pub(super) fn compat(&self) -> Compat {
+        self.options.compat
+    }
+
     /// The row of a word, slips that are understood included.
     fn row(&mut self, kind: BlockKind, word: &str, span: Span) -> Option<&'static Keyword> {
         let row = keywords::find(kind, word);

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use crate::config::Compat;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
 use crate::config::model::{
@@ -99,14 +100,19 @@ impl GarpWords {
 
     /// What an instance does: its own words, else those of `global_defs`, else the defaults. What is
     /// said about a lower priority follows what is said about becoming master.
-    pub(super) fn resolve(&self, global: &GarpWords, min_garp: bool) -> Garp {
-        let default = match min_garp {
-            true => Garp {
+    /// keepalived does not announce as a matter of routine unless it is told to.
+    pub(super) fn resolve(&self, global: &GarpWords, min_garp: bool, compat: Compat) -> Garp {
+        let default = match (min_garp, compat) {
+            (true, _) => Garp {
                 master_repeat: 1,
                 master_delay: Duration::ZERO,
                 ..Garp::default()
             },
-            false => Garp::default(),
+            (false, Compat::Keepalived) => Garp::default(),
+            (false, Compat::Vipd) => Garp {
+                master_refresh: REFRESH,
+                ..Garp::default()
+            },
         };
         let master_repeat = self.master_repeat.or(global.master_repeat);
         let master_repeat = master_repeat.unwrap_or(default.master_repeat).max(1);
@@ -129,6 +135,10 @@ impl GarpWords {
         }
     }
 }
+
+/// How often a master announces when nothing was said: switches forget within 5 minutes where an address
+/// is that is not heard from (IEEE 802.1Q, the default ageing time).
+const REFRESH: Duration = Duration::from_secs(60);
 
 /// A day: keepalived's largest.
 const EXTRA_IF_MAX: i64 = 86_400;

@@ -328,7 +328,9 @@ impl InstanceDraft<'_> {
             auth,
             vips,
             vips_excluded,
-            garp: self.garp.resolve(&defaults.garp, defaults.min_garp),
+            garp: self
+                .garp
+                .resolve(&defaults.garp, defaults.min_garp, ctx.compat()),
             lower_prio_no_advert: self
                 .lower_prio_no_advert
                 .unwrap_or(defaults.lower_prio_no_advert),

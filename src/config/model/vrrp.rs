@@ -258,7 +258,7 @@ pub struct Garp {
     /// 5 s when absent.
     #[serde(serialize_with = "seconds")]
     pub master_delay: Duration,
-    /// `garp_master_refresh`: how often while master; zero, the default: never.
+    /// `garp_master_refresh`: how often while master; zero: never.
     #[serde(serialize_with = "seconds")]
     pub master_refresh: Duration,
     /// `garp_master_refresh_repeat`: how many each time; 1 when absent.

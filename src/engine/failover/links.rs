@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::config::model::LinkDelays;
 use crate::fact::{FactKind, FactName, FactValue};
-use crate::net::{InterfaceIndex, InterfaceName, Link};
+use crate::net::{AddressKey, InterfaceIndex, InterfaceName, Link};
 use crate::time::Time;
+use crate::vrrp;
 
 use super::kernel_view::KernelView;
 use super::{Action, Event, Failover};
@@ -78,6 +79,28 @@ impl Failover {
             self.look_again_at = self.look_again_at.min(now);
         }
         self.refresh_all_standings(now, out);
+        if up && !was_up {
+            self.announce_on(link.index);
+        }
+    }
+
+    /// A link has carrier again: whatever is behind it may have forgotten us, or be another switch. An
+    /// instance for which that link was a fault announces when it is master again.
+    fn announce_on(&mut self, interface: InterfaceIndex) {
+        let masters = self
+            .slots
+            .iter()
+            .filter(|slot| slot.machine.state() == vrrp::State::Master);
+        let keys: Vec<(AddressKey, u32)> = masters
+            .flat_map(|slot| {
+                let repeat = slot.config().garp.master_repeat;
+                slot.keys(&self.kernel).map(move |(key, _)| (key, repeat))
+            })
+            .filter(|(key, _)| key.interface == interface)
+            .collect();
+        for (key, repeat) in keys {
+            self.announce_address(key, repeat);
+        }
     }
 
     pub(super) fn on_link_gone(&mut self, index: InterfaceIndex, now: Time, out: &mut Vec<Action>) {

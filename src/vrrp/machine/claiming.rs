@@ -61,6 +61,15 @@ impl Machine {
         }
     }
 
+    pub(super) fn time_refresh(&mut self, now: Time) {
+        let every = self.config.garp.master_refresh;
+        if every.is_zero() {
+            self.timers.clear(Timer::AnnounceRefresh);
+        } else {
+            self.timers.set(Timer::AnnounceRefresh, now + every);
+        }
+    }
+
     /// A member of its group heard a lower priority.
     pub(super) fn on_reannounce(&mut self, now: Time, out: &mut Vec<Action>) {
         let garp = self.config.garp;
@@ -103,10 +112,9 @@ impl Machine {
         self.announce(garp.master_repeat, garp.master_delay, now, out);
         self.timers
             .set(Timer::Advert, now + self.config.advert_int.get());
-        if !garp.master_refresh.is_zero() {
-            self.timers
-                .set(Timer::AnnounceRefresh, now + garp.master_refresh);
-        }
+        self.master_since = now;
+        self.rogue_heard = None;
+        self.time_refresh(now);
     }
 
     /// Now, and once more after `delay` unless that is zero.

@@ -107,6 +107,7 @@ impl Machine {
             self.give_way(Reason::Overslept(heard.source), heard, now, out);
             return;
         }
+        self.note_split(heard, now, out);
         if let Some(reason) = self.judge_owner(heard, now, out) {
             self.give_way(reason, heard, now, out);
             return;
@@ -129,6 +130,15 @@ impl Machine {
         }
         let garp = self.config.garp;
         self.announce(garp.lower_prio_repeat, garp.lower_prio_delay, now, out);
+    }
+
+    /// Two routers were master: the network was split, and is not any more. Told once for each split. A
+    /// router that has become master just now may cross the last advert of the one before it.
+    fn note_split(&mut self, heard: Heard, now: Time, out: &mut Vec<Action>) {
+        let before = self.rogue_heard.replace(now).unwrap_or(self.master_since);
+        if now.since(before) > self.master_down() {
+            out.push(Action::Note(Note::SplitHealed(heard.source)));
+        }
     }
 
     /// Whether an advert is answered now. One answer is for everybody who hears it; a flood of adverts

@@ -187,3 +187,16 @@ fn a_driver_that_sees_no_link_is_believed_and_one_that_sees_one_is_not_enough() 
     bench.input(Input::Reload(Box::new(config)));
     assert_eq!(bench.role("VI_1"), Role::Backup, "nobody asks any more");
 }
+
+#[test]
+fn a_link_that_was_gone_and_is_no_fault_is_announced_on_when_it_is_back() {
+    let mut vi = instance("VI_1", 51, "10.0.0.100");
+    vi.dont_track_primary = true;
+    let mut bench = Bench::master(config(vec![vi]));
+    bench.input(Input::Link(link(false)));
+    assert_eq!(bench.role("VI_1"), Role::Master);
+    bench.announced.clear();
+    bench.input(Input::Link(link(true)));
+    bench.run(1);
+    assert_eq!(bench.announced.values().sum::<u32>(), 5);
+}

@@ -153,3 +153,54 @@ fn a_delayed_start_neither_listens_nor_speaks() {
     bench.heard("10.0.0.9", 150);
     assert_eq!(bench.machine.state(), State::Backup);
 }
+
+#[test]
+fn a_split_that_heals_is_told_once_and_an_advert_that_crosses_ours_is_none() {
+    let split = |actions: &[Action]| {
+        let healed = |action: &&Action| matches!(action, Action::Note(Note::SplitHealed(_)));
+        actions.iter().filter(healed).count()
+    };
+    let mut bench = Bench::master(instance(100));
+    assert_eq!(
+        split(&bench.heard("10.0.0.9", 50)),
+        0,
+        "it was master until now"
+    );
+    for _ in 0..10 {
+        bench.pass(1000);
+    }
+    assert_eq!(split(&bench.heard("10.0.0.9", 50)), 1);
+    bench.pass(1000);
+    assert_eq!(split(&bench.heard("10.0.0.9", 50)), 0, "the same split");
+    for _ in 0..10 {
+        bench.pass(1000);
+    }
+    assert_eq!(split(&bench.heard("10.0.0.9", 50)), 1, "the next one");
+}
+
+#[test]
+fn a_master_announces_from_time_to_time_and_a_reload_may_end_it() {
+    let with = |seconds| {
+        let mut config = instance(100);
+        config.garp.master_delay = Duration::ZERO;
+        config.garp.master_refresh = Duration::from_secs(seconds);
+        config
+    };
+    let announced = |bench: &mut Bench, seconds| {
+        let mut count = 0;
+        for _ in 0..seconds {
+            let actions = bench.pass(1000);
+            count += actions
+                .iter()
+                .filter(|a| **a == Action::Announce { repeat: 1 })
+                .count();
+        }
+        count
+    };
+    let mut bench = Bench::master(with(60));
+    assert_eq!(announced(&mut bench, 181), 3);
+    bench.machine.reconfigure(Arc::new(with(0)), bench.now);
+    assert_eq!(announced(&mut bench, 200), 0);
+    bench.machine.reconfigure(Arc::new(with(10)), bench.now);
+    assert_eq!(announced(&mut bench, 101), 10);
+}
