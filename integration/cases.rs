@@ -14,6 +14,7 @@ mod front_door;
 mod garp;
 mod hand_over;
 mod ipvs;
+mod matrix;
 mod native;
 mod netlink;
 mod notify;
@@ -40,6 +41,8 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     track::CASES,
     sync_group::CASES,
     rules::CASES,
+    matrix::TAKEOVERS,
+    matrix::ELECTIONS,
 ];
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.
