@@ -24,6 +24,7 @@ mod pair;
 mod pools;
 mod rules;
 mod scene;
+mod scheduling;
 mod self_test;
 mod side_by_side;
 mod sync_group;
@@ -43,6 +44,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     rules::CASES,
     matrix::TAKEOVERS,
     matrix::ELECTIONS,
+    scheduling::CASES,
 ];
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.

@@ -23,6 +23,7 @@ pub mod prepare;
 pub mod record;
 mod restart;
 pub mod run_dir;
+mod scheduling;
 mod sessions;
 pub mod trackers;
 

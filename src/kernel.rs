@@ -16,6 +16,7 @@ pub mod nftables;
 pub mod poll;
 pub mod processes;
 pub mod route;
+pub mod scheduling;
 pub mod spawner;
 mod sys;
 pub mod vrrp_socket;

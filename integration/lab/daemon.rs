@@ -93,6 +93,11 @@ impl Daemon {
         &self.file
     }
 
+    /// Its first process.
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
     /// All it has logged, over restarts too.
     pub(crate) fn log(&self) -> String {
         self.process.log()

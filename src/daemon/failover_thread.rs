@@ -23,6 +23,7 @@ use crate::kernel::announcement_watch::AnnouncementWatch;
 use crate::kernel::clock;
 use crate::kernel::poll::{Interest, Poller, Waker};
 use crate::kernel::route::{Event, Monitor, Route};
+use crate::kernel::scheduling::Lateness;
 use crate::kernel::spawner::{AtEnd, Finished, Outcome, Request, Spawner};
 use crate::kernel::vrrp_socket::BUFFER_LEN;
 use crate::net::{InterfaceIndex, MacAddr, NetCommand};
@@ -87,6 +88,8 @@ pub struct Handle {
     pub released: watch::Receiver<bool>,
     /// Watches files and processes for it.
     pub trackers: Trackers,
+    /// How late its timers were.
+    pub lateness: Lateness,
     thread: JoinHandle<()>,
 }
 
@@ -119,7 +122,9 @@ pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Re
     let script_user = engine.default_script_user();
     let facts = Facts::default();
     let trackers = Trackers::new(facts.clone(), waker.clone());
+    let lateness = Lateness::default();
     let state = Thread {
+        lateness: lateness.clone(),
         engine,
         route: resources.route,
         monitor: resources.monitor,
@@ -155,12 +160,14 @@ pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Re
         sessions: session_facts,
         released,
         trackers,
+        lateness,
         thread,
     })
 }
 
 struct Thread {
     engine: Failover,
+    lateness: Lateness,
     route: Route,
     monitor: Monitor,
     announcements: AnnouncementSocket,
@@ -210,7 +217,10 @@ impl Thread {
             }
             self.take_script_ends();
             let now = clock::now();
-            if self.engine.next_deadline().is_some_and(|(at, _)| at <= now) {
+            if let Some((at, _)) = self.engine.next_deadline()
+                && at <= now
+            {
+                self.lateness.note(now.since(at));
                 self.feed(Input::Timer, now);
             }
         }

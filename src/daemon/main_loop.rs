@@ -14,6 +14,7 @@ use crate::engine::balancer::{Balancer, StopKind as IpvsStop};
 use crate::engine::failover::{Failover, StopKind};
 use crate::kernel::ipvs::Ipvs;
 use crate::kernel::route::Route;
+use crate::kernel::scheduling::TOO_LONG;
 use crate::kernel::spawner::Spawner;
 use crate::lvs::Owned;
 use crate::net::{
@@ -31,6 +32,7 @@ use super::options::Options;
 use super::prepare::{self, Prepared};
 use super::record::{self, Place};
 use super::run_dir::{PidFiles, RunDir};
+use super::scheduling::{self, Scheduling};
 use super::{logging, restart};
 
 /// How long the failover thread may take to let go of its VIPs.
@@ -58,6 +60,15 @@ struct Threads {
     orders: mpsc::UnboundedSender<Order>,
     balancer: watch::Receiver<Status>,
     notifier: notify_thread::Handle,
+    /// Once they run.
+    scheduling: Option<Scheduling>,
+}
+
+impl Threads {
+    /// Whether anybody is to look how late timers are.
+    fn looks(&self) -> bool {
+        self.scheduling.as_ref().is_some_and(Scheduling::looks)
+    }
 }
 
 struct Signals {
@@ -66,6 +77,8 @@ struct Signals {
     interrupt: Signal,
     user_1: Signal,
     user_2: Signal,
+    /// A thread used up its real-time limit.
+    too_long: Signal,
 }
 
 /// A reload on its way: the answer of the thread that reads the file.
@@ -116,8 +129,12 @@ impl Daemon<'_> {
                 orders,
                 balancer: balancer_status,
                 notifier,
+                scheduling: None,
             };
             self.watch_tracked(&mut threads, !restart::is_resumed());
+            let mut scheduling = Scheduling::new(threads.failover.lateness.clone());
+            scheduling.apply(&self.config);
+            threads.scheduling = Some(scheduling);
             report.ready();
             notify(&[NotifyState::Ready]);
             let ended = self.serve(&mut threads, &mut signals).await;
@@ -155,6 +172,12 @@ impl Daemon<'_> {
                 }
                 _ = signals.user_1.recv() => warn!("SIGUSR1: dump files are not written by this version"),
                 _ = signals.user_2.recv() => warn!("SIGUSR2: dump files are not written by this version"),
+                _ = signals.too_long.recv() => {
+                    if let Some(scheduling) = &mut threads.scheduling { scheduling.calm(); }
+                }
+                () = tokio::time::sleep(scheduling::LOOK), if threads.looks() => {
+                    if let Some(scheduling) = &mut threads.scheduling { scheduling.look(); }
+                }
                 read = answer(&mut reading) => {
                     reading = None;
                     self.commit(read, threads);
@@ -225,6 +248,9 @@ impl Daemon<'_> {
                 });
                 self.config = config;
                 self.watch_tracked(threads, false);
+                if let Some(scheduling) = &mut threads.scheduling {
+                    scheduling.apply(&self.config);
+                }
                 info!("reloaded {}", self.file.display());
             }
             Err(failure) => {
@@ -250,6 +276,7 @@ impl Daemon<'_> {
             orders,
             mut balancer,
             notifier,
+            ..
         } = threads;
         let kind = if self.options.keep_vips {
             StopKind::Keep
@@ -421,6 +448,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
+            too_long: signal(SignalKind::from_raw(TOO_LONG))?,
         })
     }
 }

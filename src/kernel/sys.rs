@@ -16,4 +16,5 @@ pub(crate) mod packet;
 pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod raw6;
+pub(crate) mod scheduling;
 pub(crate) mod watch;

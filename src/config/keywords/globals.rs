@@ -71,83 +71,80 @@ pub(super) const IDENTITY: &[Keyword] = &[
     row("checker_log_all_failures", BOOL, "Log each failed check.").default("false"),
 ];
 
-const ONE_PROCESS: &str = "vipd is one process";
-
 pub(super) const PROCESSES: &[Keyword] = &[
-    row("process_names", FLAG, "Name the processes.").no_effect(ONE_PROCESS),
-    row("process_name", TEXT, "Name of the process.").no_effect(ONE_PROCESS),
-    row("vrrp_process_name", TEXT, "Name of the VRRP process.").no_effect(ONE_PROCESS),
-    row("checker_process_name", TEXT, "Name of the checker process.")
-        .also(&["lvs_process_name"])
-        .no_effect(ONE_PROCESS),
-    row("bfd_process_name", TEXT, "Name of the BFD process.").no_effect(ONE_PROCESS),
-    row("vrrp_priority", integer(-20, 19), "Nice value of VRRP.").not_yet(),
+    row(
+        "process_names",
+        FLAG,
+        "Name threads as keepalived names processes.",
+    ),
+    row("process_name", TEXT, "Name of the process."),
+    row("vrrp_process_name", TEXT, "Name of the thread of VRRP."),
+    row(
+        "checker_process_name",
+        TEXT,
+        "Name of the thread of checks.",
+    )
+    .also(&["lvs_process_name"]),
+    row("bfd_process_name", TEXT, "Name of the BFD process.")
+        .no_effect("BFD lives on the thread of VRRP"),
+    row("vrrp_priority", integer(-20, 19), "Nice value of VRRP."),
     row(
         "checker_priority",
         integer(-20, 19),
         "Nice value of checks.",
-    )
-    .not_yet(),
-    row("bfd_priority", integer(-20, 19), "Nice value of BFD.").not_yet(),
+    ),
+    row("bfd_priority", integer(-20, 19), "Nice value of BFD."),
     row(
         "vrrp_rt_priority",
         integer(1, 99),
         "Real-time priority of VRRP.",
-    )
-    .not_yet(),
+    ),
     row(
         "checker_rt_priority",
         integer(1, 99),
         "Real-time priority of checks.",
-    )
-    .not_yet(),
+    ),
     row(
         "bfd_rt_priority",
         integer(1, 99),
         "Real-time priority of BFD.",
-    )
-    .not_yet(),
+    ),
     row(
         "vrrp_rlimit_rttime",
         U32,
         "Microseconds between two blocking calls.",
     )
-    .also(&["vrrp_rlimit_rtime"])
-    .not_yet(),
+    .also(&["vrrp_rlimit_rtime"]),
     row(
         "checker_rlimit_rttime",
         U32,
         "Microseconds between two blocking calls.",
     )
-    .also(&["checker_rlimit_rtime"])
-    .not_yet(),
+    .also(&["checker_rlimit_rtime"]),
     row(
         "bfd_rlimit_rttime",
         U32,
         "Microseconds between two blocking calls.",
     )
-    .also(&["bfd_rlimit_rtime"])
-    .not_yet(),
-    row("vrrp_no_swap", FLAG, "Keep VRRP in memory.").not_yet(),
-    row("checker_no_swap", FLAG, "Keep checks in memory.").not_yet(),
-    row("bfd_no_swap", FLAG, "Keep BFD in memory.").not_yet(),
-    row("vrrp_cpu_affinity", SOME, "Processors of VRRP.").not_yet(),
-    row("checker_cpu_affinity", SOME, "Processors of checks.").not_yet(),
-    row("bfd_cpu_affinity", SOME, "Processors of BFD.").not_yet(),
+    .also(&["bfd_rlimit_rtime"]),
+    row("vrrp_no_swap", FLAG, "Keep VRRP in memory."),
+    row("checker_no_swap", FLAG, "Keep checks in memory."),
+    row("bfd_no_swap", FLAG, "Keep BFD in memory."),
+    row("vrrp_cpu_affinity", SOME, "Processors of VRRP."),
+    row("checker_cpu_affinity", SOME, "Processors of checks."),
+    row("bfd_cpu_affinity", SOME, "Processors of BFD."),
     row(
         "max_auto_priority",
         Arguments::Optional(Type::Integer(-1, 99)),
         "Raise priority when late.",
     )
-    .default("0")
-    .not_yet(),
+    .default("0"),
     row(
         "min_auto_priority_delay",
         integer(1, 10_000_000),
         "How late, in microseconds.",
     )
-    .default("1000000")
-    .not_yet(),
+    .default("1000000"),
 ];
 
 pub(super) const SCRIPTS: &[Keyword] = &[

@@ -119,6 +119,10 @@ settings! {
 settings! {
     /// How the process is scheduled; times in microseconds where the keyword is a bare number.
     SchedulingSettings {
+        process_names: bool,
+        process_name: Option<String>,
+        vrrp_process_name: Option<String>,
+        checker_process_name: Option<String>,
         vrrp_priority: Option<i8>,
         checker_priority: Option<i8>,
         bfd_priority: Option<i8>,
