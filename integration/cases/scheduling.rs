@@ -134,7 +134,10 @@ fn keywords(lab: &Lab) -> Outcome {
     );
     router.daemon()?.reload(&conf("checker_rt_priority 4"))?;
     // As a thread is that nobody spoke of.
-    let plain = threads(pid)?.get("log").cloned().ok_or("no thread writes the log")?;
+    let plain = threads(pid)?
+        .get("log")
+        .cloned()
+        .ok_or("no thread writes the log")?;
     wait_thread(pid, "balancer", "round robin 4", |t| {
         (t.policy, t.real_time, t.nice) == (ROUND_ROBIN, 4, plain.nice)
             && t.processors == plain.processors

@@ -132,7 +132,7 @@ impl Daemon<'_> {
                 scheduling: None,
             };
             self.watch_tracked(&mut threads, !restart::is_resumed());
-            let mut scheduling = Scheduling::new(threads.failover.lateness.clone());
+            let mut scheduling = Scheduling::new(threads.failover.lateness.clone()).await;
             scheduling.apply(&self.config);
             threads.scheduling = Some(scheduling);
             report.ready();

@@ -56,12 +56,12 @@ pub(super) struct Scheduling {
 
 impl Scheduling {
     /// Finds the threads, which have the names that they were started with.
-    pub(super) fn new(lateness: Lateness) -> Scheduling {
+    pub(super) async fn new(lateness: Lateness) -> Scheduling {
         let own = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
         Scheduling {
             main: found(Ok(Thread::main()), own.trim_end()),
-            failover: found(soon("failover"), "failover"),
-            balancer: found(soon("balancer"), "balancer"),
+            failover: found(soon("failover").await, "failover"),
+            balancer: found(soon("balancer").await, "balancer"),
             locked: false,
             limit: None,
             lateness,
@@ -147,12 +147,12 @@ impl Scheduling {
 }
 
 /// A thread takes its name when it begins to run, which may be in a moment.
-fn soon(name: &str) -> io::Result<Thread> {
+async fn soon(name: &str) -> io::Result<Thread> {
     for _ in 0..100 {
         if let Ok(thread) = Thread::named(name) {
             return Ok(thread);
         }
-        std::thread::sleep(Duration::from_millis(2));
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Thread::named(name)
 }
