@@ -56,6 +56,12 @@ pub(crate) const CASES: &[Case] = &[
         run: security::script_security,
     },
     Case {
+        name: "notify.mute_mail_server",
+        proves: "a mail server that never says a word, and a reader that dies, hold up the end for seconds only",
+        limit: Duration::from_secs(90),
+        run: bounds::mute_mail_server,
+    },
+    Case {
         name: "notify.order",
         proves: "scripts of one instance run one after the other in the order of its changes",
         limit: Duration::from_secs(90),

@@ -49,6 +49,8 @@ const LAST_LIMITS: Limits = Limits {
 };
 /// How long the last scripts together may hold up the end.
 const STOP_MAX: Duration = Duration::from_secs(10);
+/// How long the mail server may.
+const MAILS_MAX: Duration = Duration::from_secs(5);
 /// How long readers of FIFOs have after the last line.
 const READERS_MAX: Duration = Duration::from_secs(1);
 
@@ -161,6 +163,7 @@ pub fn start(settings: Settings, spawner: Spawner) -> io::Result<Handle> {
         waker: waker.clone(),
         poller: Poller::new(),
         stop_by: None,
+        mails_by: None,
         fault: false,
     };
     let thread = std::thread::Builder::new()
@@ -206,6 +209,8 @@ struct Thread {
     poller: Poller,
     /// The end is near: when it comes, whatever still runs.
     stop_by: Option<Time>,
+    /// Until when the last mails are waited for.
+    mails_by: Option<Time>,
     /// It cannot do its work any more.
     fault: bool,
 }
@@ -244,18 +249,27 @@ impl Thread {
         if !self.spawner_gone {
             self.poller.watch(self.spawner.as_fd(), Interest::Read);
         }
+        let now = clock::now();
+        let mails_by = self.mails_by.filter(|by| *by > now);
+        // At the end no reader is started any more.
+        let readers = match self.stop_by {
+            None => self.outlets.next_deadline(),
+            Some(_) => None,
+        };
         let deadlines = [
             self.queue.next_deadline(),
-            self.outlets.next_deadline(),
+            readers,
             self.mails.next_deadline(),
+            mails_by,
             self.stop_by,
         ];
         self.poller.wait(deadlines.into_iter().flatten().min())
     }
 
     fn is_over(&self, now: Time) -> bool {
+        let mailed = self.mails.is_over() || self.mails_by.is_some_and(|by| now >= by);
         self.stop_by
-            .is_some_and(|by| (self.queue.is_idle() && self.mails.is_over(now, by)) || now >= by)
+            .is_some_and(|by| (self.queue.is_idle() && mailed) || now >= by)
     }
 
     fn take_commands(&mut self) {
@@ -270,6 +284,7 @@ impl Thread {
                     self.take_notices();
                     let now = clock::now();
                     self.stop_by = Some(now + STOP_MAX);
+                    self.mails_by = Some(now + MAILS_MAX);
                     let mut steps = Vec::new();
                     self.queue.set_limits(LAST_LIMITS, now, &mut steps);
                     self.mails.hurry(now);

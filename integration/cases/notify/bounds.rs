@@ -1,6 +1,7 @@
 //! What vipd promises beyond keepalived: order, and that nobody who is told can hold it up.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
@@ -205,5 +206,33 @@ pub(super) fn fifos(lab: &Lab) -> Outcome {
         ensure!(!dir.join(name).exists(), "FIFO {name} stays behind");
     }
     ensure!(link.exists(), "the link is gone");
+    Ok(())
+}
+
+pub(super) fn mute_mail_server(lab: &Lab) -> Outcome {
+    only_vipd(lab)?;
+    let lan = Lan::new(lab)?;
+    let mut router = lan.router("router", 1, lab.subject())?;
+    // The kernel takes the connection; nobody ever says a word on it.
+    let _mute = router
+        .host
+        .within(|| TcpListener::bind("192.0.2.1:25"))?
+        .doing("listen")?;
+    let fifo = lab.dir().join("fifo");
+    let globals = format!(
+        "global_defs {{\n    notification_email {{\n        a@x.example\n    }}\n    \
+         smtp_server 192.0.2.1\n    notify_fifo {}\n    notify_fifo_script /bin/false\n}}\n",
+        fifo.display()
+    );
+    router.start(&format!("{globals}{}", with_lines("smtp_alert")))?;
+    wait_owner(&router, &[])?;
+    let begun = Instant::now();
+    let status = router.stop()?;
+    let took = begun.elapsed();
+    lab.note(format!("the end took {took:.2?}"));
+    ensure!(status.success(), "it ended with {status}");
+    ensure!(took < Duration::from_secs(9), "the end took {took:?}");
+    let said = router.daemon()?.logged("mails were not sent in time");
+    ensure_eq!(said, 1, "words about the mails");
     Ok(())
 }

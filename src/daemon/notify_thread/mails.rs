@@ -15,9 +15,6 @@ use crate::time::Time;
 
 use super::Settings;
 
-/// At the end mails are waited for until this long before the last moment.
-const SERVER_LATE: Duration = Duration::from_secs(5);
-
 /// A message and where it goes.
 struct Job {
     server: SmtpServer,
@@ -117,10 +114,10 @@ impl Mails {
         self.ending = true;
     }
 
-    /// At the end, which is at `by` at the latest: whether nothing is worth waiting for. A server that
-    /// did not take a mail is not waited for again.
-    pub(super) fn is_over(&self, now: Time, by: Time) -> bool {
-        self.mailbox.is_empty() || self.failed_at_end || by.until(now) <= SERVER_LATE
+    /// At the end: whether nothing is worth waiting for. A server that did not take a mail is not waited
+    /// for again.
+    pub(super) fn is_over(&self) -> bool {
+        self.mailbox.is_empty() || self.failed_at_end
     }
 
     /// At the end: what is lost.
