@@ -22,6 +22,7 @@ mod options;
 mod order;
 mod pair;
 mod pools;
+mod routes;
 mod rules;
 mod scene;
 mod scheduling;
@@ -70,6 +71,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     daemon::CASES,
     addresses::CASES,
     options::CASES,
+    routes::CASES,
     notify::CASES,
     bad_input::CASES,
 ];

@@ -242,7 +242,7 @@ pub fn load(root: &Path, files: &dyn Files, options: &Options) -> Loaded {
     let mut config = None;
     let mut origins = Origins::default();
     if let Some(tree) = tree {
-        let mut lowered = lower::lower(&tree, &sources, options, &mut diagnostics);
+        let mut lowered = lower::lower(&tree, &sources, options, files, &mut diagnostics);
         origins = std::mem::take(&mut lowered.origins);
         if !diagnostics.is_broken() {
             lint::lint(&lowered.config, &origins, files, &mut diagnostics);

@@ -8,6 +8,7 @@ mod filter;
 mod interface;
 mod link;
 mod lvs;
+mod route;
 
 pub use address::{Cidr, Endpoint, Family, ParseCidrError};
 pub use bfd::{BfdArrival, BfdPath};
@@ -19,3 +20,8 @@ pub use link::{
     ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Link, LinkCommand, ObservedAddress,
 };
 pub use lvs::{ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
+pub use route::{
+    DEFAULT_METRIC_V6, Encap, Hop, HopOptions, MAIN_TABLE, ObservedRoute, Placement,
+    ROUTE_PROTOCOL, RouteCommand, RouteKey, RouteSpec, RoutingInterest, Rule, RuleAction,
+    RuleCommand, Tunnel, UNICAST,
+};

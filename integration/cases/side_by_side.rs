@@ -17,6 +17,13 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// Words behind `ip` that show something, all of it.
 pub(super) const ADDRESSES: &[&str] = &["-d", "-o", "addr", "show"];
 
+pub(super) const ROUTES: &[&[&str]] = &[
+    &["-d", "route", "show", "table", "all"],
+    &["-d", "-6", "route", "show", "table", "all"],
+    &["-d", "rule", "show"],
+    &["-d", "-6", "rule", "show"],
+];
+
 /// One daemon on its machine.
 pub(super) struct Side {
     pub(super) host: Host,
@@ -162,7 +169,7 @@ fn plain(line: &str) -> String {
     let mut words = line.split_whitespace().peekable();
     while let Some(word) = words.next() {
         match word {
-            "proto" if matches!(words.peek(), Some(&("112" | "keepalived" | "18"))) => {
+            "proto" if matches!(words.peek(), Some(&("112" | "keepalived" | "unspec"))) => {
                 words.next();
             }
             "expires" => {

@@ -15,20 +15,25 @@ mod election;
 mod forwarding;
 mod globals;
 mod group;
+mod hop;
 mod instance;
 mod links;
+mod names;
 mod real_server;
 mod route;
+mod rule;
 mod script;
 mod strict;
 mod sync_daemon;
 mod sync_group;
+mod token;
 mod track;
 mod tracking;
 mod value;
 mod virtual_server;
 mod vmac;
 
+use super::Files;
 use super::Options;
 use super::Origins;
 use super::diagnostic::{Code, Diagnostic, Diagnostics};
@@ -52,9 +57,10 @@ pub(super) fn lower(
     tree: &Tree,
     sources: &SourceMap,
     options: &Options,
+    files: &dyn Files,
     diagnostics: &mut Diagnostics,
 ) -> Lowered {
-    let mut ctx = Context::new(sources, options, diagnostics);
+    let mut ctx = Context::new(sources, options, files, diagnostics);
     let mut root = Root::default();
     ctx.read_items(BlockKind::Root, &tree.items, &mut root);
 
@@ -62,6 +68,12 @@ pub(super) fn lower(
     let node = std::mem::take(&mut root.node);
     let defaults = globals::lower(&mut ctx, &root.globals, node);
     config.globals = defaults.globals.clone();
+    let outputs = &config.globals.outputs;
+    let (etc, usr) = (&outputs.iproute_etc_dir, &outputs.iproute_usr_dir);
+    ctx.iproute_names()
+        .set_directories(etc.as_deref(), usr.as_deref());
+    let interface = config.globals.vrrp.default_interface.clone();
+    config.statics = links::statics(&mut ctx, &root, interface);
     let scripts = script::lower(&mut ctx, &root.scripts);
     config.track_files = track::files(&mut ctx, &root.track_files);
     config.track_processes = track::processes(&mut ctx, &root.track_processes);
@@ -85,7 +97,7 @@ pub(super) fn lower(
     config.instances = instances;
     config.sync_groups = sync_group::lower(&mut ctx, &root.sync_groups, trackable, &mut used);
     config.scripts = script::used(&mut ctx, scripts, &used);
-    config.statics = links::statics(&mut ctx, &root);
+    config.statics.track_groups = links::track_groups(&mut ctx, &root);
     config.links = links::lower(&mut ctx, &root);
     links::linkbeats(&mut ctx, &root, &mut config);
     links::bound_delays(&mut ctx, &mut config.links, &config.instances);

@@ -31,7 +31,7 @@ pub use lvs::{
     GroupMember, LvsSyncDaemon, LvsTimeouts, Persistence, PoolSettings, RealServer, SchedulerSpec,
     ServerSettings, SorryServer, Tunnel, TunnelChecksum, VirtualServer, VirtualServerAddress,
 };
-pub use route::{Route, RouteOption, RouteValue, Rule, Statics};
+pub use route::{Route, RouteHop, Rule, Statics, Table};
 pub use track::{
     BfdInstance, FileWeight, GarpGroup, InitFile, LinkBeat, LinkDelays, LinkSettings, ParamMatch,
     Run, SslSettings, SyncGroup, SyncGroupSettings, TrackFile, TrackProcess, TrackedBfd,

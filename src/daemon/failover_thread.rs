@@ -201,6 +201,7 @@ impl Thread {
     fn run(mut self) {
         let actions = self.engine.start(clock::now());
         self.carry_out(actions);
+        self.listen_to_routes();
         while !self.ended {
             if let Err(error) = self.wait() {
                 error!("failover thread cannot wait for its sockets: {error}");
@@ -262,6 +263,7 @@ impl Thread {
                     self.channels.prepare(sockets);
                     self.script_user = config.globals.script_user.clone();
                     self.feed(Input::Reload(config), now);
+                    self.listen_to_routes();
                     self.channels.drop_prepared();
                 }
                 Command::Stop(kind) => self.feed(Input::Stop(kind), now),
@@ -272,6 +274,21 @@ impl Thread {
     fn take_facts(&mut self) {
         for (name, value) in self.facts.take() {
             self.feed(Input::Fact { name, value }, clock::now());
+        }
+    }
+
+    /// Hears of routes and rules as long as the configuration has some.
+    fn listen_to_routes(&mut self) {
+        let interest = self.engine.interest();
+        if *self.monitor.listens_to() == interest {
+            return;
+        }
+        if let Err(error) = self.monitor.listen_to(&interest) {
+            warn!("watching routes and rules: {error}");
+        }
+        // What happened before is not told.
+        if interest.routes || interest.rules {
+            self.look_again();
         }
     }
 
@@ -291,6 +308,10 @@ impl Thread {
                 Event::LinkGone(index, _) => self.feed(Input::LinkGone(index), now),
                 Event::AddressAdded(address) => self.feed(Input::AddressSeen(address), now),
                 Event::AddressRemoved(key) => self.feed(Input::AddressGone(key), now),
+                Event::RouteAdded(route) => self.feed(Input::RouteSeen(route), now),
+                Event::RouteRemoved(key) => self.feed(Input::RouteGone(key), now),
+                Event::RuleAdded(rule) => self.feed(Input::RuleSeen(rule), now),
+                Event::RuleRemoved(rule) => self.feed(Input::RuleGone(rule), now),
                 Event::Overrun => self.look_again(),
             }
         }
@@ -500,7 +521,7 @@ impl Thread {
     }
 
     fn look_again(&mut self) {
-        match self.route.picture() {
+        match self.route.picture(&self.engine.interest()) {
             Ok(picture) => self.feed(Input::Kernel(picture), clock::now()),
             Err(error) => {
                 warn!("read links and addresses: {error}");

@@ -19,6 +19,7 @@ use crate::kernel::spawner::Spawner;
 use crate::lvs::Owned;
 use crate::net::{
     ADDRESS_PROTOCOL, AddressCommand, AddressKey, Cidr, InterfaceName, NetCommand, NetPicture,
+    ROUTE_PROTOCOL, RouteCommand, RuleCommand,
 };
 
 use super::background::{Report, take_signals};
@@ -418,17 +419,34 @@ fn release_vips(config: &Config) -> String {
     let removed = Route::open()
         .map_err(|error| error.to_string())
         .and_then(|mut route| {
-            let NetPicture { links, addresses } =
-                route.picture().map_err(|error| error.to_string())?;
+            let interest = Failover::routing_interest(config).with_ours();
+            let picture = route
+                .picture(&interest)
+                .map_err(|error| error.to_string())?;
+            let NetPicture {
+                links,
+                addresses,
+                routes,
+                rules,
+            } = picture;
+            // Those that carry our tag; others of the same protocol may be somebody else's.
+            let rules = rules
+                .into_iter()
+                .filter(|rule| rule.protocol == ROUTE_PROTOCOL);
+            let mut commands: Vec<NetCommand> =
+                rules.map(|rule| RuleCommand::Delete(rule).into()).collect();
+            let routes = routes.into_iter().map(|route| route.key);
+            let routes = routes.filter(|key| key.protocol == ROUTE_PROTOCOL);
+            commands.extend(routes.map(|key| NetCommand::from(RouteCommand::Delete(key))));
             let named = |key: &AddressKey| {
                 let on = links.iter().find(|link| link.index == key.interface);
                 on.is_some_and(|link| vips.contains(&(&link.name, key.cidr)))
             };
-            let commands: Vec<NetCommand> = addresses
+            let addresses = addresses
                 .into_iter()
                 .filter(|a| a.protocol == ADDRESS_PROTOCOL || named(&a.key))
-                .map(|a| AddressCommand::Delete(a.key).into())
-                .collect();
+                .map(|a| NetCommand::from(AddressCommand::Delete(a.key)));
+            commands.extend(addresses);
             let failures = route.apply(&commands);
             failures
                 .first()

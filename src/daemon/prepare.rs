@@ -9,7 +9,7 @@ use caps::{CapSet, Capability};
 use crate::config::model::Instance;
 use crate::config::render::render_one;
 use crate::config::{self, Code, Config, Diagnostic, Loaded, Severity, Style};
-use crate::engine::failover::addresses_within;
+use crate::engine::failover::{Failover, addresses_within};
 use crate::kernel::route::Route;
 use crate::net::{InterfaceName, Link, NetPicture};
 
@@ -84,7 +84,8 @@ pub fn prepare(file: &Path, options: &Options, route: &mut Route) -> Result<Prep
         config.bfd_instances.clear();
     }
     let read = |error| Failure::fatal(format!("read links and addresses: {error}"));
-    let picture = route.picture().map_err(read)?;
+    let interest = Failover::routing_interest(&config).with_ours();
+    let picture = route.picture(&interest).map_err(read)?;
     for missing in missing_interfaces(&config, &picture.links, &loaded) {
         loaded.diagnostics.push(missing);
     }
@@ -171,12 +172,22 @@ fn missing_interfaces(config: &Config, links: &[Link], loaded: &Loaded) -> Vec<D
     let groups = config.sync_groups.iter();
     let tracked = groups.flat_map(|group| &group.track_interfaces);
     let tracked = tracked.map(|tracked| &tracked.interface);
+    let statics = config.statics.addresses.iter();
+    let statics = statics.filter_map(|address| address.dev.as_ref());
+    let routes = config.instances.iter().flat_map(|i| &i.more.routes);
+    let hops = routes.chain(&config.statics.routes).flat_map(|r| &r.hops);
+    let routed = hops.filter_map(|hop| hop.dev.as_ref());
     let instances = config.instances.iter();
     let sync = instances.filter_map(|instance| instance.lvs_sync_daemon_interface.as_ref());
     let globals = &config.globals;
     let sync = sync.chain(globals.lvs_sync_daemon.iter().map(|sync| &sync.interface));
     let needed: BTreeSet<&InterfaceName> = sync.filter(absent).collect();
-    let named: BTreeSet<&InterfaceName> = of_instances.chain(tracked).filter(absent).collect();
+    let named: BTreeSet<&InterfaceName> = of_instances
+        .chain(tracked)
+        .chain(statics)
+        .chain(routed)
+        .filter(absent)
+        .collect();
     let have: Vec<&str> = links
         .iter()
         .filter(|link| !link.loopback)

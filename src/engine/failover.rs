@@ -17,8 +17,11 @@ mod links;
 mod notices;
 mod promotion;
 mod reload;
+mod routes;
+mod routing;
 mod slot;
 mod standing;
+mod statics;
 mod sync;
 mod tracked;
 mod types;
@@ -46,6 +49,7 @@ pub use event::Event;
 pub use filter::filter_of;
 use kernel_view::KernelView;
 use links::Delayed;
+use routing::Routing;
 use slot::Slot;
 use sync::Group;
 pub use types::{Action, Beat, Input, NetFailure, Packet, SocketNeeds, StopKind, Why};
@@ -111,6 +115,9 @@ pub struct Failover {
     /// Refusals of the kernel that were told since everything was as it should be.
     refused: BTreeSet<String>,
     retry_after: Duration,
+    routing: Routing,
+    /// A static address went without our doing, which was not yet looked at.
+    static_gone: bool,
     /// Links whose `promote_secondaries` we have set.
     promoted: BTreeSet<InterfaceIndex>,
     /// Links that an instance names.
@@ -166,6 +173,8 @@ impl Failover {
             restore_at: None,
             refused: BTreeSet::new(),
             retry_after: RETRY,
+            routing: Routing::default(),
+            static_gone: false,
             promoted: BTreeSet::new(),
             watched: BTreeSet::new(),
             roles: Roles::new(),
@@ -178,7 +187,7 @@ impl Failover {
             released: false,
             config,
         };
-        engine.kernel.replace(picture);
+        engine.take_picture(picture);
         let begin = |instance: &Instance| {
             let beat = engine.kernel.beat(instance);
             let start = beat.map_or(vrrp::Start::Fresh, |beat| left_behind(instance, &beat));
@@ -222,6 +231,7 @@ impl Failover {
         // What a predecessor left and nobody holds now goes first, before anybody may claim it.
         self.sync_promotion(&mut out);
         self.sync_addresses(&mut out);
+        self.sync_routing(&mut out);
         for slot in 0..self.slots.len() {
             if self.ipvs_ready {
                 self.drive(slot, vrrp::Input::MayClaim, now, &mut out);
@@ -290,6 +300,10 @@ impl Failover {
             Input::LinkGone(index) => self.on_link_gone(index, now, &mut out),
             Input::AddressSeen(address) => self.on_address_seen(address, now, &mut out),
             Input::AddressGone(key) => self.on_address_gone(key, now, &mut out),
+            Input::RouteSeen(route) => self.on_route_seen(route),
+            Input::RouteGone(key) => self.on_route_gone(&key, now, &mut out),
+            Input::RuleSeen(rule) => self.on_rule_seen(rule),
+            Input::RuleGone(rule) => self.on_rule_gone(&rule, now, &mut out),
             Input::Kernel(picture) => self.on_kernel_read(picture, now, &mut out),
             Input::KernelUnread => self.look_again_soon(now),
             Input::StaticMissing {

@@ -2,7 +2,9 @@
 //! (rtnetlink(7)).
 
 mod decode;
+mod decode_route;
 mod encode;
+mod encode_route;
 mod monitor;
 pub(in crate::kernel) mod write;
 
@@ -12,7 +14,9 @@ use neli::consts::nl::NlmF;
 use neli::consts::rtnl::Rtm;
 use neli::consts::socket::NlFamily;
 
-use crate::net::{Link, NetCommand, NetPicture, ObservedAddress};
+use crate::net::{
+    Family, Link, NetCommand, NetPicture, ObservedAddress, ObservedRoute, RoutingInterest, Rule,
+};
 
 use super::netlink::{Error, Failure, Request, Socket};
 
@@ -34,15 +38,79 @@ impl Route {
         Ok(Route { socket })
     }
 
-    /// All links and addresses.
+    /// All links and addresses, and the routes and rules that matter.
     ///
     /// # Errors
     /// The kernel refuses, or does not answer.
-    pub fn picture(&mut self) -> Result<NetPicture, Error> {
+    pub fn picture(&mut self, interest: &RoutingInterest) -> Result<NetPicture, Error> {
         Ok(NetPicture {
             links: self.links()?,
             addresses: self.addresses()?,
+            routes: self.routes(interest)?,
+            rules: self.rules(interest)?,
         })
+    }
+
+    /// The routes that matter. The kernel leaves out those of other protocols, so that a large table
+    /// that others fill costs little.
+    ///
+    /// # Errors
+    /// The kernel refuses, or does not answer.
+    pub fn routes(&mut self, interest: &RoutingInterest) -> Result<Vec<ObservedRoute>, Error> {
+        let mut routes = Vec::new();
+        if !interest.routes {
+            return Ok(routes);
+        }
+        for family in [Family::V4, Family::V6] {
+            for protocol in interest.protocols.iter().copied() {
+                let request = Request {
+                    kind: Rtm::Getroute.into(),
+                    flags: NlmF::empty(),
+                    payload: encode_route::route_question(family, protocol),
+                };
+                let ours = self.socket.dump(&"list routes", &request, |kind, payload| {
+                    let ours = Rtm::from(kind) == Rtm::Newroute
+                        && decode_route::route_protocol(payload) == Some(protocol);
+                    ours.then(|| decode_route::route(payload))?
+                });
+                match ours {
+                    Ok(ours) => routes.extend(ours),
+                    // A kernel without IPv6 has no such table.
+                    Err(error) if family == Family::V6 && error.is_unsupported() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(routes)
+    }
+
+    /// The rules that matter.
+    ///
+    /// # Errors
+    /// The kernel refuses, or does not answer.
+    pub fn rules(&mut self, interest: &RoutingInterest) -> Result<Vec<Rule>, Error> {
+        let mut rules = Vec::new();
+        if !interest.rules {
+            return Ok(rules);
+        }
+        for family in [Family::V4, Family::V6] {
+            let request = Request {
+                kind: Rtm::Getrule.into(),
+                flags: NlmF::empty(),
+                payload: encode_route::rule_question(family),
+            };
+            let all = self.socket.dump(&"list rules", &request, |kind, payload| {
+                (Rtm::from(kind) == Rtm::Newrule).then(|| decode_route::rule(payload))?
+            });
+            match all {
+                Ok(all) => rules.extend(all),
+                // Without policy routing there is none; whoever wants one is told when it is set.
+                Err(error) if error.is_unsupported() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        rules.retain(|rule| interest.protocols.contains(&rule.protocol));
+        Ok(rules)
     }
 
     /// All links.

@@ -70,6 +70,22 @@ impl Cidr {
         Family::of(self.addr)
     }
 
+    /// The network itself: host bits cleared.
+    pub fn network(self) -> Cidr {
+        let bits = u32::from(self.family().bits() - self.prefix);
+        let addr = match self.addr {
+            IpAddr::V4(addr) => {
+                let mask = u32::MAX.checked_shl(bits).unwrap_or(0);
+                IpAddr::from(std::net::Ipv4Addr::from_bits(addr.to_bits() & mask))
+            }
+            IpAddr::V6(addr) => {
+                let mask = u128::MAX.checked_shl(bits).unwrap_or(0);
+                IpAddr::from(std::net::Ipv6Addr::from_bits(addr.to_bits() & mask))
+            }
+        };
+        Cidr { addr, ..self }
+    }
+
     /// Whether `other` lies in this network.
     pub fn contains(self, other: IpAddr) -> bool {
         match (self.addr, other) {

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{AddressCommand, Link, LinkCommand, ObservedAddress};
+use super::{
+    AddressCommand, Link, LinkCommand, ObservedAddress, ObservedRoute, RouteCommand, Rule,
+    RuleCommand,
+};
 
 /// One change to what a network namespace holds. Changes to things of all kinds go out in one batch, in
 /// their order.
@@ -12,6 +15,10 @@ pub enum NetCommand {
     Address(AddressCommand),
     /// To its links.
     Link(LinkCommand),
+    /// To its routes.
+    Route(RouteCommand),
+    /// To its rules.
+    Rule(RuleCommand),
 }
 
 impl fmt::Display for NetCommand {
@@ -19,6 +26,8 @@ impl fmt::Display for NetCommand {
         match self {
             NetCommand::Address(command) => command.fmt(f),
             NetCommand::Link(command) => command.fmt(f),
+            NetCommand::Route(command) => command.fmt(f),
+            NetCommand::Rule(command) => command.fmt(f),
         }
     }
 }
@@ -35,6 +44,18 @@ impl From<LinkCommand> for NetCommand {
     }
 }
 
+impl From<RouteCommand> for NetCommand {
+    fn from(command: RouteCommand) -> NetCommand {
+        NetCommand::Route(command)
+    }
+}
+
+impl From<RuleCommand> for NetCommand {
+    fn from(command: RuleCommand) -> NetCommand {
+        NetCommand::Rule(command)
+    }
+}
+
 /// What a network namespace holds, as far as anybody here cares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetPicture {
@@ -42,4 +63,8 @@ pub struct NetPicture {
     pub links: Vec<Link>,
     /// Every address.
     pub addresses: Vec<ObservedAddress>,
+    /// Routes, those that were asked for.
+    pub routes: Vec<ObservedRoute>,
+    /// Rules, those that were asked for.
+    pub rules: Vec<Rule>,
 }

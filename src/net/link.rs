@@ -29,6 +29,8 @@ pub struct Link {
     /// `promote_secondaries` of the link: an IPv4 address that goes leaves its network to the next one
     /// instead of taking all others of that network along.
     pub promote_secondaries: bool,
+    /// The routing table of a VRF, of a link that is one.
+    pub vrf_table: Option<u32>,
 }
 
 impl Link {

@@ -129,6 +129,7 @@ impl Router {
             multicast: true,
             mtu: 1500,
             promote_secondaries: false,
+            vrf_table: None,
         }
     }
 
@@ -190,6 +191,7 @@ impl Router {
         let picture = NetPicture {
             links: vec![self.link()],
             addresses: self.addresses.values().cloned().collect(),
+            ..NetPicture::default()
         };
         let config = self.plan.config(&self.node);
         let ipvs_needed = self.ipvs_at.is_some();
@@ -458,7 +460,14 @@ impl Router {
                 Action::LookAgain => {
                     let links = vec![self.link()];
                     let addresses = self.addresses.values().cloned().collect();
-                    self.handle(Input::Kernel(NetPicture { links, addresses }), now);
+                    self.handle(
+                        Input::Kernel(NetPicture {
+                            links,
+                            addresses,
+                            ..NetPicture::default()
+                        }),
+                        now,
+                    );
                 }
                 Action::Event(event) => {
                     self.log.push(format!("{now} {} {event}", self.source));
@@ -515,7 +524,7 @@ impl Router {
                 self.news.push_back(News::Seen(key));
             }
             // The one address of each network here is its first.
-            NetCommand::Link(_) => {}
+            NetCommand::Link(_) | NetCommand::Route(_) | NetCommand::Rule(_) => {}
             NetCommand::Address(AddressCommand::Delete(key)) => {
                 if self.addresses.remove(&key).is_some() {
                     self.news.push_back(News::Gone(key));

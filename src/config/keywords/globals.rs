@@ -238,8 +238,7 @@ pub(super) const VRRP: &[Keyword] = &[
         Arguments::One(Type::Interface),
         "Interface of static addresses.",
     )
-    .default("eth0")
-    .not_yet(),
+    .default("eth0"),
     row(
         "vrrp_garp_master_delay",
         DELAY,

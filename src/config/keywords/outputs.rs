@@ -90,6 +90,6 @@ pub(super) const OUTPUTS: &[Keyword] = &[
     row("json_version", integer(1, 2), "Shape of that JSON.")
         .default("1")
         .not_yet(),
-    row("iproute_usr_dir", TEXT, "Names of tables and scopes.").not_yet(),
-    row("iproute_etc_dir", TEXT, "Names of tables and scopes.").not_yet(),
+    row("iproute_usr_dir", TEXT, "Names of tables and scopes.").default("/usr/share/iproute2"),
+    row("iproute_etc_dir", TEXT, "The same, first.").default("/etc/iproute2"),
 ];

@@ -18,19 +18,12 @@ pub(super) const ROOT: &[Keyword] = &[
     row(
         "track_group",
         TEXT,
-        "Instances that fail with a static address.",
+        "Instances that fail with a static address, route or rule.",
     )
-    .block(BlockKind::TrackGroup)
-    .not_yet(),
-    row("static_ipaddress", FLAG, "Addresses that are always set.")
-        .lines()
-        .not_yet(),
-    row("static_routes", FLAG, "Routes that are always set.")
-        .lines()
-        .not_yet(),
-    row("static_rules", FLAG, "Rules that are always set.")
-        .lines()
-        .not_yet(),
+    .block(BlockKind::TrackGroup),
+    row("static_ipaddress", FLAG, "Addresses that are always set.").lines(),
+    row("static_routes", FLAG, "Routes that are always set.").lines(),
+    row("static_rules", FLAG, "Rules that are always set.").lines(),
     row(
         "garp_group",
         FLAG,

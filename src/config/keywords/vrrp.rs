@@ -105,12 +105,8 @@ pub(super) const INSTANCE: &[Keyword] = &[
         FLAG,
         "There are no addresses, on purpose.",
     ),
-    row("virtual_routes", FLAG, "Routes of the master.")
-        .lines()
-        .not_yet(),
-    row("virtual_rules", FLAG, "Rules of the master.")
-        .lines()
-        .not_yet(),
+    row("virtual_routes", FLAG, "Routes of the master.").lines(),
+    row("virtual_rules", FLAG, "Rules of the master.").lines(),
     row(
         "promote_secondaries",
         FLAG,

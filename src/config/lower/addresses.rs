@@ -84,7 +84,8 @@ fn vip_option<'w>(
         ("no_track", None) => vip.no_track = true,
         ("peer", Some(value)) => peer(ctx, vip, value),
         _ if kernel_option(ctx, &mut vip.more, &name, value) => {}
-        _ if more_option(ctx, &mut vip.more, &name, value) => {
+        ("use_vmac", None) => {
+            vip.more.use_vmac = true;
             let message = format!("`{name}` of an address is not acted on by this version");
             let span = option.leaf.span;
             ctx.say(Diagnostic::warning(Code::NotYet, span, message));
@@ -110,27 +111,13 @@ fn kernel_option(
 ) -> bool {
     match (name, value) {
         ("preferred_lft", Some(value)) => more.preferred_lifetime = lifetime(ctx, value),
+        ("track_group", Some(value)) => more.track_group = Some(ctx.text(value).into_owned()),
         ("home", _) => more.home = true,
         ("-nodad", _) => more.duplicate_address_detection = true,
         ("nodad", _) => more.duplicate_address_detection = false,
         ("mngtmpaddr", _) => more.manage_temporary = true,
         ("noprefixroute", _) => more.no_prefix_route = true,
         ("autojoin", _) => more.auto_join = true,
-        _ => return false,
-    }
-    true
-}
-
-/// An option that is read and not acted on; whether it was one.
-fn more_option(
-    ctx: &mut Context<'_>,
-    more: &mut AddressOptions,
-    name: &str,
-    value: Option<&Word>,
-) -> bool {
-    match (name, value) {
-        ("track_group", Some(value)) => more.track_group = Some(ctx.text(value).into_owned()),
-        ("use_vmac", _) => more.use_vmac = true,
         _ => return false,
     }
     true

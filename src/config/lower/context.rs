@@ -8,10 +8,11 @@ use crate::config::keywords::{self, Arguments, BlockKind, Body, Keyword, Support
 use crate::config::source::{SourceMap, Span};
 use crate::config::suggest::nearest;
 use crate::config::tree::{Block, Item, Statement, Word};
-use crate::config::{Compat, Options, Origins};
-use crate::net::InterfaceName;
+use crate::config::{Compat, Files, Options, Origins};
+use crate::net::{Family, InterfaceName};
 
 use super::corrections::{self, Respelling};
+use super::names::Names;
 use super::value::Value;
 
 /// One line with a known keyword.
@@ -78,12 +79,15 @@ pub(super) struct Context<'a> {
     notices: BTreeMap<(Code, BlockKind, &'static str), Notice>,
     damaged: bool,
     respellings: Vec<Respelling>,
+    names: Names<'a>,
+    preferences: BTreeMap<Family, u32>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(
         sources: &'a SourceMap,
         options: &'a Options,
+        files: &'a dyn Files,
         diagnostics: &'a mut Diagnostics,
     ) -> Context<'a> {
         Context {
@@ -94,7 +98,20 @@ impl<'a> Context<'a> {
             notices: BTreeMap::new(),
             damaged: false,
             respellings: Vec::new(),
+            names: Names::new(files),
+            preferences: BTreeMap::new(),
         }
+    }
+
+    /// Names of routing tables and the like.
+    pub(super) fn iproute_names(&mut self) -> &mut Names<'a> {
+        &mut self.names
+    }
+
+    /// Where a rule stands that does not say so: 16384, and each further one of its family before it.
+    pub(super) fn next_preference(&mut self, family: Family) -> u32 {
+        let next = self.preferences.entry(family).or_insert(16384);
+        std::mem::replace(next, next.saturating_sub(1))
     }
 
     /// Ends the work: counts what was said once.

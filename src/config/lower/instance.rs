@@ -23,7 +23,7 @@ use super::script::duplicate;
 use super::strict::{self, Acceptance};
 use super::tracking::{Trackable, Tracked};
 use super::value::Value;
-use super::{auth_hmac, route, vmac};
+use super::{auth_hmac, route, rule, vmac};
 
 /// What an advert on the wire says of its virtual router.
 type Place = (Option<InterfaceName>, Vrid, Family);
@@ -234,7 +234,7 @@ impl InstanceDraft<'_> {
             "no_virtual_ipaddress" => self.vips_expected = false,
             "auth_hmac" => self.more.auth_hmac = Some(auth_hmac::read(ctx, line.statement)),
             "virtual_routes" => self.more.routes.extend(route::routes(ctx, line.statement)),
-            "virtual_rules" => self.more.rules.extend(route::rules(ctx, line.statement)),
+            "virtual_rules" => self.more.rules.extend(rule::rules(ctx, line.statement)),
             "use_vmac" => self.more.vmac = vmac::vmac(ctx, line),
             "use_ipvlan" => self.more.ipvlan = vmac::ipvlan(ctx, line),
             "unicast_peer" => {

@@ -10,23 +10,41 @@ use crate::config::model::{
 };
 use crate::config::source::Span;
 use crate::config::tree::Statement;
+use crate::net::InterfaceName;
 
 use super::context::{Context, Draft, Handled, Line};
 use super::value::Value;
-use super::{Root, addresses, route};
+use super::{Root, addresses, route, rule};
 
-/// `static_ipaddress`, `static_routes`, `static_rules` and `track_group`.
-pub(super) fn statics(ctx: &mut Context<'_>, root: &Root<'_>) -> Statics {
+/// Where static addresses are set that name no interface, unless `default_interface` says otherwise.
+const DEFAULT_INTERFACE: &str = "eth0";
+
+/// `static_ipaddress`, `static_routes` and `static_rules`.
+pub(super) fn statics(
+    ctx: &mut Context<'_>,
+    root: &Root<'_>,
+    default_interface: Option<InterfaceName>,
+) -> Statics {
     let mut statics = Statics::default();
     for statement in &root.static_addresses {
         statics.addresses.extend(addresses::statics(ctx, statement));
+    }
+    let interface = default_interface.or_else(|| DEFAULT_INTERFACE.parse().ok());
+    for address in &mut statics.addresses {
+        address.dev = address.dev.take().or_else(|| interface.clone());
     }
     for statement in &root.static_routes {
         statics.routes.extend(route::routes(ctx, statement));
     }
     for statement in &root.static_rules {
-        statics.rules.extend(route::rules(ctx, statement));
+        statics.rules.extend(rule::rules(ctx, statement));
     }
+    statics
+}
+
+/// Every `track_group`, when the instances are known.
+pub(super) fn track_groups(ctx: &mut Context<'_>, root: &Root<'_>) -> Vec<(String, Vec<String>)> {
+    let mut groups = Vec::new();
     for block in &root.track_groups {
         let mut members = NamesDraft::default();
         ctx.read_block(BlockKind::TrackGroup, block.statement, &mut members);
@@ -42,9 +60,9 @@ pub(super) fn statics(ctx: &mut Context<'_>, root: &Root<'_>) -> Statics {
                     .label("left out of the group, as in keepalived"),
             );
         }
-        statics.track_groups.push((block.name.clone(), names));
+        groups.push((block.name.clone(), names));
     }
-    statics
+    groups
 }
 
 /// `interface_up_down_delays` and `garp_group`.

@@ -99,7 +99,8 @@ fn unhandled(kind: BlockKind, draft: &mut dyn Draft<'static>) -> Vec<&'static st
         keywords::is_root_block,
         &mut diagnostics,
     )));
-    let mut ctx = Context::new(&sources, &options, &mut diagnostics);
+    let files = One(String::new());
+    let mut ctx = Context::new(&sources, &options, &files, &mut diagnostics);
     let mut probe = Probe {
         inner: draft,
         handled: BTreeSet::new(),

@@ -5,14 +5,16 @@ use std::net::IpAddr;
 
 use crate::config::Config;
 use crate::net::{
-    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Family, InterfaceName, LinkCommand,
-    NetCommand, NetPicture, ObservedAddress,
+    ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Family, LinkCommand, NetCommand,
+    NetPicture, ObservedAddress,
 };
 use crate::reconcile::{self, Change};
 use crate::time::Time;
 use crate::vrrp::{self, State};
 
+use super::kernel_view::KernelView;
 use super::slot::device;
+use super::statics;
 use super::vip::{address_key, address_spec, same_address};
 use super::{Action, Event, Failover, LOOK_AGAIN, NetFailure, RESTORE_AFTER, RETRY};
 
@@ -28,6 +30,7 @@ impl Failover {
             .map(|(key, vip)| AddressCommand::Add(key, address_spec(vip)))
             .collect();
         self.order(missing, out);
+        self.hold_routing(index, out);
     }
 
     /// A machine lets its addresses go, all but those that another instance holds.
@@ -42,6 +45,7 @@ impl Failover {
         which: impl Fn(&AddressKey) -> bool,
         out: &mut Vec<Action>,
     ) {
+        self.release_routing(index, out);
         let Some(slot) = self.slots.get(index) else {
             return;
         };
@@ -67,7 +71,7 @@ impl Failover {
     /// Orders operations and counts them as done. Where an address goes that others of its network
     /// stand behind, whoever set them, `promote_secondaries` is set for that moment: setting them again
     /// afterwards would be too late for the routes through them.
-    fn order(&mut self, commands: Vec<AddressCommand>, out: &mut Vec<Action>) {
+    pub(super) fn order(&mut self, commands: Vec<AddressCommand>, out: &mut Vec<Action>) {
         if commands.is_empty() {
             return;
         }
@@ -158,6 +162,8 @@ impl Failover {
         if let Some(slot) = holder.and_then(|index| self.slots.get_mut(index)) {
             slot.missing.insert(key);
             self.restore_at.get_or_insert(now + RESTORE_AFTER);
+        } else if !self.stopping && self.is_static(&key) {
+            self.on_static_gone(now, out);
         }
         if self.is_tracked_source(key.cidr.addr()) {
             self.refresh_all_standings(now, out);
@@ -185,6 +191,11 @@ impl Failover {
                 self.defend(index, missing, now, out);
             }
         }
+        if std::mem::take(&mut self.static_gone) {
+            self.sync_addresses(out);
+        }
+        self.restore_routing(now, out);
+        self.refresh_statics(now, out);
     }
 
     /// Somebody took addresses away that an instance holds: they are put back and announced, but nobody
@@ -217,6 +228,10 @@ impl Failover {
             );
         } else {
             self.hold(index, out);
+            if self.has_routes(index) {
+                // IPv4 routes from an address go with it, and nobody is told.
+                self.look_again_at = self.look_again_at.min(now + RESTORE_AFTER);
+            }
             let repeat = self
                 .slots
                 .get(index)
@@ -248,16 +263,25 @@ impl Failover {
     }
 
     pub(super) fn on_kernel_read(&mut self, picture: NetPicture, now: Time, out: &mut Vec<Action>) {
-        self.kernel.replace(picture);
+        self.take_picture(picture);
         // What was seen here is newer than what was missed before.
         self.look_again_at = now + LOOK_AGAIN;
         if self.stopping {
             return;
         }
         self.on_links_renumbered(out);
+        let before = out.len();
         self.sync_promotion(out);
         self.count_links(now);
         self.sync_addresses(out);
+        self.sync_routing(out);
+        let mut orders = out.iter().skip(before);
+        if !orders.any(|action| matches!(action, Action::Net(_))) {
+            // Everything is as it should be.
+            self.refused.clear();
+            self.retry_after = RETRY;
+        }
+        self.refresh_statics(now, out);
         self.refresh_all_standings(now, out);
     }
 
@@ -268,7 +292,7 @@ impl Failover {
 
     /// As [`Failover::sync_addresses`], with what the configuration of before named.
     pub(super) fn sync_addresses_after_reload(&mut self, before: &Config, out: &mut Vec<Action>) {
-        let named = named_keys(before, |name| self.kernel.index_of(name));
+        let named = named_keys(before, &self.kernel);
         self.sync_owned(&named, out);
     }
 
@@ -277,7 +301,8 @@ impl Failover {
         let vips: BTreeSet<IpAddr> = vips.map(|vip| vip.cidr.addr()).collect();
         self.kernel.set_vips(vips);
         let (observed, tagged) = self.kernel.observed(ADDRESS_PROTOCOL);
-        let mut desired: BTreeMap<AddressKey, AddressSpec> = BTreeMap::new();
+        let statics = statics::addresses(&self.config, &self.kernel);
+        let mut desired: BTreeMap<AddressKey, AddressSpec> = statics.collect();
         let mut masters: BTreeMap<AddressKey, u32> = BTreeMap::new();
         for slot in self
             .slots
@@ -295,7 +320,7 @@ impl Failover {
                 }
             }
         }
-        let named = named_keys(&self.config, |name| self.kernel.index_of(name));
+        let named = named_keys(&self.config, &self.kernel);
         let is_ours = |key: &AddressKey| {
             named.contains(key) || also_ours.contains(key) || tagged.contains(key)
         };
@@ -316,10 +341,6 @@ impl Failover {
             }
         }
         let commands = in_order(commands);
-        if commands.is_empty() {
-            self.refused.clear();
-            self.retry_after = RETRY;
-        }
         self.order(commands, out);
         for key in added {
             if let Some(repeat) = masters.get(&key) {
@@ -329,18 +350,16 @@ impl Failover {
     }
 }
 
-fn named_keys(
-    config: &Config,
-    index_of: impl Fn(&InterfaceName) -> Option<crate::net::InterfaceIndex>,
-) -> BTreeSet<AddressKey> {
+fn named_keys(config: &Config, kernel: &KernelView) -> BTreeSet<AddressKey> {
     let vips = config
         .instances
         .iter()
         .flat_map(|i| i.all_vips().map(move |vip| (i, vip)));
     vips.filter_map(|(instance, vip)| {
-        let interface = index_of(device(instance, vip)?)?;
+        let interface = kernel.index_of(device(instance, vip)?)?;
         Some(address_key(interface, vip))
     })
+    .chain(statics::addresses(config, kernel).map(|(key, _)| key))
     .collect()
 }
 

@@ -124,6 +124,15 @@ pub enum Event {
         /// It is not put back any more.
         too_often: bool,
     },
+    /// Somebody else removed a route or a rule.
+    RoutingTaken {
+        /// Whose; nobody's when it is static.
+        instance: Option<String>,
+        /// Which.
+        what: String,
+        /// It is not put back at once.
+        too_often: bool,
+    },
     /// An instance left with a reload.
     InstanceGone {
         /// Its name.
@@ -148,6 +157,7 @@ impl Event {
             | Event::LinkGone { .. }
             | Event::AddressFailed { .. }
             | Event::AddressTaken { .. }
+            | Event::RoutingTaken { .. }
             | Event::FactMissing { .. }
             | Event::IpvsNotReady => true,
             Event::Session(event) => event.is_warning(),
@@ -258,6 +268,19 @@ impl fmt::Display for Event {
                 "({instance}) address {cidr} was removed by somebody else again and again: \
                  find out who manages addresses on this host beside vipd"
             ),
+            Event::RoutingTaken {
+                instance,
+                what,
+                too_often,
+            } => {
+                let whose = instance.as_deref().unwrap_or("static");
+                write!(f, "({whose}) {what} was removed by somebody else")?;
+                f.write_str(if *too_often {
+                    " again and again: find out who manages routes on this host beside vipd"
+                } else {
+                    ": it is put back"
+                })
+            }
             Event::InstanceGone { instance } => write!(f, "({instance}) left the configuration"),
             Event::Session(event) => event.fmt(f),
             Event::StartDelayed(delay) => write!(

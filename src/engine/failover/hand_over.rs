@@ -129,6 +129,7 @@ impl Failover {
             }
             StopKind::Keep => {
                 self.promoted.clear();
+                self.keep_statics();
                 self.timers.clear();
                 self.leaving.clear();
                 for slot in &mut self.slots {
@@ -149,6 +150,7 @@ impl Failover {
         }
         if self.stopping && !self.released && !self.is_leaving() {
             self.released = true;
+            self.end_statics(out);
             self.end_promotion(out);
             self.tell_stop(out);
             out.push(Action::Released);

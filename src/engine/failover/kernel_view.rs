@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::config::model::Instance;
 use crate::net::{
     AddressKey, AddressSpec, Channel, Cidr, Family, InterfaceIndex, InterfaceName, Link,
-    NetPicture, ObservedAddress,
+    ObservedAddress,
 };
 
 use super::{Beat, channels_of};
@@ -28,8 +28,7 @@ pub(super) struct KernelView {
 }
 
 impl KernelView {
-    pub(super) fn replace(&mut self, picture: NetPicture) {
-        let NetPicture { links, addresses } = picture;
+    pub(super) fn replace(&mut self, links: Vec<Link>, addresses: Vec<ObservedAddress>) {
         self.by_name = links
             .iter()
             .map(|link| (link.name.clone(), link.index))

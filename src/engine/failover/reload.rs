@@ -35,6 +35,7 @@ impl Failover {
     /// A new configuration: instances on the same link with the same VRID go on, whatever they are called
     /// now, the others leave in order and new ones begin.
     pub(super) fn on_reload(&mut self, config: Config, now: Time, out: &mut Vec<Action>) {
+        let routing_before = self.named_routing();
         let (mut departed, running): (Vec<Slot>, Vec<Slot>) = std::mem::take(&mut self.slots)
             .into_iter()
             .partition(|slot| slot.departed);
@@ -91,6 +92,8 @@ impl Failover {
         self.refresh_sockets(out);
         self.sync_promotion(out);
         self.sync_addresses_after_reload(&old_config, out);
+        self.sync_routing_with(&routing_before, out);
+        self.refresh_statics(now, out);
         for slot in 0..self.slots.len() {
             self.time_extra_announcements(slot, now);
             if self.ipvs_ready {

@@ -14,6 +14,7 @@ use crate::vrrp::{self, Machine, Receiver, State};
 use super::adverts::{self, Ready};
 use super::kernel_view::KernelView;
 use super::notices;
+use super::routes;
 use super::tracked::Tracked;
 use super::vip::address_key;
 use super::{Action, Event, Failover, TimerOf};
@@ -142,6 +143,7 @@ fn watched(config: &Instance) -> impl Iterator<Item = &InterfaceName> {
     config
         .all_vips()
         .filter_map(|vip| vip.dev.as_ref())
+        .chain(routes::links(&config.more.routes, &config.more.rules))
         .chain(&config.interface)
 }
 
@@ -284,5 +286,6 @@ impl Failover {
         for index in 0..self.slots.len() {
             self.retime(index);
         }
+        self.index_routing();
     }
 }

@@ -9,6 +9,7 @@ use crate::time::Time;
 use crate::track::ScriptTracker;
 use crate::vrrp::{self, Standing};
 
+use super::routes;
 use super::slot::{Slot, device};
 use super::tracked::Verdict;
 use super::{Action, Event, Failover};
@@ -246,6 +247,12 @@ impl Failover {
             let dev = device(config, vip);
             if let Some(dev) = dev.filter(|_| dev != config.interface.as_ref()) {
                 need_link(dev);
+            }
+        }
+        let more = &config.more;
+        for link in routes::links(&more.routes, &more.rules) {
+            if Some(link) != config.interface.as_ref() {
+                need_link(link);
             }
         }
         for tracked in &slot.tracked {

@@ -2,9 +2,11 @@ mod addresses;
 mod announce;
 mod bfd;
 mod hand_over;
+mod kernel;
 mod links;
 mod notices;
 mod reload;
+mod routing;
 mod sync;
 mod tracked;
 
@@ -13,7 +15,8 @@ use crate::config::model::{Auth, Instance, Script, TrackedScript, VirtualAddress
 use crate::engine::shared::Role;
 use crate::net::{
     AddressCommand, AddressSpec, Cidr, Family, InterfaceIndex, Link, LinkCommand, MacAddr,
-    NetCommand, ObservedAddress,
+    NetCommand, ObservedAddress, ObservedRoute, RouteCommand, RouteKey, RouteSpec, Rule,
+    RuleCommand,
 };
 use crate::units::{Priority, Version, Vrid};
 use crate::wire;
@@ -58,6 +61,7 @@ fn link(up: bool) -> Link {
         multicast: true,
         mtu: 1500,
         promote_secondaries: false,
+        vrf_table: None,
     }
 }
 
@@ -94,6 +98,10 @@ struct Bench {
     /// What was asked for BFD sessions.
     sessions: Vec<Action>,
     promotes: bool,
+    routes: BTreeMap<RouteKey, RouteSpec>,
+    rules: BTreeSet<Rule>,
+    /// Changes to addresses, routes and rules, in their order.
+    changes: Vec<String>,
     released: bool,
 }
 
@@ -107,6 +115,7 @@ impl Bench {
             NetPicture {
                 links: vec![link(true)],
                 addresses,
+                ..NetPicture::default()
             },
             |_, _| start,
             ipvs,
@@ -127,6 +136,9 @@ impl Bench {
             watching: false,
             sessions: Vec::new(),
             promotes: false,
+            routes: BTreeMap::new(),
+            rules: BTreeSet::new(),
+            changes: Vec::new(),
             released: false,
         };
         let actions = bench.engine.start(bench.now);
@@ -181,6 +193,8 @@ impl Bench {
                     self.input(Input::Kernel(NetPicture {
                         links: self.links.clone(),
                         addresses,
+                        routes: self.shown_routes(),
+                        rules: self.rules.iter().cloned().collect(),
                     }));
                 }
                 Action::Released => self.released = true,
@@ -195,43 +209,6 @@ impl Bench {
                     .push(notice.line().unwrap().trim_end().to_owned()),
                 Action::CloseSocket(_) | Action::Roles(_) | Action::Ended(_) => {}
             }
-        }
-    }
-
-    fn obey(&mut self, command: NetCommand) {
-        match command {
-            NetCommand::Address(AddressCommand::Add(key, spec)) => self.set(key, spec),
-            NetCommand::Address(AddressCommand::Delete(key)) => self.delete(&key),
-            NetCommand::Link(LinkCommand::PromoteSecondaries { on, .. }) => self.promotes = on,
-        }
-    }
-
-    /// As the kernel does: the first address of a network is its primary.
-    fn set(&mut self, key: AddressKey, spec: AddressSpec) {
-        let others = self.kernel.values().filter(|a| same_network(&a.key, &key));
-        let secondary = others.filter(|a| a.key != key).any(|a| !a.secondary);
-        let protocol = crate::net::ADDRESS_PROTOCOL;
-        self.kernel.insert(
-            key,
-            ObservedAddress {
-                key,
-                spec,
-                protocol,
-                secondary,
-            },
-        );
-    }
-
-    /// As the kernel does: a primary takes its secondaries along, or leaves its place to one.
-    fn delete(&mut self, key: &AddressKey) {
-        let gone = self.kernel.remove(key);
-        if gone.is_none_or(|address| address.secondary) {
-            return;
-        }
-        if !self.promotes {
-            self.kernel.retain(|other, _| !same_network(other, key));
-        } else if let Some(next) = self.kernel.values_mut().find(|a| same_network(&a.key, key)) {
-            next.secondary = false;
         }
     }
 

@@ -12,7 +12,7 @@ use crate::engine::shared::{Roles, SessionFacts};
 use crate::fact::{FactName, FactValue};
 use crate::net::{
     AddressKey, BfdPath, Channel, Family, InterfaceIndex, InterfaceName, Link, MacAddr, NetCommand,
-    NetPicture, ObservedAddress,
+    NetPicture, ObservedAddress, ObservedRoute, RouteKey, Rule,
 };
 use crate::notice::Notice;
 use crate::track::ScriptEnd;
@@ -41,6 +41,14 @@ pub enum Input<'a> {
     AddressSeen(ObservedAddress),
     /// An address is gone.
     AddressGone(AddressKey),
+    /// A route that matters appeared or changed.
+    RouteSeen(ObservedRoute),
+    /// A route that matters is gone.
+    RouteGone(RouteKey),
+    /// A rule that matters appeared.
+    RuleSeen(Rule),
+    /// A rule that matters is gone.
+    RuleGone(Rule),
     /// The whole picture, read after [`Action::LookAgain`].
     Kernel(NetPicture),
     /// The picture could not be read.

@@ -63,6 +63,12 @@ impl Error {
         }
     }
 
+    /// Whether the kernel was built without what was asked for.
+    pub fn is_unsupported(&self) -> bool {
+        let errno = self.errno().map(|errno| errno.0);
+        matches!(errno, Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT))
+    }
+
     /// The kernel's error number, where there is one.
     pub fn errno(&self) -> Option<Errno> {
         match self {

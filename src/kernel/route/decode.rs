@@ -41,12 +41,13 @@ pub(super) fn link(payload: &[u8]) -> Option<Link> {
     let index = InterfaceIndex::new(u32::from_ne_bytes([i0, i1, i2, i3]))?;
     let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
     let (mut name, mut mac, mut mtu) = (None, MacAddr::default(), 0);
-    let mut promote_secondaries = false;
+    let (mut promote_secondaries, mut vrf_table) = (false, None);
     for attribute in Attributes::new(attributes) {
         match Ifla::from(attribute.kind) {
             Ifla::Ifname => name = attribute.text().and_then(|n| n.parse().ok()),
             Ifla::Address => mac = attribute.bytes().map(MacAddr).unwrap_or_default(),
             Ifla::Mtu => mtu = attribute.u32().unwrap_or(0),
+            Ifla::Linkinfo => vrf_table = vrf(attribute),
             Ifla::AfSpec => promote_secondaries = promotes(attribute).unwrap_or(false),
             _ => {}
         }
@@ -64,7 +65,15 @@ pub(super) fn link(payload: &[u8]) -> Option<Link> {
         multicast: set(MULTICAST),
         mtu,
         promote_secondaries,
+        vrf_table,
     })
+}
+
+/// IFLA_LINKINFO: the kind of the link (1), and what that kind has (2): IFLA_VRF_TABLE.
+fn vrf(info: Attribute<'_>) -> Option<u32> {
+    let find = |kind: u16| info.nested().find(|inner| inner.kind == kind);
+    find(1).filter(|kind| kind.text() == Some("vrf"))?;
+    find(2)?.nested().find(|inner| inner.kind == 1)?.u32()
 }
 
 /// IFLA_AF_SPEC: settings by family. Those of IPv4 come as an array of numbers, the first of them with
@@ -83,11 +92,7 @@ fn promotes(families: Attribute<'_>) -> Option<bool> {
 pub(super) fn address(payload: &[u8]) -> Option<ObservedAddress> {
     let (header, attributes) = payload.split_first_chunk::<8>()?;
     let [family, prefix, flags, scope, i0, i1, i2, i3] = *header;
-    let family = match family {
-        AF_INET => Family::V4,
-        AF_INET6 => Family::V6,
-        _ => return None,
-    };
+    let family = family_of(family)?;
     let interface = InterfaceIndex::new(u32::from_ne_bytes([i0, i1, i2, i3]))?;
     let mut flags = u32::from(flags);
     let (mut local, mut other, mut protocol) = (None, None, 0);
@@ -130,7 +135,17 @@ pub(super) fn address(payload: &[u8]) -> Option<ObservedAddress> {
     })
 }
 
-fn ip(attribute: Attribute<'_>, family: Family) -> Option<IpAddr> {
+/// AF_INET or AF_INET6.
+pub(super) const fn family_of(number: u8) -> Option<Family> {
+    match number {
+        AF_INET => Some(Family::V4),
+        AF_INET6 => Some(Family::V6),
+        _ => None,
+    }
+}
+
+/// An address of this family.
+pub(super) fn ip(attribute: Attribute<'_>, family: Family) -> Option<IpAddr> {
     match family {
         Family::V4 => attribute.bytes().map(|b: [u8; 4]| Ipv4Addr::from(b).into()),
         Family::V6 => attribute.bytes().map(|b: [u8; 16]| IpAddr::from(b)),

@@ -12,6 +12,7 @@ use crate::net::{
 };
 
 use super::Request;
+use super::encode_route::{route_command, rule_command};
 use super::write::Payload;
 
 /// IFA_* (include/uapi/linux/if_addr.h).
@@ -41,7 +42,7 @@ const IFLA_AF_SPEC: u16 = 26;
 pub(super) const IFLA_INET_CONF: u16 = 1;
 pub(super) const PROMOTE_SECONDARIES: u16 = 20;
 /// NLA_F_NESTED.
-const NESTED: u16 = 1 << 15;
+pub(super) const NESTED: u16 = 1 << 15;
 
 /// IFLA_EXT_MASK, and RTEXT_FILTER_SKIP_STATS in it: counters are not wanted.
 const IFLA_EXT_MASK: u16 = 29;
@@ -81,6 +82,8 @@ pub(super) fn command(command: &NetCommand) -> Result<Request<Buffer>, EncodeErr
     match command {
         NetCommand::Address(command) => address_command(command),
         NetCommand::Link(command) => link_command(command),
+        NetCommand::Route(command) => route_command(command),
+        NetCommand::Rule(command) => rule_command(command),
     }
 }
 

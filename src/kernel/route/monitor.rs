@@ -11,12 +11,19 @@ use tokio::io::unix::AsyncFd;
 
 use crate::kernel::netlink::{Body, Frames, Wait, connect, receive};
 use crate::kernel::sys;
-use crate::net::{AddressKey, InterfaceIndex, InterfaceName, Link, ObservedAddress};
+use crate::net::{
+    AddressKey, InterfaceIndex, InterfaceName, Link, ObservedAddress, ObservedRoute, RouteKey,
+    RoutingInterest, Rule,
+};
 
-use super::decode;
+use super::{decode, decode_route};
 
 /// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR.
 const GROUPS: [u32; 3] = [1, 5, 9];
+/// RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE.
+const ROUTE_GROUPS: [u32; 2] = [7, 11];
+/// RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE.
+const RULE_GROUPS: [u32; 2] = [8, 19];
 
 /// Messages thrown away in one go after an overrun: more than the receive buffer holds, fewer than
 /// would hold the caller up when they keep coming.
@@ -33,6 +40,14 @@ pub enum Event {
     AddressAdded(ObservedAddress),
     /// An address is gone.
     AddressRemoved(AddressKey),
+    /// A route that matters is new or changed.
+    RouteAdded(ObservedRoute),
+    /// A route that matters is gone.
+    RouteRemoved(RouteKey),
+    /// A rule that matters is new.
+    RuleAdded(Rule),
+    /// A rule that matters is gone.
+    RuleRemoved(Rule),
     /// Messages were lost, and those that still waited were thrown away: list everything again.
     Overrun,
 }
@@ -45,6 +60,7 @@ pub struct Monitor {
     unread: std::ops::Range<usize>,
     /// An overrun was heard of, and what waited then was not yet all thrown away.
     overrun: bool,
+    interest: RoutingInterest,
 }
 
 impl Monitor {
@@ -61,7 +77,36 @@ impl Monitor {
             buffer: vec![0; 32 << 10],
             unread: 0..0,
             overrun: false,
+            interest: RoutingInterest::default(),
         })
+    }
+
+    /// Which routes and rules it hears of.
+    pub const fn listens_to(&self) -> &RoutingInterest {
+        &self.interest
+    }
+
+    /// Hears of routes and rules, too, or no longer.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn listen_to(&mut self, interest: &RoutingInterest) -> io::Result<()> {
+        let groups = |on: bool, groups: &[u32]| {
+            let groups = Groups::new_groups(groups);
+            let changed = match on {
+                true => self.socket.add_mcast_membership(groups),
+                false => self.socket.drop_mcast_membership(groups),
+            };
+            changed.map_err(io::Error::other)
+        };
+        if interest.routes != self.interest.routes {
+            groups(interest.routes, &ROUTE_GROUPS)?;
+        }
+        if interest.rules != self.interest.rules {
+            groups(interest.rules, &RULE_GROUPS)?;
+        }
+        self.interest = interest.clone();
+        Ok(())
     }
 
     /// Its readiness in a tokio runtime, in whose context this must be called.
@@ -89,7 +134,7 @@ impl Monitor {
             let mut frames = Frames::new(bytes);
             for frame in &mut frames {
                 if let Body::Data(kind, payload) = frame.body
-                    && let Some(event) = event(kind, payload)
+                    && let Some(event) = event(kind, payload, &self.interest)
                 {
                     self.unread.start = self.unread.end - frames.left();
                     return Ok(Some(event));
@@ -134,14 +179,29 @@ impl AsFd for Monitor {
     }
 }
 
-fn event(kind: u16, payload: &[u8]) -> Option<Event> {
+fn event(kind: u16, payload: &[u8], interest: &RoutingInterest) -> Option<Event> {
     match Rtm::from(kind) {
         Rtm::Newlink => decode::link(payload).map(Event::Link),
         Rtm::Dellink => decode::link(payload).map(|link| Event::LinkGone(link.index, link.name)),
         Rtm::Newaddr => decode::address(payload).map(Event::AddressAdded),
         Rtm::Deladdr => decode::address(payload).map(|a| Event::AddressRemoved(a.key)),
+        Rtm::Newroute => route(payload, interest).map(Event::RouteAdded),
+        Rtm::Delroute => route(payload, interest).map(|route| Event::RouteRemoved(route.key)),
+        Rtm::Newrule => rule(payload, interest).map(Event::RuleAdded),
+        Rtm::Delrule => rule(payload, interest).map(Event::RuleRemoved),
         _ => None,
     }
+}
+
+/// Others' routes are passed over by one byte: there may be many.
+fn route(payload: &[u8], interest: &RoutingInterest) -> Option<ObservedRoute> {
+    let protocol = decode_route::route_protocol(payload)?;
+    let matters = interest.protocols.contains(&protocol);
+    matters.then(|| decode_route::route(payload))?
+}
+
+fn rule(payload: &[u8], interest: &RoutingInterest) -> Option<Rule> {
+    decode_route::rule(payload).filter(|rule| interest.protocols.contains(&rule.protocol))
 }
 
 #[cfg(test)]

@@ -35,6 +35,11 @@ impl Payload {
         self.bytes(kind, &value.to_ne_bytes());
     }
 
+    /// Bytes that are no attribute of their own.
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
     /// A text, with the NUL that ends it.
     pub(in crate::kernel) fn text(&mut self, kind: u16, text: &str) {
         self.with(kind, |payload| {
@@ -45,10 +50,17 @@ impl Payload {
 
     /// An attribute with whatever `fill` appends inside.
     pub(in crate::kernel) fn with(&mut self, kind: u16, fill: impl FnOnce(&mut Payload)) {
+        self.counted(|payload| {
+            payload.raw(&kind.to_ne_bytes());
+            fill(payload);
+        });
+    }
+
+    /// A piece that begins with its length in 16 bits, and `fill` behind that.
+    pub(super) fn counted(&mut self, fill: impl FnOnce(&mut Payload)) {
         self.pad();
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&[0; 2]);
-        self.bytes.extend_from_slice(&kind.to_ne_bytes());
+        self.raw(&[0; 2]);
         fill(self);
         let length = u16::try_from(self.bytes.len() - start);
         self.too_long |= length.is_err();

@@ -107,6 +107,7 @@ fn a_departed_instance_listens_until_its_successor_speaks() {
     bench.input(Input::Kernel(NetPicture {
         links: bench.links.clone(),
         addresses: bench.kernel.values().cloned().collect(),
+        ..NetPicture::default()
     }));
     assert!(
         bench.has("10.0.0.100"),

@@ -1,0 +1,80 @@
+//! Addresses, routes and rules that are there from start to stop, whoever is master.
+
+use crate::config::Config;
+use crate::net::{AddressCommand, AddressKey, AddressSpec, NetPicture};
+use crate::time::Time;
+
+use super::kernel_view::KernelView;
+use super::vip::{address_key, address_spec};
+use super::{Action, Failover, RESTORE_AFTER};
+
+/// The static addresses of a configuration on the interfaces that exist now.
+pub(super) fn addresses<'a>(
+    config: &'a Config,
+    kernel: &'a KernelView,
+) -> impl Iterator<Item = (AddressKey, AddressSpec)> + 'a {
+    config.statics.addresses.iter().filter_map(|address| {
+        let interface = kernel.index_of(address.dev.as_ref()?)?;
+        Some((address_key(interface, address), address_spec(address)))
+    })
+}
+
+impl Failover {
+    pub(super) fn take_picture(&mut self, picture: NetPicture) {
+        let NetPicture {
+            links,
+            addresses,
+            routes,
+            rules,
+        } = picture;
+        self.kernel.replace(links, addresses);
+        self.replace_routing(routes, rules);
+    }
+
+    /// Whether a static address went that is to be there.
+    pub(super) fn is_static(&self, key: &AddressKey) -> bool {
+        addresses(&self.config, &self.kernel).any(|(of, _)| of == *key)
+    }
+
+    /// A static address went without our doing.
+    pub(super) fn on_static_gone(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.static_gone = true;
+        self.restore_at.get_or_insert(now + RESTORE_AFTER);
+        self.refresh_statics(now, out);
+    }
+
+    /// Tells those who track statics what of them is missing.
+    pub(super) fn refresh_statics(&mut self, now: Time, out: &mut Vec<Action>) {
+        let mut tracked = self.tracked_routing();
+        let statics = self.config.statics.addresses.iter();
+        tracked.extend(statics.filter_map(|address| {
+            let group = address.more.track_group.clone()?;
+            let interface = address
+                .dev
+                .as_ref()
+                .and_then(|dev| self.kernel.index_of(dev));
+            let key = interface.map(|interface| address_key(interface, address));
+            let there = key.is_some_and(|key| self.kernel.has(&key));
+            Some((group, format!("static address {}", address.cidr), there))
+        }));
+        for (group, what, there) in tracked {
+            self.set_static_missing(&group, &what, !there, now, out);
+        }
+    }
+
+    /// The end: they go, routes before the addresses that they lead from.
+    pub(super) fn end_statics(&mut self, out: &mut Vec<Action>) {
+        self.end_routing(out);
+        let there = addresses(&self.config, &self.kernel).map(|(key, _)| key);
+        let there = there.filter(|key| self.kernel.has(key));
+        let mut there: Vec<AddressKey> = there.collect();
+        there.sort_by_key(|key| self.kernel.is_first(key));
+        self.order(there.into_iter().map(AddressCommand::Delete).collect(), out);
+    }
+
+    /// The end, but everything stays where it is.
+    pub(super) fn keep_statics(&mut self) {
+        self.config.statics = Default::default();
+        self.keep_routing();
+    }
+}
