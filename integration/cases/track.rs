@@ -52,6 +52,12 @@ pub(crate) const CASES: &[Case] = &[
         run: link_delays,
     },
     Case {
+        name: "track.init_fail",
+        proves: "the first end of a script decides, whatever rise says, with init_fail too, as in keepalived",
+        limit: Duration::from_secs(120),
+        run: init_fail,
+    },
+    Case {
         name: "track.linkbeat",
         proves: "interfaces of linkbeat_interfaces are asked for their link, as they can be, and say \
                  what keepalived says",
@@ -397,6 +403,34 @@ fn linkbeat(lab: &Lab) -> Outcome {
         drop(router);
         let Lan { net, .. } = lan;
         net.demolish()?;
+    }
+    Ok(())
+}
+
+/// 3 x advert_int + skew of priority 100: RFC 3768 section 6.1.
+const MASTER_DOWN: Duration = Duration::from_millis(3609);
+
+fn init_fail(lab: &Lab) -> Outcome {
+    for kind in [Kind::Keepalived, lab.subject()] {
+        let mut took = Vec::new();
+        for keyword in ["", "init_fail"] {
+            let lan = Lan::new(lab)?;
+            let mut router = lan.router("router", 1, kind)?;
+            let before = format!(
+                "vrrp_script s {{\n    script /bin/true\n    interval 1\n    rise 3\n    {keyword}\n}}\n"
+            );
+            router.start(&conf(&before, "track_script {\n    s\n    }"))?;
+            took.push(wait_owner(&router, &[])?);
+            router.stop()?;
+            drop(router);
+            let Lan { net, .. } = lan;
+            net.demolish()?;
+        }
+        lab.note(format!("{}: {took:.1?}", kind.name()));
+        // `rise` would be two seconds more.
+        let limit = MASTER_DOWN + Duration::from_secs(1);
+        let late = took.iter().any(|took| *took > limit);
+        ensure!(!late, "{}: {took:.1?}", kind.name());
     }
     Ok(())
 }

@@ -126,8 +126,8 @@ impl ScriptTracker {
         Some(ScriptAction::Run)
     }
 
-    /// A run ended. The first end decides at once, unless `init_fail` has decided already; after that `rise`
-    /// or `fall` in a row.
+    /// A run ended. The first end decides at once, with `init_fail` too, as keepalived was seen to do; after
+    /// that `rise` or `fall` in a row.
     pub fn on_end(&mut self, end: ScriptEnd) -> Option<ScriptAction> {
         self.running = false;
         let verdict = if end.passed() {
@@ -135,10 +135,10 @@ impl ScriptTracker {
         } else {
             FactValue::Down
         };
-        let needed = match (self.value, verdict) {
-            (FactValue::Unknown, _) => 1,
-            (_, FactValue::Up) => self.script.rise,
-            (_, _) => self.script.fall,
+        let needed = match (self.last_end.is_none(), verdict) {
+            (true, _) => 1,
+            (false, FactValue::Up) => self.script.rise,
+            (false, _) => self.script.fall,
         };
         self.last_end = Some(end.clone());
         if verdict == self.value {
@@ -205,10 +205,10 @@ mod tests {
     }
 
     #[test]
-    fn init_fail_counts_as_failing_until_it_passes_as_often_as_after_any_failure() {
+    fn init_fail_counts_as_failing_until_it_passes() {
         let mut tracker = tracker(2, 1, true);
         assert_eq!(tracker.value(), Down);
-        assert_eq!(ends(&mut tracker, &[0, 1, 0, 0]), [Down, Down, Down, Up]);
+        assert_eq!(ends(&mut tracker, &[0]), [Up]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The thread that watches processes.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const LOOK_LOST: Duration = Duration::from_millis(200);
 /// Events that are taken before facts are told.
 const BUDGET: usize = 4096;
 /// When facts changed, those that change again within this time are told together.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 pub(super) fn run(inbox: &Inbox<TrackProcess>, cell: &Cell) {
     let connector = match Connector::open() {
@@ -125,7 +126,8 @@ impl Watch {
         if !changed.is_empty() {
             self.quiet_until = now + PAUSE;
         }
-        for (name, value) in changed {
+        // Only what holds now: the reader may be faster than this loop.
+        for (name, value) in BTreeMap::from_iter(changed) {
             self.cell.tell(FactKind::Process, &name, value);
         }
     }

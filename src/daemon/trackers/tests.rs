@@ -1,6 +1,8 @@
 use super::files::PAUSE;
 use super::*;
-use crate::config::model::{FileWeight, InitFile, Instance, TrackedFile, TrackedProcess, Weight};
+use crate::config::model::{
+    FileWeight, InitFile, Instance, ParamMatch, TrackedFile, TrackedProcess, Weight,
+};
 use crate::kernel::clock;
 use crate::kernel::poll::{Interest, Poller};
 use crate::time::Time;
@@ -196,14 +198,12 @@ impl Bench {
     }
 }
 
-#[test]
-fn a_process_is_heard_of_as_it_begins_and_ends() {
-    let mut bench = Bench::new("process");
-    let argv = vec!["sleep".to_owned(), "61.25".to_owned()];
+fn sleeper(seconds: &str) -> Config {
+    let argv = vec!["sleep".to_owned(), seconds.to_owned()];
     let process = TrackProcess {
         name: "sleeper".into(),
-        argv: argv.clone(),
-        param_match: Some(crate::config::model::ParamMatch::Exact),
+        argv,
+        param_match: Some(ParamMatch::Exact),
         weight: Weight::Fault,
         quorum: 1,
         quorum_max: None,
@@ -216,20 +216,54 @@ fn a_process_is_heard_of_as_it_begins_and_ends() {
         process: "sleeper".into(),
         weight: Weight::Fault,
     }];
-    let config = Config {
+    Config {
         instances: vec![instance],
         track_processes: [("sleeper".to_owned(), process)].into(),
         ..Config::default()
-    };
-    bench.trackers.watch(&config, true).unwrap();
+    }
+}
+
+fn sleep(seconds: &str) -> std::process::Child {
+    let mut sleep = std::process::Command::new("sleep");
+    sleep.arg(seconds).stdin(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_process_is_heard_of_as_it_begins_and_ends() {
+    let mut bench = Bench::new("process");
+    bench.trackers.watch(&sleeper("61.25"), true).unwrap();
     let limit = Duration::from_secs(10);
     assert_eq!(bench.next(limit), [FactValue::Down]);
-    let mut sleep = std::process::Command::new("sleep");
-    let mut child = sleep.arg("61.25").stdin(Stdio::null()).spawn().unwrap();
+    let mut child = sleep("61.25");
     let up = bench.next(limit);
     let _ = child.kill();
     let down = bench.next(limit);
     let _ = child.wait();
     assert_eq!(up, [FactValue::Up]);
     assert_eq!(down, [FactValue::Down]);
+}
+
+#[test]
+fn a_process_that_begins_and_ends_all_the_time_is_not_told_all_the_time() {
+    let mut bench = Bench::new("fork-storm");
+    bench.trackers.watch(&sleeper("0.00025"), true).unwrap();
+    assert_eq!(bench.next(Duration::from_secs(10)), [FactValue::Down]);
+    let until = clock::now() + Duration::from_millis(500);
+    let storm = std::thread::spawn(move || {
+        let mut run = 0;
+        while clock::now() < until {
+            let _ = sleep("0.00025").wait();
+            run += 1;
+        }
+        run
+    });
+    let began = clock::now();
+    let mut told = 0;
+    while !storm.is_finished() {
+        told += bench.next(Duration::from_millis(100)).len();
+    }
+    let pauses = clock::now().since(began).as_millis() / processes::PAUSE.as_millis();
+    let run = storm.join().unwrap();
+    let told = u128::try_from(told).unwrap();
+    assert!(told <= pauses + 2, "{told} of {run} in {pauses} pauses");
 }
