@@ -99,22 +99,21 @@ struct Begun {
     report: Report,
 }
 
-/// The helper processes that run scripts.
+/// Ends of the helper process that runs scripts, one for each thread that has some.
 struct Helpers {
     tracking: Spawner,
+    checking: Spawner,
     notifying: Spawner,
 }
 
 fn serve(options: &Options, file: &Path, begun: Begun) -> Result<(), Failure> {
     let run_dir = RunDir::lock(&options.run_dir).map_err(|e| Failure::fatal(e.to_string()))?;
-    let helper = || {
-        Spawner::start()
-            .map_err(|error| Failure::fatal(format!("start the script helper: {error}")))
-    };
-    // One for the scripts that decide elections, one for those that are told of them.
+    let [tracking, checking, notifying] = Spawner::start()
+        .map_err(|error| Failure::fatal(format!("start the script helper: {error}")))?;
     let helpers = Helpers {
-        tracking: helper()?,
-        notifying: helper()?,
+        tracking,
+        checking,
+        notifying,
     };
     let log = start_log(&options.log)?;
     let ended = serve_logged(options, file, begun, run_dir, helpers, &log);
@@ -213,7 +212,8 @@ fn serve_logged(
         log,
         firewall,
     };
-    daemon.run(engine, resources, balancer, ipvs, helpers.notifying, report)
+    let spawners = (helpers.checking, helpers.notifying);
+    daemon.run(engine, resources, (balancer, ipvs), spawners, report)
 }
 
 fn start_log(options: &logging::Options) -> Result<logging::Guard, Failure> {

@@ -5,11 +5,13 @@
 mod check;
 mod monitor;
 mod question;
+mod script;
 mod spread;
 
 pub use check::{Check, Status, Verdict};
 pub use monitor::{Monitor, Output};
 pub use question::Question;
+pub use script::ScriptEnd;
 
 use std::fmt;
 
@@ -20,7 +22,7 @@ pub struct ProbeId(pub u64);
 /// How a check ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckOutcome {
-    /// The server answered as it should.
+    /// The server answered as it should; it has its configured weight.
     Passed,
     /// It did, and said what its weight should be.
     Weighs(Weighing),

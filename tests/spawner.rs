@@ -68,7 +68,7 @@ fn the_helper_runs_programs_that_inherit_nothing() {
 /// The other half of the case above.
 fn with_descriptor_9() {
     assert!(std::fs::read_link("/proc/self/fd/9").is_ok());
-    let mut spawner = Spawner::start().unwrap();
+    let [mut spawner] = Spawner::start().unwrap();
     let script = "for fd in 0 1 2; do
             test \"$(readlink /proc/$$/fd/$fd)\" = /dev/null || exit 10
         done
@@ -83,7 +83,7 @@ fn with_descriptor_9() {
 }
 
 fn signals_meant_for_vipd_do_not_end_the_helper() {
-    let mut spawner = Spawner::start().unwrap();
+    let [mut spawner] = Spawner::start().unwrap();
     assert_eq!(run(&mut spawner, &["true"]), Outcome::Exited(0));
     for signal in ["TERM", "INT", "HUP", "USR1"] {
         kill(signal, spawner.pid());
@@ -115,7 +115,7 @@ fn when_vipd_is_killed_the_helper_and_the_checks_end() {
 }
 
 fn when_the_helper_is_killed_the_checks_end_and_vipd_is_told() {
-    let mut spawner = Spawner::start().unwrap();
+    let [mut spawner] = Spawner::start().unwrap();
     let check = start_check(&mut spawner);
     kill("KILL", spawner.pid());
     eventually("the check ended", || !is_running(check));
@@ -126,7 +126,7 @@ fn when_the_helper_is_killed_the_checks_end_and_vipd_is_told() {
 
 /// Starts the helper and a check, says their numbers, and waits to be killed.
 fn as_vipd() {
-    let mut spawner = Spawner::start().unwrap();
+    let [mut spawner] = Spawner::start().unwrap();
     let check = start_check(&mut spawner);
     println!("{}\n{check}", spawner.pid());
     let _ = std::io::stdin().read(&mut [0]);

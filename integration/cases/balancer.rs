@@ -151,6 +151,7 @@ impl Running {
             orders: orders_in,
             roles: roles_in,
             sessions: sessions_in,
+            spawner: None,
             status: status_out,
             notices: Notices::to_nobody(),
             probes_max: PROBES_MAX,

@@ -6,6 +6,7 @@
 //! `JoinHandle` says so, and whoever started it may start another, which adopts the table.
 
 mod followed;
+mod scripts;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -19,6 +20,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 
 use crate::config::Config;
+use crate::config::model::{CheckerKind, MiscCheck, ScriptUser};
 use crate::engine::balancer::{
     Action, Balancer, BalancerEvent, Failure, FailureKind, Input, Severity, StopKind,
 };
@@ -27,10 +29,12 @@ use crate::health::{CheckOutcome, ProbeId, Question};
 use crate::ipvs::Command;
 use crate::kernel::clock;
 use crate::kernel::ipvs::{Ipvs, OpenError};
+use crate::kernel::spawner::Spawner;
 use crate::lvs::{Observation, Owned};
 
 use super::notify_thread::Notices;
 use followed::{Followed, changed};
+use scripts::Scripts;
 
 /// Checks that run at once unless main knows better: fits into the usual soft limit of 1024 files.
 pub const PROBES_MAX: usize = 512;
@@ -95,6 +99,8 @@ pub struct Inbox {
     pub sessions: watch::Receiver<SessionFacts>,
     /// What others wait for.
     pub status: watch::Sender<Status>,
+    /// Runs commands; without it none can be run.
+    pub spawner: Option<Spawner>,
     /// Who is told of servers.
     pub notices: Notices,
     /// How many checks may run at once, at least 1; others wait, their timeout not running yet.
@@ -187,8 +193,11 @@ where
         .build()?;
     let body = move || {
         let (answers, answered) = mpsc::unbounded_channel();
+        let context = runtime.enter();
         let thread = Thread {
             followed: None,
+            scripts: inbox.spawner.and_then(scripts_of),
+            script_user: balancer.script_user(),
             kernel,
             balancer,
             status: inbox.status,
@@ -198,6 +207,7 @@ where
             answers,
             permits: Arc::new(Semaphore::new(inbox.probes_max.max(1))),
         };
+        drop(context);
         let local = LocalSet::new();
         let told = (inbox.roles, inbox.sessions);
         runtime.block_on(local.run_until(thread.run(inbox.orders, told, answered)));
@@ -212,6 +222,9 @@ type Answer = (ProbeId, CheckOutcome);
 struct Thread<A> {
     /// Hears of addresses, while the configuration asks after some.
     followed: Option<Followed>,
+    scripts: Option<Scripts>,
+    /// `script_user`.
+    script_user: Option<ScriptUser>,
     kernel: Option<Box<dyn Kernel>>,
     balancer: Balancer,
     status: watch::Sender<Status>,
@@ -275,6 +288,9 @@ where
                     }
                 },
                 here = changed(self.followed.as_mut(), &follows) => Input::Addresses(here),
+                (probe, outcome) = scripts::ended(self.scripts.as_mut()) => {
+                    Input::CheckFinished { probe, outcome }
+                }
                 Some((probe, outcome)) = answered.recv() => {
                     self.running.remove(&probe);
                     Input::CheckFinished { probe, outcome }
@@ -313,6 +329,7 @@ where
             self.kernel = Some(Box::new(ipvs));
             self.status.send_modify(|s| s.ipvs_open = true);
         }
+        self.script_user = prepared.config.globals.script_user.clone();
         Input::Reload(prepared.config)
     }
 
@@ -328,8 +345,14 @@ where
 
     fn act(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::StartCheck { probe, question } => self.start_check(probe, *question),
+            Action::StartCheck { probe, question } => match &question.kind {
+                CheckerKind::Misc(check) => return self.run_command(probe, check),
+                _ => self.start_check(probe, *question),
+            },
             Action::CancelCheck { probe } => {
+                if let Some(scripts) = &mut self.scripts {
+                    scripts.forget(probe);
+                }
                 if let Some(running) = self.running.remove(&probe) {
                     running.abort();
                 }
@@ -356,6 +379,19 @@ where
         None
     }
 
+    /// The answer comes when the command has ended, at once if it cannot be started.
+    fn run_command(&mut self, probe: ProbeId, check: &MiscCheck) -> Option<Input> {
+        let user = self.script_user.as_ref();
+        let (probe, outcome) = match &mut self.scripts {
+            Some(scripts) => scripts.start(probe, check, user)?,
+            None => (
+                probe,
+                CheckOutcome::NotAsked("there is no script helper".to_owned()),
+            ),
+        };
+        Some(Input::CheckFinished { probe, outcome })
+    }
+
     fn start_check(&mut self, probe: ProbeId, question: Question) {
         let report = Report {
             probe,
@@ -380,6 +416,12 @@ fn refused((index, command): (usize, &Command)) -> Failure {
         kind: FailureKind::Refused,
         error: format!("{command}: IPVS could not be opened before"),
     }
+}
+
+fn scripts_of(spawner: Spawner) -> Option<Scripts> {
+    Scripts::new(spawner)
+        .inspect_err(|error| tracing::error!("commands of MISC_CHECKs cannot be run: {error}"))
+        .ok()
 }
 
 /// Answers when it is dropped, so that a check that panics is a failed check and not a lost one.

@@ -94,9 +94,8 @@ impl Daemon<'_> {
         mut self,
         engine: Failover,
         resources: Resources,
-        balancer: Balancer,
-        ipvs: Option<Ipvs>,
-        notifying: Spawner,
+        (balancer, ipvs): (Balancer, Option<Ipvs>),
+        (checking, notifying): (Spawner, Spawner),
         report: Report,
     ) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -121,6 +120,7 @@ impl Daemon<'_> {
                 roles: failover.roles.clone(),
                 sessions: failover.sessions.clone(),
                 status,
+                spawner: Some(checking),
                 notices,
                 probes_max: PROBES_MAX,
             };

@@ -35,7 +35,7 @@ pub(super) fn run_startup(file: &Path, options: &Options) -> Result<Option<Strin
     };
     prepare::permissions(config)?;
     let _alone = RunDir::lock(&options.run_dir).map_err(|e| Failure::fatal(e.to_string()))?;
-    let mut spawner = Spawner::start()
+    let [mut spawner] = Spawner::start()
         .map_err(|error| Failure::fatal(format!("start the script helper: {error}")))?;
     let timeout = scripts.startup_script_timeout;
     Ok(run_to_end(&mut spawner, &config.globals, "startup", run, timeout).err())

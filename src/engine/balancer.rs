@@ -20,7 +20,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::model::Instance;
+use crate::config::model::{Instance, ScriptUser};
 use crate::health::{CheckOutcome, Monitor, ProbeId, Question, Status};
 use crate::ipvs::{Command, SyncRole};
 use crate::lvs::{self, Observation, Owned};
@@ -215,6 +215,11 @@ impl Balancer {
             backoff: Backoff::default(),
             config,
         }
+    }
+
+    /// `script_user`: who runs commands that name nobody.
+    pub fn script_user(&self) -> Option<ScriptUser> {
+        self.config.globals.script_user.clone()
     }
 
     /// Whether there is anything for IPVS to do: something is configured, or left to remove. Without it

@@ -270,7 +270,9 @@ impl<K: Ord + Copy> Monitor<K> {
                 CheckOutcome::NotAsked(_) => continue,
             };
             self.update(id, &mut out, |check| (check.told(up), reason));
-            self.weigh(id, weighing, &mut out);
+            if up {
+                self.weigh(id, weighing, &mut out);
+            }
         }
         out
     }

@@ -20,14 +20,16 @@ pub use user::owner_of;
 
 use std::fmt;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
+use tokio::io::unix::AsyncFd;
 
 use crate::errno::{Errno, Words};
 
 use super::poll::{Interest, Poller};
+use super::sys;
 use super::sys::process::{self, Fork};
 
 /// Programs that run at the same time; a request beyond it is answered with
@@ -86,17 +88,26 @@ impl fmt::Display for SendError {
 impl std::error::Error for SendError {}
 
 impl Spawner {
-    /// Forks the helper. To be called before any thread is started; whoever wants one for each of two
-    /// threads calls it twice.
+    /// Forks the helper, with as many ends of ours as there are threads that run scripts. To be called
+    /// before any thread is started. It ends when all its ends are closed.
     ///
     /// # Errors
     /// When this process has threads already, /proc is not mounted, or the kernel has no room.
-    pub fn start() -> io::Result<Spawner> {
-        let (ours, theirs) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
+    pub fn start<const N: usize>() -> io::Result<[Spawner; N]> {
+        let mut ours = Vec::with_capacity(N);
+        let mut theirs = Vec::with_capacity(N);
+        for _ in 0..N {
+            let (our, their) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
+            ours.push(our);
+            theirs.push(their);
+        }
         match process::fork_single_threaded()? {
             Fork::Parent(pid) => {
                 drop(theirs);
-                Spawner::over(ours, pid)
+                let ours = ours.into_iter().map(|our| Spawner::over(our, pid));
+                let ours: Vec<Spawner> = ours.collect::<io::Result<_>>()?;
+                ours.try_into()
+                    .map_err(|_| io::Error::other("an end of the helper was lost"))
             }
             Fork::Child => {
                 // Nothing may return into main's frames in this copy of it, not even a panic.
@@ -201,6 +212,16 @@ impl Spawner {
     }
 }
 
+impl Spawner {
+    /// Its readiness in a tokio runtime, in whose context this must be called.
+    ///
+    /// # Errors
+    /// The kernel gives no descriptor.
+    pub fn readiness(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        sys::poll::wait_for(self.as_fd().try_clone_to_owned()?)
+    }
+}
+
 /// Readable when an answer has come or the helper is gone.
 impl AsFd for Spawner {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -209,15 +230,16 @@ impl AsFd for Spawner {
 }
 
 /// The helper's life.
-fn run_helper(socket: Socket) -> io::Result<()> {
+fn run_helper(sockets: Vec<Socket>) -> io::Result<()> {
     // Signals to the terminal's or the service's processes are vipd's to act on: the helper has to
     // outlive vipd by as much as it takes to end what it runs.
     process::block_signals()?;
     process::keep_children()?;
-    process::keep_only(socket.as_fd())?;
+    let ends: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
+    process::keep_only(&ends)?;
     process::set_name(NAME);
     std::env::set_current_dir("/")?;
-    serve::Server::new(socket)?.run()
+    serve::Server::new(sockets)?.run()
 }
 
 /// `NotStarted` for a kernel error.

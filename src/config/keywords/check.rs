@@ -80,9 +80,7 @@ pub(super) const CHECKERS: &[Keyword] = &[
         .refused(UP),
     row("SMTP_CHECK", FLAG, "A mail server answers.").block(BlockKind::SmtpCheck),
     row("DNS_CHECK", FLAG, "A name server answers.").block(BlockKind::DnsCheck),
-    row("MISC_CHECK", FLAG, "A command succeeds.")
-        .block(BlockKind::MiscCheck)
-        .refused(UP),
+    row("MISC_CHECK", FLAG, "A command succeeds.").block(BlockKind::MiscCheck),
     row("BFD_CHECK", FLAG, "A BFD session is up.").block(BlockKind::BfdCheck),
     row("UDP_CHECK", FLAG, "A datagram is answered.").block(BlockKind::UdpCheck),
     row("PING_CHECK", FLAG, "An echo is answered.").block(BlockKind::PingCheck),

@@ -116,6 +116,7 @@ impl Rig {
             orders: inbox,
             roles: roles_in,
             sessions: sessions_in,
+            spawner: None,
             status: status_out,
             notices: Notices::to_nobody(),
             probes_max: 2,

@@ -30,19 +30,29 @@ const WITHOUT_PIDFD: Duration = Duration::from_millis(20);
 
 /// State of the helper.
 pub(super) struct Server {
-    socket: Socket,
+    clients: Vec<Client>,
     poller: Poller,
     users: Users,
     running: BTreeMap<u64, Run>,
     next_run: u64,
-    outbox: VecDeque<Finished>,
     bytes: Vec<u8>,
     /// [`CHILDREN_MAX`], or less in a test.
     pub(super) children_max: usize,
 }
 
+/// A thread of vipd.
+struct Client {
+    socket: Socket,
+    /// Answers that it has not taken yet.
+    outbox: VecDeque<Finished>,
+    peer: Peer,
+    slot: Option<Slot>,
+}
+
 /// A program that was started and not yet waited for.
 struct Run {
+    /// Who asked for it, by its place among the clients.
+    client: usize,
     id: u64,
     child: Child,
     pidfd: Option<OwnedFd>,
@@ -78,7 +88,7 @@ enum Standing {
     Gone,
 }
 
-/// Whether vipd is still there.
+/// Whether a client is still there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Peer {
     There,
@@ -86,47 +96,76 @@ enum Peer {
 }
 
 impl Server {
-    pub(super) fn new(socket: Socket) -> io::Result<Server> {
-        socket.set_nonblocking(true)?;
+    pub(super) fn new(sockets: Vec<Socket>) -> io::Result<Server> {
+        let client = |socket: Socket| {
+            socket.set_nonblocking(true)?;
+            Ok(Client {
+                socket,
+                outbox: VecDeque::new(),
+                peer: Peer::There,
+                slot: None,
+            })
+        };
         Ok(Server {
-            socket,
+            clients: sockets.into_iter().map(client).collect::<io::Result<_>>()?,
             poller: Poller::new(),
             users: Users::default(),
             running: BTreeMap::new(),
             next_run: 0,
-            outbox: VecDeque::new(),
             bytes: vec![0; REQUEST_MAX],
             children_max: CHILDREN_MAX,
         })
     }
 
-    /// Serves until vipd closes its end, then ends what is to end with it.
+    /// Serves until vipd closes its ends, then ends what is to end with it.
     pub(super) fn run(mut self) -> io::Result<()> {
-        loop {
-            let socket = self.wait(Peer::There)?;
-            let readable = socket.is_some_and(|slot| self.poller.is_readable(slot));
+        while self.clients.iter().any(|client| client.peer == Peer::There) {
+            self.wait()?;
             self.look_after_runs();
-            if readable && self.take_requests() == Peer::Gone {
-                break;
-            }
-            if self.deliver() == Peer::Gone {
-                break;
+            for number in 0..self.clients.len() {
+                self.serve(number);
             }
         }
         self.end()
     }
 
-    /// Waits for the socket, for the end of a program, or for the next deadline.
-    fn wait(&mut self, peer: Peer) -> io::Result<Option<Slot>> {
+    /// Takes what a client asks for, and gives it what it waits for.
+    fn serve(&mut self, number: usize) {
+        let Some(client) = self.clients.get(number) else {
+            return;
+        };
+        let asks = client
+            .slot
+            .is_some_and(|slot| self.poller.is_readable(slot));
+        if asks && self.take_requests(number) == Peer::Gone {
+            self.leave(number);
+        }
+        if let Some(client) = self.clients.get_mut(number)
+            && client.deliver() == Peer::Gone
+        {
+            self.leave(number);
+        }
+    }
+
+    fn leave(&mut self, number: usize) {
+        if let Some(client) = self.clients.get_mut(number) {
+            client.peer = Peer::Gone;
+            client.outbox.clear();
+        }
+    }
+
+    /// Waits for the clients, for the end of a program, or for the next deadline.
+    fn wait(&mut self) -> io::Result<()> {
         self.poller.clear();
-        let socket = (peer == Peer::There).then(|| {
-            let interest = match self.outbox.len() {
+        for client in &mut self.clients {
+            let interest = match client.outbox.len() {
                 0 => Interest::Read,
                 1..OUTBOX_MAX => Interest::ReadWrite,
                 OUTBOX_MAX.. => Interest::Write,
             };
-            self.poller.watch(self.socket.as_fd(), interest)
-        });
+            let there = client.peer == Peer::There;
+            client.slot = there.then(|| self.poller.watch(client.socket.as_fd(), interest));
+        }
         let mut deadline: Option<Time> = None;
         let mut sooner = |at: Time| deadline = Some(deadline.map_or(at, |other| other.min(at)));
         for run in self.running.values_mut() {
@@ -142,17 +181,19 @@ impl Server {
                 Stage::Running(None) | Stage::Killed => {}
             }
         }
-        self.poller.wait(deadline)?;
-        Ok(socket)
+        self.poller.wait(deadline)
     }
 
-    /// Reads what vipd asks for, as long as there is room for the answers.
-    fn take_requests(&mut self) -> Peer {
+    /// Reads what a client asks for, as long as there is room for the answers.
+    fn take_requests(&mut self, number: usize) -> Peer {
         for _ in 0..READS_MAX {
-            if self.outbox.len() >= OUTBOX_MAX {
+            let Some(client) = self.clients.get(number) else {
+                break;
+            };
+            if client.outbox.len() >= OUTBOX_MAX {
                 break;
             }
-            let read = match (&self.socket).read(&mut self.bytes) {
+            let read = match (&client.socket).read(&mut self.bytes) {
                 Ok(0) => return Peer::Gone,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -165,15 +206,17 @@ impl Server {
                 return Peer::Gone;
             };
             let id = request.id;
-            if let Err(outcome) = self.start(request) {
-                self.outbox.push_back(Finished { id, outcome });
+            if let Err(outcome) = self.start(number, request)
+                && let Some(client) = self.clients.get_mut(number)
+            {
+                client.outbox.push_back(Finished { id, outcome });
             }
         }
         Peer::There
     }
 
     /// Starts a program; an error is the answer to give.
-    fn start(&mut self, request: Request) -> Result<(), Outcome> {
+    fn start(&mut self, client: usize, request: Request) -> Result<(), Outcome> {
         let now = clock::now();
         let refused = |what: String| Outcome::NotStarted { errno: None, what };
         if self.running.len() >= self.children_max {
@@ -207,6 +250,7 @@ impl Server {
             None => not_started(format_args!("run {program}"), &error),
         })?;
         let run = Run {
+            client,
             id: request.id,
             pidfd: process::pidfd_open(child.id()).ok(),
             slot: None,
@@ -222,7 +266,7 @@ impl Server {
     /// Sees which programs have ended and which have run out of time.
     fn look_after_runs(&mut self) {
         let now = clock::now();
-        let (poller, outbox) = (&self.poller, &mut self.outbox);
+        let (poller, clients) = (&self.poller, &mut self.clients);
         self.running.retain(|_, run| {
             let leader = match run.slot {
                 Some(slot) if poller.is_readable(slot) => Leader::Ended,
@@ -231,24 +275,16 @@ impl Server {
             };
             let (outcome, standing) = run.look(leader, now);
             let id = run.id;
-            outbox.extend(outcome.map(|outcome| Finished { id, outcome }));
+            if let Some(client) = clients
+                .get_mut(run.client)
+                .filter(|c| c.peer == Peer::There)
+            {
+                client
+                    .outbox
+                    .extend(outcome.map(|outcome| Finished { id, outcome }));
+            }
             standing == Standing::Here
         });
-    }
-
-    /// Hands over as many answers as the socket takes.
-    fn deliver(&mut self) -> Peer {
-        let mut bytes = Vec::new();
-        while let Some(finished) = self.outbox.front() {
-            finished.encode(&mut bytes);
-            match self.socket.send_with_flags(&bytes, libc::MSG_NOSIGNAL) {
-                Ok(_) => drop(self.outbox.pop_front()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => break,
-                Err(_) => return Peer::Gone,
-            }
-        }
-        Peer::There
     }
 
     /// vipd is gone: ends what is to end with it, within the grace.
@@ -264,10 +300,27 @@ impl Server {
         // A program that the kernel does not let die (waiting for a dead disk) must not keep us.
         let give_up_at = kill_at + GRACE;
         while !self.running.is_empty() && clock::now() < give_up_at {
-            self.wait(Peer::Gone)?;
+            self.wait()?;
             self.look_after_runs();
         }
         Ok(())
+    }
+}
+
+impl Client {
+    /// Hands over as many answers as the socket takes.
+    fn deliver(&mut self) -> Peer {
+        let mut bytes = Vec::new();
+        while let Some(finished) = self.outbox.front() {
+            finished.encode(&mut bytes);
+            match self.socket.send_with_flags(&bytes, libc::MSG_NOSIGNAL) {
+                Ok(_) => drop(self.outbox.pop_front()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => break,
+                Err(_) => return Peer::Gone,
+            }
+        }
+        Peer::There
     }
 }
 

@@ -25,7 +25,7 @@ impl Helper {
 
     fn start_with(change: impl FnOnce(&mut serve::Server)) -> Helper {
         let (ours, theirs) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None).unwrap();
-        let mut server = serve::Server::new(theirs).unwrap();
+        let mut server = serve::Server::new(vec![theirs]).unwrap();
         change(&mut server);
         Helper {
             spawner: Some(Spawner::over(ours, std::process::id()).unwrap()),
@@ -317,4 +317,23 @@ fn a_full_socket_is_an_error_and_no_wait() {
     let gone = spawner.send(&request(1, &["true"]));
     assert!(matches!(gone, Err(SendError::Gone(_))));
     assert!(spawner.try_recv().is_err());
+}
+
+#[test]
+fn each_end_gets_its_own_answers_and_one_that_closes_leaves_the_others() {
+    let pair = || Socket::pair(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    let ((first, a), (second, b)) = (pair(), pair());
+    let server = serve::Server::new(vec![a, b]).unwrap();
+    let thread = std::thread::spawn(|| server.run());
+    let mut helper = Helper {
+        spawner: Some(Spawner::over(first, 0).unwrap()),
+        thread: Some(thread),
+    };
+    let mut other = Spawner::over(second, 0).unwrap();
+    other
+        .send(&request(1, &["/bin/sh", "-c", "exit 3"]))
+        .unwrap();
+    assert_eq!(helper.run(&["/bin/sh", "-c", "exit 4"]), Outcome::Exited(4));
+    drop(other);
+    assert_eq!(helper.run(&["/bin/sh", "-c", "exit 5"]), Outcome::Exited(5));
 }

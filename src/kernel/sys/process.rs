@@ -85,13 +85,21 @@ pub(crate) fn standard_to_null() -> io::Result<()> {
 ///
 /// To be called in a forked child alone, whose copies of the parent's files and sockets are never used
 /// or dropped after it.
-pub(crate) fn keep_only(keep: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn keep_only(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
     standard_to_null()?;
-    let keep = keep.as_raw_fd().cast_unsigned();
-    if keep > 3 {
-        close_range(3, keep - 1)?;
+    let mut keep: Vec<u32> = keep
+        .iter()
+        .map(|fd| fd.as_raw_fd().cast_unsigned())
+        .collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep {
+        if fd > first {
+            close_range(first, fd - 1)?;
+        }
+        first = first.max(fd + 1);
     }
-    close_range(keep.max(2) + 1, u32::MAX)
+    close_range(first, u32::MAX)
 }
 
 /// close_range(2); descriptor by descriptor on kernels before 5.9.
