@@ -22,6 +22,7 @@ mod options;
 mod order;
 mod pair;
 mod pools;
+mod protocol;
 mod routes;
 mod rules;
 mod scene;
@@ -43,6 +44,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     track::CASES,
     sync_group::CASES,
     rules::CASES,
+    protocol::CASES,
     matrix::TAKEOVERS,
     matrix::ELECTIONS,
     scheduling::CASES,

@@ -19,6 +19,26 @@ pub(crate) struct Frame {
     pub(crate) src_mac: [u8; 6],
     pub(crate) dst_mac: [u8; 6],
     pub(crate) packet: Packet,
+    /// All of it, up to [`BYTES_MAX`]: of VRRP, of announcements, and of what carries them.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The longest frame that is read.
+const BYTES_MAX: usize = 256;
+
+/// Whether cases compare the bytes of such a frame: VRRP (112), an authentication header (51), a
+/// neighbour advertisement (136 of protocol 58), ARP.
+fn is_kept(bytes: &[u8]) -> bool {
+    match u16_at(bytes, 12) {
+        Some(0x0800) => matches!(bytes.get(23), Some(51 | 112)),
+        Some(0x86dd) => match bytes.get(20) {
+            Some(112) => true,
+            Some(58) => bytes.get(54) == Some(&136),
+            _ => false,
+        },
+        Some(0x0806) => true,
+        _ => false,
+    }
 }
 
 /// What a frame carries, as far as cases look.
@@ -170,7 +190,7 @@ impl Drop for Capture {
 const FRAMES_MAX: usize = 200_000;
 
 fn read_frames(socket: &OwnedFd, frames: &Mutex<Vec<Frame>>, stop: &AtomicBool) {
-    let mut buffer = [0_u8; 256];
+    let mut buffer = [0_u8; BYTES_MAX];
     while !stop.load(Ordering::SeqCst) {
         if !sys::readable(socket, Duration::from_millis(50)).unwrap_or(false) {
             continue;
@@ -204,6 +224,11 @@ fn frame(bytes: &[u8], at: Duration) -> Option<Frame> {
         src_mac,
         dst_mac,
         packet: packet.unwrap_or(Packet::Other),
+        bytes: if is_kept(bytes) {
+            bytes.to_vec()
+        } else {
+            Vec::new()
+        },
     })
 }
 

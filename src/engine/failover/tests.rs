@@ -1,4 +1,5 @@
 mod addresses;
+mod adverts;
 mod announce;
 mod bfd;
 mod hand_over;
