@@ -17,6 +17,7 @@ fn alone(instances: Vec<Instance>, own: &[&str]) -> (Failover, Vec<Sent>) {
     let picture = NetPicture {
         links: vec![link(true)],
         addresses: own.iter().map(|cidr| address(cidr, 0)).collect(),
+        ..NetPicture::default()
     };
     let now = Time::ZERO;
     let mut engine = Failover::new(
