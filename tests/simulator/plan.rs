@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) version: Version,
     /// The shortest interval; of version 2, everybody's.
     pub(crate) interval: Duration,
+    /// Some speak half as often: version 3 has every backup follow its master's interval.
+    pub(crate) mixed: bool,
     pub(crate) preempt: Preempt,
     /// Two instances of each router in a sync group.
     pub(crate) grouped: bool,
@@ -47,7 +49,11 @@ pub(crate) struct Node {
 
 impl Plan {
     pub(crate) fn new(seed: &mut Seed) -> Plan {
-        let interval = Duration::from_secs(1 + 2 * u64::from(seed.one_in(8)));
+        let version = seed.of(&[Version::V2, Version::V2, Version::V3]);
+        let interval = match version {
+            Version::V2 => Duration::from_secs(1 + 2 * u64::from(seed.one_in(8))),
+            Version::V3 => Duration::from_millis(seed.of(&[100, 300, 1_000])),
+        };
         // As an operator would do it: all of one kind.
         let preempt = match seed.below(5) {
             0 => Preempt::Never,
@@ -58,11 +64,12 @@ impl Plan {
         let grouped = seed.one_in(4);
         let weight = if !grouped && seed.one_in(2) { 100 } else { 0 };
         Plan {
-            version: Version::V2,
+            version,
             interval,
+            mixed: version == Version::V3 && seed.one_in(2),
             preempt,
             grouped,
-            auth: seed.one_in(3).then_some(Auth::Pass(*b"secret\0\0")),
+            auth: (version == Version::V2 && seed.one_in(3)).then_some(Auth::Pass(*b"secret\0\0")),
             weight,
             down_adverts: if seed.one_in(6) { 2 } else { 3 },
         }
@@ -72,7 +79,11 @@ impl Plan {
     pub(crate) fn node(&self, seed: &mut Seed) -> Node {
         Node {
             priority: some_priority(seed),
-            interval: self.interval,
+            interval: if self.mixed && seed.one_in(2) {
+                self.interval * 2
+            } else {
+                self.interval
+            },
             preempt: self.preempt,
             one_vip: false,
         }
@@ -194,7 +205,11 @@ impl Plan {
 
     /// The longest interval of any router.
     pub(crate) fn interval_max(&self) -> Duration {
-        self.interval
+        if self.mixed {
+            self.interval * 2
+        } else {
+            self.interval
+        }
     }
 
     /// Who waits before it preempts, how long.
