@@ -32,6 +32,7 @@ mod side_by_side;
 mod sync_group;
 mod tcp_check;
 mod track;
+mod vmac;
 
 use crate::lab::Case;
 
@@ -48,6 +49,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     matrix::TAKEOVERS,
     matrix::ELECTIONS,
     scheduling::CASES,
+    vmac::CASES,
 ];
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.

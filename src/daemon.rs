@@ -19,6 +19,7 @@ mod main_loop;
 pub mod notify_thread;
 pub mod options;
 mod outer_scripts;
+pub mod own_links;
 pub mod prepare;
 pub mod record;
 mod restart;
@@ -135,9 +136,9 @@ fn serve_logged(
     log: &logging::Guard,
 ) -> Result<(), Failure> {
     let Begun {
-        monitor,
-        route,
-        prepared,
+        mut monitor,
+        mut route,
+        mut prepared,
         report,
     } = begun;
     info!(
@@ -167,6 +168,7 @@ fn serve_logged(
             "the configuration has virtual servers that cannot be programmed: {error}"
         ))
     })?;
+    let made = own_links::make(&mut route, Some(&mut monitor), &mut prepared)?;
     let sockets = channels::open(&prepared.config, &prepared.picture.links, &BTreeSet::new())
         .map_err(Failure::fatal)?;
     let announcements = AnnouncementSocket::open()
@@ -182,7 +184,10 @@ fn serve_logged(
 
     let mut firewall = Firewall::new(run_dir.file("firewall"));
     // Nothing was changed up to here. From here on everything is retried, not refused.
+    made.keep();
     firewall.apply(&prepared.config, &prepared.picture.links);
+    let mut bases = own_links::Bases::new(run_dir.file("interfaces"));
+    bases.apply(&prepared.config, &prepared.picture.links);
     let now = clock::now();
     let engine = Failover::new(
         prepared.config.clone(),
@@ -211,6 +216,7 @@ fn serve_logged(
         _pid_files: pid_files,
         log,
         firewall,
+        bases,
     };
     let spawners = (helpers.checking, helpers.notifying);
     daemon.run(engine, resources, (balancer, ipvs), spawners, report)

@@ -8,6 +8,7 @@ mod filter;
 mod interface;
 mod link;
 mod lvs;
+mod own_link;
 mod route;
 
 pub use address::{Cidr, Endpoint, Family, ParseCidrError};
@@ -20,6 +21,7 @@ pub use link::{
     ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Link, LinkCommand, ObservedAddress,
 };
 pub use lvs::{ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
+pub use own_link::{OwnLink, OwnLinkKind, virtual_router_mac};
 pub use route::{
     DEFAULT_METRIC_V6, Encap, Hop, HopOptions, MAIN_TABLE, ObservedRoute, Placement,
     ROUTE_PROTOCOL, RouteCommand, RouteKey, RouteSpec, RoutingInterest, Rule, RuleAction,

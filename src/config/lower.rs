@@ -19,6 +19,7 @@ mod hop;
 mod instance;
 mod links;
 mod names;
+mod own_links;
 mod real_server;
 mod route;
 mod rule;
@@ -91,7 +92,8 @@ pub(super) fn lower(
     for named in &root.instances {
         instances.lower(&mut ctx, named);
     }
-    let (instances, mut used) = instances.finish();
+    let (mut instances, mut used) = instances.finish();
+    config.own_links = own_links::assign(&mut ctx, &mut instances, &config.globals.vrrp);
     let syncs = config.globals.lvs_sync_daemon.take();
     config.globals.lvs_sync_daemon = sync_daemon::resolve(&mut ctx, syncs, &instances);
     config.instances = instances;

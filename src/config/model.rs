@@ -45,6 +45,8 @@ pub use vrrp::{
 
 use std::collections::BTreeMap;
 
+use crate::net::OwnLink;
+
 /// One configuration, whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Config {
@@ -64,6 +66,8 @@ pub struct Config {
     pub sync_groups: Vec<SyncGroup>,
     /// What is set from start to stop.
     pub statics: Statics,
+    /// Links that the instances make for themselves; names are unique.
+    pub own_links: Vec<OwnLink>,
     /// Blocks that concern links.
     pub links: LinkSettings,
     /// `SSL`.

@@ -32,6 +32,7 @@ use crate::track::ScriptEnd;
 
 use super::channels::{Channels, Sockets};
 use super::notify_thread::Notices;
+use super::own_links;
 use super::record::Masters;
 use super::sessions::{self, Sessions};
 use super::trackers::{Facts, Trackers};
@@ -86,6 +87,8 @@ pub struct Handle {
     pub sessions: watch::Receiver<SessionFacts>,
     /// Becomes true when the thread has let go of everything.
     pub released: watch::Receiver<bool>,
+    /// Counts links of ours that had to be made again.
+    pub links_made: watch::Receiver<u64>,
     /// Watches files and processes for it.
     pub trackers: Trackers,
     /// How late its timers were.
@@ -119,6 +122,7 @@ pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Re
     let (roles_out, roles) = watch::channel(Roles::new());
     let (session_facts_out, session_facts) = watch::channel(SessionFacts::new());
     let (released_out, released) = watch::channel(false);
+    let (links_made_out, links_made) = watch::channel(0);
     let script_user = engine.default_script_user();
     let facts = Facts::default();
     let trackers = Trackers::new(facts.clone(), waker.clone());
@@ -142,6 +146,7 @@ pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Re
         roles: roles_out,
         session_facts: session_facts_out,
         released: released_out,
+        links_made: links_made_out,
         facts,
         ended: false,
         runs: BTreeMap::new(),
@@ -159,6 +164,7 @@ pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Re
         roles,
         sessions: session_facts,
         released,
+        links_made,
         trackers,
         lateness,
         thread,
@@ -185,6 +191,7 @@ struct Thread {
     roles: watch::Sender<Roles>,
     session_facts: watch::Sender<SessionFacts>,
     released: watch::Sender<bool>,
+    links_made: watch::Sender<u64>,
     /// What was found of files and processes.
     facts: Facts,
     /// The thread is to end: it has let go, or the process has to start again.
@@ -260,6 +267,8 @@ impl Thread {
             match command {
                 Command::IpvsReady => self.feed(Input::IpvsReady, now),
                 Command::Reload { config, sockets } => {
+                    // Links that were made for it must be known before it is in force.
+                    self.take_kernel_events();
                     self.channels.prepare(sockets);
                     self.script_user = config.globals.script_user.clone();
                     self.feed(Input::Reload(config), now);
@@ -444,6 +453,14 @@ impl Thread {
                     address,
                 } => {
                     self.announce(interface, mac, address);
+                }
+                Action::MakeLink(_) | Action::RemoveLink(_) => {
+                    let (input, made) = own_links::carry_out(&mut self.route, action);
+                    if let Some(input) = input {
+                        queue.extend(self.engine.handle(input, clock::now()));
+                    }
+                    self.links_made
+                        .send_modify(|count| *count += u64::from(made));
                 }
                 Action::Net(commands) => self.apply(&commands, &mut queue),
                 Action::OpenSocket {

@@ -59,11 +59,7 @@ impl Firewall {
         }
         self.table = Some(table.name.clone());
         match replace(&table, &filter, links) {
-            Ok(()) => info!(
-                "nftables: table {} drops traffic of {} addresses",
-                table.name,
-                filter.v4.len() + filter.v6.len() + filter.link_local.len()
-            ),
+            Ok(()) => info!("nftables: table {} is in place", table.name),
             Err(why) => error!(
                 "the packet filter that the configuration asks for (no_accept, strict_mode, use_vmac) \
                  cannot be made, traffic is not dropped: {why}"

@@ -30,6 +30,7 @@ use super::failure::{self, Failure};
 use super::firewall::Firewall;
 use super::notify_thread;
 use super::options::Options;
+use super::own_links;
 use super::prepare::{self, Prepared};
 use super::record::{self, Place};
 use super::run_dir::{PidFiles, RunDir};
@@ -53,6 +54,7 @@ pub(super) struct Daemon<'a> {
     pub(super) _pid_files: PidFiles,
     pub(super) log: &'a logging::Guard,
     pub(super) firewall: Firewall,
+    pub(super) bases: own_links::Bases,
 }
 
 /// The two threads.
@@ -189,6 +191,7 @@ impl Daemon<'_> {
                 changed = threads.balancer.changed() => {
                     if changed.is_err() { return Ended::Fault("balancer") }
                 }
+                Ok(()) = threads.failover.links_made.changed() => self.look_at_links(),
                 changed = threads.failover.released.changed() => {
                     let _ = changed;
                     return Ended::Fault("failover");
@@ -198,6 +201,19 @@ impl Daemon<'_> {
                     return Ended::Fault("notify");
                 }
             }
+        }
+    }
+
+    /// A link of ours was made again, perhaps on an interface that was: rules and settings have its number
+    /// and its name.
+    fn look_at_links(&mut self) {
+        match Route::open().map(|mut route| route.links()) {
+            Ok(Ok(links)) => {
+                self.firewall.apply(&self.config, &links);
+                self.bases.apply(&self.config, &links);
+            }
+            Ok(Err(error)) => warn!("read links: {error}"),
+            Err(error) => warn!("open route netlink socket: {error}"),
         }
     }
 
@@ -228,7 +244,9 @@ impl Daemon<'_> {
                 prepared,
                 balancer,
                 sockets,
+                links,
             }) => {
+                links.keep();
                 for warning in &prepared.warnings {
                     warn!("{warning}");
                 }
@@ -238,6 +256,7 @@ impl Daemon<'_> {
                 owned.extend(&Owned::named_by(&config));
                 self.write_record(&owned);
                 self.firewall.apply(&config, &prepared.picture.links);
+                self.bases.apply(&config, &prepared.picture.links);
                 let _ = threads.orders.send(Order::Reload(balancer));
                 let settings = self.notify_settings(&config);
                 threads
@@ -291,6 +310,7 @@ impl Daemon<'_> {
         }
         if kind == StopKind::Release {
             self.firewall.remove();
+            self.bases.restore();
         }
         let kind = if self.options.keep_ipvs {
             IpvsStop::Keep
@@ -321,6 +341,7 @@ impl Daemon<'_> {
         became(&mut released, RELEASE_MAX, |released| *released).await;
         let released = release_vips(&self.config);
         self.firewall.remove();
+        self.bases.restore();
         Err(Failure::new(
             failure::Status::Software,
             format!("the {which} thread ended by a fault of vipd ({why}); {released}"),
@@ -359,6 +380,7 @@ struct Ready {
     prepared: Prepared,
     balancer: balancer_thread::Prepared,
     sockets: Sockets,
+    links: own_links::Made,
 }
 
 async fn answer(reading: &mut Option<Reading>) -> ReadResult {
@@ -381,7 +403,8 @@ fn prepare_reload(
 ) -> ReadResult {
     let mut route = Route::open()
         .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
-    let prepared = prepare::prepare(file, options, &mut route)?;
+    let mut prepared = prepare::prepare(file, options, &mut route)?;
+    let made = own_links::make(&mut route, None, &mut prepared)?;
     let balancer = balancer_thread::Prepared::new(Box::new(prepared.config.clone()), status)
         .map_err(|error| {
             Failure::fatal(format!("virtual servers cannot be programmed: {error}"))
@@ -393,6 +416,7 @@ fn prepare_reload(
         prepared,
         balancer,
         sockets,
+        links: made,
     })
 }
 
@@ -412,8 +436,10 @@ fn release_vips(config: &Config) -> String {
         .instances
         .iter()
         .flat_map(|i| {
-            i.all_vips()
-                .filter_map(|vip| Some((vip.dev.as_ref().or(i.interface.as_ref())?, vip.cidr)))
+            i.all_vips().filter_map(|vip| {
+                let on = vip.vmac.as_ref().or(vip.dev.as_ref());
+                Some((on.or(i.interface.as_ref())?, vip.cidr))
+            })
         })
         .collect();
     let removed = Route::open()

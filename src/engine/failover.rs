@@ -15,6 +15,7 @@ mod hand_over;
 mod kernel_view;
 mod links;
 mod notices;
+mod own_links;
 mod promotion;
 mod reload;
 mod routes;
@@ -49,6 +50,7 @@ pub use event::Event;
 pub use filter::filter_of;
 use kernel_view::KernelView;
 use links::Delayed;
+use own_links::OwnLinks;
 use routing::Routing;
 use slot::Slot;
 use sync::Group;
@@ -110,6 +112,7 @@ pub struct Failover {
     ipvs_wait_until: Time,
     look_again_at: Time,
     announcer: Announcer,
+    own_links: OwnLinks,
     /// When addresses that went missing are looked at.
     restore_at: Option<Time>,
     /// Refusals of the kernel that were told since everything was as it should be.
@@ -170,6 +173,7 @@ impl Failover {
             ipvs_wait_until: now + IPVS_WAIT_MAX,
             look_again_at: now + LOOK_AGAIN,
             announcer: Announcer::new(&config),
+            own_links: OwnLinks::new(&config),
             restore_at: None,
             refused: BTreeSet::new(),
             retry_after: RETRY,
@@ -297,6 +301,9 @@ impl Failover {
             Input::ScriptEnded { name, end } => self.on_script_end(&name, end, now, &mut out),
             Input::Fact { name, value } => self.on_fact(name, value, now, &mut out),
             Input::Link(link) => self.on_link(link, now, &mut out),
+            Input::LinkFailed { name, error } => {
+                self.on_link_failed(name, error, now, &mut out);
+            }
             Input::LinkGone(index) => self.on_link_gone(index, now, &mut out),
             Input::AddressSeen(address) => self.on_address_seen(address, now, &mut out),
             Input::AddressGone(key) => self.on_address_gone(key, now, &mut out),

@@ -6,6 +6,7 @@ mod decode_route;
 mod encode;
 mod encode_route;
 mod monitor;
+mod own_link;
 pub(in crate::kernel) mod write;
 
 use std::io;
@@ -22,6 +23,7 @@ use super::netlink::{Error, Failure, Request, Socket};
 
 pub(super) use encode::family_number;
 pub use monitor::{Event, Monitor};
+pub use own_link::LinkDetails;
 
 /// A route netlink socket of the network namespace that the thread was in when it was opened.
 pub struct Route {

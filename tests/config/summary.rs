@@ -20,6 +20,7 @@ pub(crate) fn summary(config: &Config) -> String {
         instances,
         sync_groups,
         statics,
+        own_links,
         links,
         ssl,
         virtual_servers,
@@ -34,6 +35,7 @@ pub(crate) fn summary(config: &Config) -> String {
     if *statics != Statics::default() {
         lines(&mut out, "statics: ", [statics]);
     }
+    lines(&mut out, "own link: ", own_links);
     if *links != LinkSettings::default() {
         lines(&mut out, "links: ", [links]);
     }
@@ -215,11 +217,15 @@ fn vip(out: &mut String, what: &str, vip: &VirtualAddress) {
         scope,
         label,
         no_track,
+        vmac,
         more,
     } = vip;
     let _ = write!(out, "  {what} {cidr} scope {scope}");
     if let Some(dev) = dev {
         let _ = write!(out, " dev {dev}");
+    }
+    if let Some(vmac) = vmac {
+        let _ = write!(out, " on {vmac}");
     }
     if let Some(broadcast) = broadcast {
         let _ = write!(out, " brd {broadcast:?}");

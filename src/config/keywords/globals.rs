@@ -341,16 +341,13 @@ pub(super) const VRRP: &[Keyword] = &[
         "The same, counted from the boot of the machine.",
     ),
     row("log_unknown_vrids", FLAG, "Log adverts of others."),
-    row("vmac_prefix", TEXT, "Names of VMAC interfaces.")
-        .default("vrrp")
-        .not_yet(),
+    row("vmac_prefix", TEXT, "Names of VMAC interfaces.").default("vrrp"),
     row(
         "vmac_addr_prefix",
         TEXT,
         "Names of VMAC address interfaces.",
     )
-    .default("vrrp")
-    .not_yet(),
+    .default("as vmac_prefix"),
     row(
         "dynamic_interfaces",
         Arguments::Optional(Type::Choice(&["allow_if_changes"])),

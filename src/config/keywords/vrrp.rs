@@ -142,20 +142,18 @@ pub(super) const INSTANCE_ADDRESSES: &[Keyword] = &[
         BOOL,
         "Checksum of version 3 without the pseudo header.",
     ),
-    row("use_vmac", ANY, "Answer with the virtual router's own MAC.").not_yet(),
+    row("use_vmac", ANY, "Answer with the virtual router's own MAC."),
     row(
         "use_vmac_addr",
         FLAG,
         "The same on the interfaces of addresses.",
-    )
-    .not_yet(),
+    ),
     row(
         "vmac_xmit_base",
         FLAG,
         "Adverts leave by the real interface.",
-    )
-    .not_yet(),
-    row("use_ipvlan", ANY, "An ipvlan interface of its own.").not_yet(),
+    ),
+    row("use_ipvlan", ANY, "An ipvlan interface of its own."),
 ];
 
 pub(super) const INSTANCE_ELECTION: &[Keyword] = &[

@@ -45,6 +45,7 @@ fn vip(ctx: &mut Context<'_>, entry: &Statement) -> Option<WrittenVip> {
         scope: 0,
         label: None,
         no_track: false,
+        vmac: None,
         more: AddressOptions::default(),
     };
     while let Some((option, rest)) = words.split_first() {
@@ -82,14 +83,9 @@ fn vip_option<'w>(
         ("scope", Some(value)) => vip.scope = scope(ctx, value),
         ("label", Some(value)) => vip.label = label(ctx, vip, value),
         ("no_track", None) => vip.no_track = true,
+        ("use_vmac", None) => vip.more.use_vmac = true,
         ("peer", Some(value)) => peer(ctx, vip, value),
         _ if kernel_option(ctx, &mut vip.more, &name, value) => {}
-        ("use_vmac", None) => {
-            vip.more.use_vmac = true;
-            let message = format!("`{name}` of an address is not acted on by this version");
-            let span = option.leaf.span;
-            ctx.say(Diagnostic::warning(Code::NotYet, span, message));
-        }
         _ => {
             let message = format!("`{name}` is not known behind an address");
             ctx.say(

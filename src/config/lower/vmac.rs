@@ -21,7 +21,10 @@ pub(super) fn vmac(ctx: &mut Context<'_>, line: &Line<'_>) -> Option<Vmac> {
                 vmac.name = Some(ctx.interface(name)?);
                 rest = behind;
             }
-            text if text.contains(':') => vmac.mac = Some(mac(ctx, word, text)?),
+            text if text.contains(':') => {
+                vmac.mac = Some(mac(ctx, word, text)?);
+                vmac.mac_ends_with_vrid = text.matches(':').count() == 4;
+            }
             _ => vmac.name = Some(ctx.interface(word)?),
         }
         words = rest;
@@ -68,9 +71,9 @@ fn group(ctx: &mut Context<'_>, line: &Line<'_>, word: &Word, rest: &mut &[Word]
     u32::try_from(number).ok()
 }
 
-/// Six octets, or five that follow 00: keepalived takes both.
+/// Six octets, or five before the VRID: keepalived takes both.
 fn mac(ctx: &mut Context<'_>, word: &Word, text: &str) -> Option<MacAddr> {
-    let read = text.parse().or_else(|()| format!("00:{text}").parse());
+    let read = text.parse().or_else(|()| format!("{text}:00").parse());
     if read.is_err() {
         let message = format!("`{text}` is not a hardware address");
         let span = word.leaf.span;

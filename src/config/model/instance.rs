@@ -56,10 +56,12 @@ settings! {
 /// `use_vmac [[name] IF] [MAC] [netlink_notify_msg] [group G]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Vmac {
-    /// Name of the interface; made of `vmac_prefix` and the VRID when absent.
+    /// Name of the interface; lowering makes one of `vmac_prefix` and the VRID when none was written.
     pub name: Option<InterfaceName>,
-    /// Its address; the virtual router's own (RFC 9568 section 7.3) when absent.
+    /// Its address; lowering takes the virtual router's own (RFC 9568 section 7.3) when none was written.
     pub mac: Option<MacAddr>,
+    /// Five octets were written: the VRID is the sixth.
+    pub mac_ends_with_vrid: bool,
     /// `netlink_notify_msg`.
     pub netlink_notify_msg: bool,
     /// `group`: the interface's group in the kernel.

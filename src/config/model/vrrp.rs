@@ -117,6 +117,20 @@ impl Instance {
         }
     }
 
+    /// The link that it makes for itself: a VMAC or an ipvlan interface.
+    pub fn own_link(&self) -> Option<&InterfaceName> {
+        let vmac = self.more.vmac.as_ref().and_then(|vmac| vmac.name.as_ref());
+        let ipvlan = self.more.ipvlan.as_ref();
+        vmac.or_else(|| ipvlan.and_then(|ipvlan| ipvlan.name.as_ref()))
+    }
+
+    /// Where adverts leave and come in: its own link, unless `vmac_xmit_base`; else `interface`.
+    pub fn advert_interface(&self) -> Option<&InterfaceName> {
+        let own = self.own_link();
+        own.filter(|_| !self.more.settings.vmac_xmit_base)
+            .or(self.interface.as_ref())
+    }
+
     /// VIPs and excluded VIPs, in order.
     pub fn all_vips(&self) -> impl Iterator<Item = &VirtualAddress> {
         self.vips.iter().chain(&self.vips_excluded)
@@ -185,6 +199,8 @@ pub struct VirtualAddress {
     pub label: Option<String>,
     /// `no_track`: its `dev` going down is not a fault of the instance.
     pub no_track: bool,
+    /// The VMAC or ipvlan interface that it is on; lowering chooses it.
+    pub vmac: Option<InterfaceName>,
     /// What else the kernel is told of it.
     pub more: AddressOptions,
 }
@@ -232,6 +248,7 @@ impl VirtualAddress {
             scope: 0,
             label: None,
             no_track: false,
+            vmac: None,
             more: AddressOptions::default(),
         }
     }

@@ -269,6 +269,7 @@ impl Failover {
         if self.stopping {
             return;
         }
+        self.make_missing_links(out);
         self.on_links_renumbered(out);
         let before = out.len();
         self.sync_promotion(out);

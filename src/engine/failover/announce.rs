@@ -238,11 +238,13 @@ impl Failover {
         }
     }
 
-    /// The interface whose interval counts; `None` where nobody would hear it.
+    /// The interface whose interval counts, under a VMAC the one that it is on; `None` where nobody would
+    /// hear it.
     fn paced_by(&self, index: InterfaceIndex) -> Option<InterfaceName> {
         let link = self.kernel.link_of(index)?;
         let heard = link.is_up() && !link.no_arp && !link.loopback;
-        heard.then(|| link.name.clone())
+        let own = self.own_links.get(&link.name);
+        heard.then(|| own.map_or(&link.name, |own| &own.base).clone())
     }
 
     /// Lets leave what may.
@@ -310,7 +312,8 @@ impl Failover {
 
     fn is_extra(&self, slot: &Slot, extra: ExtraAnnouncements, index: InterfaceIndex) -> bool {
         let adverts = self.kernel.channel_of(slot.config());
-        extra.all && adverts.and_then(|channel| channel.interface) != Some(index)
+        let elsewhere = adverts.and_then(|channel| channel.interface) != Some(index);
+        elsewhere && (extra.all || self.is_own_link(index))
     }
 }
 

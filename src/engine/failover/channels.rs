@@ -15,7 +15,7 @@ pub fn channels_of(
     instance: &Instance,
     index_of: impl Fn(&InterfaceName) -> Option<InterfaceIndex>,
 ) -> impl Iterator<Item = Channel> {
-    let interface = match instance.interface.as_ref().or(instance.vrf.as_ref()) {
+    let interface = match instance.advert_interface().or(instance.vrf.as_ref()) {
         Some(name) => index_of(name).map(Some),
         None => Some(None),
     };

@@ -105,6 +105,11 @@ pub enum Event {
         /// Which.
         up: bool,
     },
+    /// A link of ours could not be made.
+    LinkFailed {
+        /// Which, and why.
+        error: String,
+    },
     /// A link disappeared.
     LinkGone {
         /// Its name.
@@ -155,6 +160,7 @@ impl Event {
             | Event::UnknownVrid { .. }
             | Event::OtherAddresses { .. }
             | Event::LinkGone { .. }
+            | Event::LinkFailed { .. }
             | Event::AddressFailed { .. }
             | Event::AddressTaken { .. }
             | Event::RoutingTaken { .. }
@@ -248,6 +254,7 @@ impl fmt::Display for Event {
             Event::Link { name, up: true } => write!(f, "interface {name} is up"),
             Event::Link { name, up: false } => write!(f, "interface {name} is down"),
             Event::LinkGone { name } => write!(f, "interface {name} is gone"),
+            Event::LinkFailed { error } => write!(f, "{error}; it is tried again"),
             Event::AddressFailed { error } => f.write_str(error),
             Event::AddressTaken {
                 instance,

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use crate::config::Config;
-use crate::net::Filter;
+use crate::net::{Family, Filter};
 
 use super::slot::device;
 
@@ -23,6 +23,15 @@ pub fn filter_of(config: &Config) -> Filter {
                 }
                 IpAddr::V6(v6) => drop(filter.v6.insert(v6)),
             }
+        }
+    }
+    for link in &config.own_links {
+        // An ipvlan interface has the hardware address of the interface that it is on.
+        if link.mac().is_some() {
+            let family = if link.v4 { Family::V4 } else { Family::V6 };
+            filter
+                .vmacs
+                .insert(link.name.clone(), (family, link.base.clone()));
         }
     }
     filter

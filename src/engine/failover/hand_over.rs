@@ -9,6 +9,7 @@ use crate::time::Time;
 use crate::vrrp;
 
 use super::announce::Announcer;
+use super::own_links::OwnLinks;
 use super::{Action, Failover, StopKind, TimerOf};
 
 /// When the election begins on a node that starts `now`.
@@ -68,12 +69,9 @@ impl Failover {
         let Some(index) = self.leaving.get(&(interface, address)).copied() else {
             return;
         };
-        // Ours, sent back by the network.
-        if self
-            .kernel
-            .link_of(interface)
-            .is_some_and(|link| link.mac == mac)
-        {
+        // Ours, sent back by the network. A VMAC is the same on both routers, and ours is silent by now.
+        let link = self.kernel.link_of(interface);
+        if link.is_some_and(|link| link.mac == mac) && !self.is_own_link(interface) {
             return;
         }
         self.leaving.remove(&(interface, address));
@@ -128,6 +126,7 @@ impl Failover {
                 self.end_sessions(now, out);
             }
             StopKind::Keep => {
+                self.own_links = OwnLinks::default();
                 self.promoted.clear();
                 self.keep_statics();
                 self.timers.clear();
@@ -151,6 +150,7 @@ impl Failover {
         if self.stopping && !self.released && !self.is_leaving() {
             self.released = true;
             self.end_statics(out);
+            self.remove_all_links(out);
             self.end_promotion(out);
             self.tell_stop(out);
             out.push(Action::Released);
@@ -174,5 +174,6 @@ impl Failover {
         });
         self.index_slots();
         self.refresh_sockets(out);
+        self.remove_stale_links(out);
     }
 }

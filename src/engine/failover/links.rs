@@ -111,6 +111,9 @@ impl Failover {
         let Some(name) = name.filter(|name| self.watched.contains(name)) else {
             return;
         };
+        if self.own_links.get(&name).is_some() {
+            self.look_again_soon(now);
+        }
         out.push(Action::Event(Event::LinkGone { name }));
         self.on_links_renumbered(out);
         self.count_links(now);
@@ -135,6 +138,14 @@ impl Failover {
     /// the kernel says.
     fn seen_up(&self, name: &InterfaceName) -> Option<bool> {
         seen_up(&self.kernel, &self.facts, name)
+    }
+
+    /// The same of a link that is there. A link of ours has the carrier of the one that it is on.
+    pub(super) fn counts_as_up(&self, link: &Link) -> bool {
+        match self.own_links.get(&link.name) {
+            Some(own) => link.admin_up && self.is_up(&own.base),
+            None => self.is_up(&link.name),
+        }
     }
 
     /// `interface_up_down_delays` of the configuration; links that were delayed before go on.

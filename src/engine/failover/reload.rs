@@ -80,6 +80,7 @@ impl Failover {
             .into_iter()
             .map(|tracker| (tracker.script().name.clone(), tracker))
             .collect();
+        self.own_links.replace(&self.config);
         self.adopt_scripts(old_scripts, now);
         self.repace_announcements();
         self.adopt_sessions(now, out);
@@ -103,6 +104,7 @@ impl Failover {
         }
         self.tell_again(&states, out);
         self.run_due_scripts(now, out);
+        self.remove_stale_links(out);
     }
 
     /// What trackers said that are not there any more.

@@ -135,16 +135,18 @@ pub(super) fn device<'a>(
     config: &'a Instance,
     vip: &'a VirtualAddress,
 ) -> Option<&'a InterfaceName> {
-    vip.dev.as_ref().or(config.interface.as_ref())
+    let placed = vip.vmac.as_ref().or(vip.dev.as_ref());
+    placed.or(config.interface.as_ref())
 }
 
 /// Links that matter to an instance, beside those that it tracks.
 fn watched(config: &Instance) -> impl Iterator<Item = &InterfaceName> {
     config
         .all_vips()
-        .filter_map(|vip| vip.dev.as_ref())
+        .flat_map(|vip| vip.dev.iter().chain(&vip.vmac))
         .chain(routes::links(&config.more.routes, &config.more.rules))
         .chain(&config.interface)
+        .chain(config.own_link())
 }
 
 impl Failover {

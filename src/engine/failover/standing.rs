@@ -233,7 +233,7 @@ impl Failover {
         let mut sum = 0_i32;
         let mut need_link = |name: &InterfaceName| match self.kernel.link(name) {
             None => drop(faults.insert(format!("interface {name} does not exist"))),
-            Some(_) if !self.is_up(name) => {
+            Some(link) if !self.counts_as_up(link) => {
                 faults.insert(format!("interface {name} is down"));
             }
             Some(_) => {}
@@ -245,7 +245,11 @@ impl Failover {
         }
         for vip in config.all_vips().filter(|vip| !vip.no_track) {
             let dev = device(config, vip);
-            if let Some(dev) = dev.filter(|_| dev != config.interface.as_ref()) {
+            // Its own link is down whenever the one that it is on is.
+            let own = config.dont_track_primary && dev == config.own_link();
+            if let Some(dev) = dev.filter(|_| dev != config.interface.as_ref())
+                && (!own || self.kernel.link(dev).is_none())
+            {
                 need_link(dev);
             }
         }
@@ -254,6 +258,11 @@ impl Failover {
             if Some(link) != config.interface.as_ref() {
                 need_link(link);
             }
+        }
+        if let Some(own) = config.own_link()
+            && self.kernel.link(own).is_none()
+        {
+            need_link(own);
         }
         for tracked in &slot.tracked {
             let value = self.value_of(&tracked.fact);

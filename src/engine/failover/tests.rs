@@ -6,6 +6,7 @@ mod hand_over;
 mod kernel;
 mod links;
 mod notices;
+mod own_links;
 mod reload;
 mod routing;
 mod sync;
@@ -208,6 +209,7 @@ impl Bench {
                 Action::Notice(notice) => self
                     .notices
                     .push(notice.line().unwrap().trim_end().to_owned()),
+                Action::MakeLink(_) | Action::RemoveLink(_) => self.obey_about_link(action),
                 Action::CloseSocket(_) | Action::Roles(_) | Action::Ended(_) => {}
             }
         }

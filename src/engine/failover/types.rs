@@ -12,7 +12,7 @@ use crate::engine::shared::{Roles, SessionFacts};
 use crate::fact::{FactName, FactValue};
 use crate::net::{
     AddressKey, BfdPath, Channel, Family, InterfaceIndex, InterfaceName, Link, MacAddr, NetCommand,
-    NetPicture, ObservedAddress, ObservedRoute, RouteKey, Rule,
+    NetPicture, ObservedAddress, ObservedRoute, OwnLink, RouteKey, Rule,
 };
 use crate::notice::Notice;
 use crate::track::ScriptEnd;
@@ -37,6 +37,13 @@ pub enum Input<'a> {
     Link(Link),
     /// A link is gone.
     LinkGone(InterfaceIndex),
+    /// A link of ours could not be made.
+    LinkFailed {
+        /// Its name.
+        name: InterfaceName,
+        /// Why, in words.
+        error: String,
+    },
     /// An address appeared or changed.
     AddressSeen(ObservedAddress),
     /// An address is gone.
@@ -194,6 +201,11 @@ pub enum Action {
         /// The address.
         address: IpAddr,
     },
+    /// Make a link of ours, or take over the one that is there, and set it up; [`Input::LinkFailed`] if that
+    /// cannot be done.
+    MakeLink(OwnLink),
+    /// Remove a link of ours with all that is on it.
+    RemoveLink(OwnLink),
     /// Set and remove addresses and the like, in this order, each whatever becomes of the others; what
     /// failed comes back as [`Input::NetFailed`].
     Net(Vec<NetCommand>),

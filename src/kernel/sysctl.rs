@@ -1,0 +1,43 @@
+//! Settings of interfaces under /proc/sys/net, of the network namespace that the thread is in.
+
+use std::path::PathBuf;
+
+use crate::errno::Words;
+use crate::net::InterfaceName;
+
+fn path(family: &str, interface: &str, key: &str) -> PathBuf {
+    let mut path = PathBuf::from("/proc/sys/net");
+    path.extend([family, "conf", interface, key]);
+    path
+}
+
+/// Reads one; `None` where there is none.
+pub fn get(family: &str, interface: &str, key: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path(family, interface, key)).ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// Writes one, even if it has that value: a value of `default` that is written later is copied to every
+/// interface for which nobody has written one. A kernel without IPv6 has none of that family: no failure.
+///
+/// # Errors
+/// In words.
+pub fn set(family: &str, interface: &InterfaceName, key: &str, value: &str) -> Result<(), String> {
+    set_of(family, interface.as_str(), key, value)
+}
+
+/// As [`set`], for `all` and `default` too.
+///
+/// # Errors
+/// In words.
+pub fn set_of(family: &str, interface: &str, key: &str, value: &str) -> Result<(), String> {
+    if family == "ipv6" && get(family, interface, key).is_none() {
+        return Ok(());
+    }
+    std::fs::write(path(family, interface, key), value).map_err(|error| {
+        format!(
+            "set net.{family}.conf.{interface}.{key} to {value}: {}",
+            Words(&error)
+        )
+    })
+}
