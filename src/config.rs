@@ -26,6 +26,7 @@ pub mod tree;
 mod variables;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Edit, Severity};
+pub use lint::compare;
 pub use model::Config;
 pub use render::Style;
 pub use source::{Place, SourceMap, Span};

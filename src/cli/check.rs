@@ -27,7 +27,7 @@ Examples:
   vipd check --fix --dry-run /etc/keepalived/keepalived.conf
   vipd check --explain garp_master_delay")]
 pub struct CheckArgs {
-    /// Files to check, each by itself
+    /// Files to check: each by itself, and those of the same virtual router against each other
     #[arg(value_name = "FILE", required_unless_present = "explain")]
     files: Vec<PathBuf>,
 
@@ -79,8 +79,9 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
     let options = args.reading.options();
     let mut json = Vec::new();
     let (mut errors, mut warnings) = (false, false);
+    let mut files: Vec<Loaded> = Vec::new();
     for file in &args.files {
-        let loaded = match (args.fix, args.dry_run) {
+        files.push(match (args.fix, args.dry_run) {
             (false, _) => prepare::load(file, &options),
             (true, true) => correct::show(file, &options),
             (true, false) => {
@@ -88,7 +89,10 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
                 errors |= written == correct::Written::NotAll;
                 prepare::load(file, &options)
             }
-        };
+        });
+    }
+    config::compare(&mut files);
+    for loaded in files {
         errors |= loaded.has_errors();
         warnings |= !loaded.diagnostics.is_empty();
         if args.print {

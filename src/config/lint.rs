@@ -6,8 +6,11 @@
 
 mod instances;
 mod pools;
+mod routers;
 mod scripts;
 mod trackers;
+
+pub use routers::compare;
 
 use super::diagnostic::{Code, Diagnostic, Diagnostics};
 use super::{Config, Files, Origins};

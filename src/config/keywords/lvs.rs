@@ -114,7 +114,7 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         "No checks while the address is elsewhere.",
     ),
     row("virtualhost", TEXT, "Host of HTTP requests.").not_yet(),
-    row("snmp_name", TEXT, "Name in SNMP.").not_yet(),
+    row("snmp_name", TEXT, "Name in SNMP.").no_effect("vipd has no SNMP agent"),
     row("smtp_alert", BOOL, "Mails about it."),
     row("nat_mask", TEXT, "Netmask, in very old versions.")
         .no_effect("keepalived dropped it long ago and does not know it"),
@@ -136,5 +136,5 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     row("notify_down", Arguments::Command, "Run when it fails."),
     row("smtp_alert", BOOL, "Mails about it.").default("true"),
     row("virtualhost", TEXT, "Host of HTTP requests.").not_yet(),
-    row("snmp_name", TEXT, "Name in SNMP.").not_yet(),
+    row("snmp_name", TEXT, "Name in SNMP.").no_effect("vipd has no SNMP agent"),
 ];

@@ -29,31 +29,31 @@ pub(super) const OUTPUTS: &[Keyword] = &[
     .no_effect(SIZED),
     row("process_monitor_rcv_bufs", U32, "Size of a buffer.").no_effect(SIZED),
     row("process_monitor_rcv_bufs_force", BOOL, "Size of a buffer.").no_effect(SIZED),
-    row("snmp_socket", TEXT, "Socket of the SNMP agent.").not_yet(),
+    row("snmp_socket", TEXT, "Socket of the SNMP agent.").no_effect("vipd has no SNMP agent"),
     row("enable_snmp_vrrp", FLAG, "SNMP.")
         .also(&["enable_snmp_keepalived"])
-        .not_yet(),
-    row("enable_snmp_checker", FLAG, "SNMP.").not_yet(),
-    row("enable_snmp_rfc", FLAG, "SNMP.").not_yet(),
-    row("enable_snmp_rfcv2", FLAG, "SNMP.").not_yet(),
-    row("enable_snmp_rfcv3", FLAG, "SNMP.").not_yet(),
-    row("enable_traps", FLAG, "SNMP traps.").not_yet(),
+        .no_effect("vipd has no SNMP agent"),
+    row("enable_snmp_checker", FLAG, "SNMP.").no_effect("vipd has no SNMP agent"),
+    row("enable_snmp_rfc", FLAG, "SNMP.").no_effect("vipd has no SNMP agent"),
+    row("enable_snmp_rfcv2", FLAG, "SNMP.").no_effect("vipd has no SNMP agent"),
+    row("enable_snmp_rfcv3", FLAG, "SNMP.").no_effect("vipd has no SNMP agent"),
+    row("enable_traps", FLAG, "SNMP traps.").no_effect("vipd has no SNMP agent"),
     row(
         "snmp_vs_stats_update_interval",
         Arguments::One(Type::Seconds(1_000, 30_000_000)),
         "SNMP.",
     )
     .default("5")
-    .not_yet(),
+    .no_effect("vipd has no SNMP agent"),
     row(
         "snmp_rs_stats_update_interval",
         Arguments::One(Type::Seconds(1_000, 30_000_000)),
         "SNMP.",
     )
-    .not_yet(),
-    row("enable_dbus", FLAG, "D-Bus.").not_yet(),
-    row("dbus_service_name", TEXT, "D-Bus.").not_yet(),
-    row("dbus_no_interface_name", TEXT, "D-Bus.").not_yet(),
+    .no_effect("vipd has no SNMP agent"),
+    row("enable_dbus", FLAG, "D-Bus.").no_effect("vipd is not on the D-Bus"),
+    row("dbus_service_name", TEXT, "D-Bus.").no_effect("vipd is not on the D-Bus"),
+    row("dbus_no_interface_name", TEXT, "D-Bus.").no_effect("vipd is not on the D-Bus"),
     row(
         "reload_check_config",
         Arguments::Optional(Type::Text),
