@@ -270,7 +270,9 @@ impl SyncDaemon {
         let group = |p: SyncPackets| p.group.unwrap_or(SYNC_GROUP);
         self.interface == running.interface
             && self.sync_id == running.sync_id
-            && (want.max_len.is_none() || want.max_len == have.max_len)
+            && (want.max_len.is_none()
+                || want.max_len == have.max_len
+                || (want.max_len < have.max_len && have.max_len == Some(SYNC_LEN_MIN)))
             && group(want) == group(have)
             && want.port.unwrap_or(SYNC_PORT) == have.port.unwrap_or(SYNC_PORT)
             && want.ttl.unwrap_or(SYNC_TTL) == have.ttl.unwrap_or(SYNC_TTL)
@@ -279,6 +281,8 @@ impl SyncDaemon {
 
 // Defaults of the kernel, net/netfilter/ipvs/ip_vs_sync.c.
 const SYNC_GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81));
+/// A backup takes in at least as much, whatever it is asked for.
+const SYNC_LEN_MIN: u16 = 1024;
 const SYNC_PORT: u16 = 8848;
 const SYNC_TTL: u8 = 1;
 

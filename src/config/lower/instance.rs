@@ -456,7 +456,8 @@ impl InstanceDraft<'_> {
             .map(|w| (w, true))
             .chain(excluded.into_iter().map(|w| (w, false)))
         {
-            if !self.takes_vip(ctx, family, &written, &mut seen) {
+            let of_family = !in_adverts || Family::of(written.vip.cidr.addr()) == family;
+            if !self.takes_vip(ctx, of_family, &written, &mut seen) {
                 continue;
             }
             if in_adverts && vips.len() == VIPS_MAX {
@@ -479,17 +480,18 @@ impl InstanceDraft<'_> {
     fn takes_vip(
         &self,
         ctx: &mut Context<'_>,
-        family: Family,
+        of_family: bool,
         written: &WrittenVip,
         seen: &mut BTreeMap<(IpAddr, Option<InterfaceName>), Span>,
     ) -> bool {
         let address = written.vip.cidr.addr();
-        if Family::of(address) != family {
+        if !of_family {
             let (is, name) = (if address.is_ipv6() { "IPv6" } else { "IPv4" }, &self.name);
             let message = format!("{address} is {is} and the first address of `{name}` is not");
             ctx.say(
                 Diagnostic::warning(Code::Conflict, written.span, message)
-                    .label("left out, as in keepalived"),
+                    .label("left out, as in keepalived")
+                    .hint("write it in `virtual_ipaddress_excluded`".to_owned()),
             );
             return false;
         }
