@@ -2,6 +2,8 @@
 //! descriptors only, handles everything that has come in before any timer, and writes nothing but
 //! packets, netlink requests and a few bytes of the record.
 
+mod take;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
@@ -14,27 +16,24 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
 use crate::config::model::ScriptUser;
-use crate::engine::failover::{
-    Action, Beat, Failover, Input, NetFailure, Packet, SessionPacket, StopKind,
-};
+use crate::engine::failover::{Action, Beat, Failover, Input, NetFailure, StopKind};
 use crate::engine::shared::{Roles, SessionFacts};
 use crate::kernel::announcement_socket::AnnouncementSocket;
 use crate::kernel::announcement_watch::AnnouncementWatch;
 use crate::kernel::clock;
 use crate::kernel::poll::{Interest, Poller, Waker};
-use crate::kernel::route::{Event, Monitor, Route};
+use crate::kernel::route::{Monitor, Route};
 use crate::kernel::scheduling::Lateness;
-use crate::kernel::spawner::{AtEnd, Finished, Outcome, Request, Spawner};
+use crate::kernel::spawner::Spawner;
 use crate::kernel::vrrp_socket::BUFFER_LEN;
 use crate::net::{InterfaceIndex, MacAddr, NetCommand};
 use crate::time::Time;
-use crate::track::ScriptEnd;
 
 use super::channels::{Channels, Sockets};
 use super::notify_thread::Notices;
 use super::own_links;
 use super::record::Masters;
-use super::sessions::{self, Sessions};
+use super::sessions::Sessions;
 use super::trackers::{Facts, Trackers};
 
 /// Events, packets and answers that are taken from one descriptor before the next has its turn.
@@ -280,163 +279,6 @@ impl Thread {
         }
     }
 
-    fn take_facts(&mut self) {
-        for (name, value) in self.facts.take() {
-            self.feed(Input::Fact { name, value }, clock::now());
-        }
-    }
-
-    /// Hears of routes and rules as long as the configuration has some.
-    fn listen_to_routes(&mut self) {
-        let interest = self.engine.interest();
-        if *self.monitor.listens_to() == interest {
-            return;
-        }
-        if let Err(error) = self.monitor.listen_to(&interest) {
-            warn!("watching routes and rules: {error}");
-        }
-        // What happened before is not told.
-        if interest.routes || interest.rules {
-            self.look_again();
-        }
-    }
-
-    fn take_kernel_events(&mut self) {
-        for _ in 0..BUDGET {
-            let now = clock::now();
-            let event = match self.monitor.next() {
-                Ok(Some(event)) => event,
-                Ok(None) => return,
-                Err(error) => {
-                    warn!("watching links and addresses: {error}");
-                    return;
-                }
-            };
-            match event {
-                Event::Link(link) => self.feed(Input::Link(link), now),
-                Event::LinkGone(index, _) => self.feed(Input::LinkGone(index), now),
-                Event::AddressAdded(address) => self.feed(Input::AddressSeen(address), now),
-                Event::AddressRemoved(key) => self.feed(Input::AddressGone(key), now),
-                Event::RouteAdded(route) => self.feed(Input::RouteSeen(route), now),
-                Event::RouteRemoved(key) => self.feed(Input::RouteGone(key), now),
-                Event::RuleAdded(rule) => self.feed(Input::RuleSeen(rule), now),
-                Event::RuleRemoved(rule) => self.feed(Input::RuleGone(rule), now),
-                Event::Overrun => self.look_again(),
-            }
-        }
-    }
-
-    fn take_packets(&mut self) {
-        for channel in self.channels.keys() {
-            for _ in 0..BUDGET {
-                let Some(socket) = self.channels.get(channel) else {
-                    break;
-                };
-                // An error here is the link's: that it is down or gone comes as an event of its own.
-                let Ok(Some(received)) = socket.recv(&mut self.packet) else {
-                    break;
-                };
-                let Some((header, payload)) = received.split(&self.packet) else {
-                    break;
-                };
-                let actions = self.engine.handle(
-                    Input::Packet(Packet {
-                        channel,
-                        source: received.source,
-                        destination: received.destination,
-                        ttl: received.ttl,
-                        header,
-                        payload,
-                    }),
-                    clock::now(),
-                );
-                self.carry_out(actions);
-            }
-        }
-    }
-
-    fn take_announcements(&mut self) {
-        for _ in 0..BUDGET {
-            // An error here is a link's: that it is down or gone comes as an event of its own.
-            let Ok(Some(said)) = self.watch.next() else {
-                return;
-            };
-            let input = Input::AnnouncementSeen {
-                interface: said.interface,
-                address: IpAddr::V4(said.address),
-                mac: said.mac,
-            };
-            self.feed(input, clock::now());
-            if !self.watching {
-                return;
-            }
-        }
-    }
-
-    fn take_session_packets(&mut self) {
-        for arrival in sessions::ARRIVALS {
-            for _ in 0..SESSION_BUDGET {
-                let Some(received) = self.sessions.recv(arrival, &mut self.packet) else {
-                    break;
-                };
-                let packet = SessionPacket {
-                    multihop: arrival.multihop,
-                    source: received.source,
-                    destination: received.destination,
-                    hops: received.hops,
-                    payload: self.packet.get(..received.len).unwrap_or_default(),
-                };
-                let input = Input::SessionPacket(packet);
-                let actions = self.engine.handle(input, clock::now());
-                self.carry_out(actions);
-            }
-        }
-    }
-
-    fn watch_announcements(&mut self, on: bool) {
-        self.watching = on;
-        if let Err(error) = self.watch.listen(on) {
-            // What is waited for is then waited out.
-            debug!("listen to the announcements of others: {error}");
-        }
-    }
-
-    fn take_script_ends(&mut self) {
-        for _ in 0..BUDGET {
-            if self.spawner_gone {
-                return;
-            }
-            match self.spawner.try_recv() {
-                Ok(Some(finished)) => self.script_ended(finished),
-                Ok(None) => return,
-                Err(error) => {
-                    error!("no script can be run any more: {error}");
-                    self.spawner_gone = true;
-                    // It can be forked while there is one thread only: by a process that starts again.
-                    self.ended |= !self.runs.is_empty();
-                }
-            }
-        }
-    }
-
-    fn script_ended(&mut self, finished: Finished) {
-        let Some(name) = self.runs.remove(&finished.id) else {
-            return;
-        };
-        let end = match finished.outcome {
-            Outcome::Exited(status) => ScriptEnd::Exited(i32::from(status)),
-            Outcome::Signaled(signal) => ScriptEnd::Signaled(signal),
-            Outcome::TimedOut => ScriptEnd::TimedOut,
-            Outcome::NotStarted { what, .. } => ScriptEnd::NotStarted(what),
-        };
-        self.feed(Input::ScriptEnded { name, end }, clock::now());
-    }
-
-    fn fail_script(&mut self, name: String, why: String) {
-        let end = ScriptEnd::NotStarted(why);
-        self.feed(Input::ScriptEnded { name, end }, clock::now());
-    }
-
     /// Actions in their order; what an action brings back is handled after the ones before it.
     fn carry_out(&mut self, actions: Vec<Action>) {
         let mut queue = VecDeque::from(actions);
@@ -544,33 +386,6 @@ impl Thread {
                 warn!("read links and addresses: {error}");
                 self.feed(Input::KernelUnread, clock::now());
             }
-        }
-    }
-
-    fn run_script(
-        &mut self,
-        name: String,
-        argv: Vec<String>,
-        user: Option<ScriptUser>,
-        timeout: std::time::Duration,
-    ) {
-        if self.spawner_gone {
-            self.ended = true;
-            return;
-        }
-        let id = self.next_run;
-        self.next_run += 1;
-        let user = user.or_else(|| self.script_user.clone());
-        let request = Request {
-            id,
-            argv,
-            user,
-            timeout: Some(timeout),
-            at_end: AtEnd::Kill,
-        };
-        match self.spawner.send(&request) {
-            Ok(()) => drop(self.runs.insert(id, name)),
-            Err(error) => self.fail_script(name, error.to_string()),
         }
     }
 }
