@@ -34,6 +34,8 @@ mod value;
 mod virtual_server;
 mod vmac;
 
+use std::sync::Arc;
+
 use super::Files;
 use super::Options;
 use super::Origins;
@@ -96,7 +98,7 @@ pub(super) fn lower(
     config.own_links = own_links::assign(&mut ctx, &mut instances, &config.globals.vrrp);
     let syncs = config.globals.lvs_sync_daemon.take();
     config.globals.lvs_sync_daemon = sync_daemon::resolve(&mut ctx, syncs, &instances);
-    config.instances = instances;
+    config.instances = instances.into_iter().map(Arc::new).collect();
     config.sync_groups = sync_group::lower(&mut ctx, &root.sync_groups, trackable, &mut used);
     config.scripts = script::used(&mut ctx, scripts, &used);
     config.statics.track_groups = links::track_groups(&mut ctx, &root);

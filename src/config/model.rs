@@ -44,6 +44,7 @@ pub use vrrp::{
 };
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::net::OwnLink;
 
@@ -60,8 +61,9 @@ pub struct Config {
     pub track_processes: BTreeMap<String, TrackProcess>,
     /// Every `bfd_instance`, by name.
     pub bfd_instances: BTreeMap<String, BfdInstance>,
-    /// Every `vrrp_instance`, in the order of the file; names are unique.
-    pub instances: Vec<Instance>,
+    /// Every `vrrp_instance`, in the order of the file; names are unique. Shared, since whoever has a copy
+    /// of a configuration has thousands of these at times.
+    pub instances: Vec<Arc<Instance>>,
     /// Every `vrrp_sync_group`, in the order of the file; names are unique.
     pub sync_groups: Vec<SyncGroup>,
     /// What is set from start to stop.

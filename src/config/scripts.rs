@@ -4,6 +4,7 @@
 //! must not keep a node out of the election.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::diagnostic::{Code, Diagnostic, Diagnostics};
 use super::model::{CheckerKind, Run, ScriptUser};
@@ -26,7 +27,7 @@ pub(super) fn disable(
     };
     judge.tracked(config, origins);
     judge.servers(config, origins);
-    for instance in &mut config.instances {
+    for instance in config.instances.iter_mut().map(Arc::make_mut) {
         let span = origins.instances.get(&instance.name).copied();
         let s = &mut instance.more.settings;
         judge.runs(
@@ -95,7 +96,7 @@ impl Judge<'_> {
         if gone.is_empty() {
             return;
         }
-        for instance in &mut config.instances {
+        for instance in config.instances.iter_mut().map(Arc::make_mut) {
             instance.track_scripts.retain(|t| !gone.contains(&t.script));
         }
         for group in &mut config.sync_groups {

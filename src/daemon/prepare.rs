@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use caps::{CapSet, Capability};
 
@@ -93,7 +94,7 @@ pub fn prepare(file: &Path, options: &Options, route: &mut Route) -> Result<Prep
         return Err(refused(&loaded));
     }
     let mut warnings = lines(&loaded, Severity::Warning);
-    for instance in &mut config.instances {
+    for instance in config.instances.iter_mut().map(Arc::make_mut) {
         warnings.extend(fit_advert(instance, &picture.links));
     }
     Ok(Prepared {

@@ -192,10 +192,10 @@ impl Failover {
             config,
         };
         engine.take_picture(picture);
-        let begin = |instance: &Instance| {
+        let begin = |instance: &Arc<Instance>| {
             let beat = engine.kernel.beat(instance);
             let start = beat.map_or(vrrp::Start::Fresh, |beat| left_behind(instance, &beat));
-            let slot = Slot::new(Arc::new(instance.clone()), start, now);
+            let slot = Slot::new(Arc::clone(instance), start, now);
             // Something to keep is needed for keeping.
             let mut keys = slot.keys(&engine.kernel);
             if keys.any(|(key, _)| engine.kernel.has(&key)) {
@@ -211,7 +211,7 @@ impl Failover {
         }
         engine.slots = instances
             .zip(starts)
-            .map(|(instance, start)| Slot::new(Arc::new(instance.clone()), start, now))
+            .map(|(instance, start)| Slot::new(Arc::clone(instance), start, now))
             .collect();
         engine
     }

@@ -2,6 +2,7 @@
 //! written down here once more, so that the engine's own arithmetic is not its judge.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::Config;
@@ -96,8 +97,8 @@ impl Plan {
 
     /// As the file of this router would say it.
     pub(crate) fn config(&self, node: &Node) -> Config {
-        let instances: Vec<Instance> = (0..self.instances())
-            .map(|number| self.instance(node, number))
+        let instances = (0..self.instances())
+            .map(|number| Arc::new(self.instance(node, number)))
             .collect();
         let mut config = Config {
             instances,

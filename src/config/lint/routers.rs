@@ -52,7 +52,10 @@ fn span(origins: &Origins, instance: &str) -> Option<crate::config::Span> {
 }
 
 fn same_routers<'a>(a: &'a Loaded, b: &'a Loaded) -> Vec<(&'a Instance, &'a Instance)> {
-    let instances = |loaded: &'a Loaded| loaded.config.iter().flat_map(|c| &c.instances);
+    let instances = |loaded: &'a Loaded| {
+        let instances = loaded.config.iter().flat_map(|c| &c.instances);
+        instances.map(|instance| &**instance)
+    };
     instances(a)
         .flat_map(|one| {
             instances(b)

@@ -14,7 +14,12 @@ pub(super) fn lint(config: &Config, origins: &Origins, diagnostics: &mut Diagnos
     for group in &config.sync_groups {
         let span = origins.sync_groups.get(&group.name).copied();
         let is_member = |instance: &&Instance| group.members.contains(&instance.name);
-        let members: Vec<&Instance> = config.instances.iter().filter(is_member).collect();
+        let members: Vec<&Instance> = config
+            .instances
+            .iter()
+            .map(|instance| &**instance)
+            .filter(is_member)
+            .collect();
         priorities(group, &members, span, diagnostics);
         for member in members {
             let span = origins.instances.get(&member.name).copied();

@@ -1,5 +1,6 @@
 //! Blocks that stand for themselves: static objects, links, keys of TLS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -163,7 +164,7 @@ fn up_down_delays(ctx: &mut Context<'_>, line: &Statement, links: &mut LinkSetti
 pub(super) fn bound_delays(
     ctx: &mut Context<'_>,
     links: &mut LinkSettings,
-    instances: &[Instance],
+    instances: &[Arc<Instance>],
 ) {
     for instance in instances {
         let Some(interface) = &instance.interface else {

@@ -82,7 +82,7 @@ fn file(path: &Path, init: Option<InitFile>) -> Config {
     }];
     Config {
         track_files: [("load".to_owned(), file)].into(),
-        instances: vec![instance],
+        instances: vec![instance.into()],
         ..Config::default()
     }
 }
@@ -217,7 +217,7 @@ fn sleeper(seconds: &str) -> Config {
         weight: Weight::Fault,
     }];
     Config {
-        instances: vec![instance],
+        instances: vec![instance.into()],
         track_processes: [("sleeper".to_owned(), process)].into(),
         ..Config::default()
     }

@@ -55,9 +55,9 @@ mod tests {
         };
         let config = Config {
             instances: vec![
-                instance(1, true, &["10.0.0.1/24"]),
-                instance(2, false, &["10.0.0.2/24"]),
-                instance(3, false, &["fe80::3", "fd00::3/64"]),
+                instance(1, true, &["10.0.0.1/24"]).into(),
+                instance(2, false, &["10.0.0.2/24"]).into(),
+                instance(3, false, &["fe80::3", "fd00::3/64"]).into(),
             ],
             ..Config::default()
         };

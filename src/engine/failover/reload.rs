@@ -41,10 +41,11 @@ impl Failover {
             .partition(|slot| slot.departed);
         let were = identities(running.iter().map(|slot| &**slot.config()));
         let mut old: BTreeMap<Identity, Slot> = were.into_iter().zip(running).collect();
-        let kept: Vec<Option<Slot>> = identities(&config.instances)
-            .iter()
-            .map(|identity| old.remove(identity))
-            .collect();
+        let kept: Vec<Option<Slot>> =
+            identities(config.instances.iter().map(|instance| &**instance))
+                .iter()
+                .map(|identity| old.remove(identity))
+                .collect();
         // Those that leave say so first: a VIP may move from one instance to another. What they hold
         // until a successor has it is kept below; the rest goes, unless somebody else has it now.
         for slot in old.values_mut() {
@@ -64,7 +65,7 @@ impl Failover {
             .into_iter()
             .zip(&config.instances)
             .map(|(slot, instance)| {
-                let instance = Arc::new(instance.clone());
+                let instance = Arc::clone(instance);
                 match slot {
                     Some(mut slot) => {
                         slot.reconfigure(instance, now);

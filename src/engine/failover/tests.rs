@@ -34,7 +34,7 @@ fn instance(name: &str, vrid: u8, vip: &str) -> Instance {
 
 fn config(instances: Vec<Instance>) -> Config {
     Config {
-        instances,
+        instances: instances.into_iter().map(Arc::new).collect(),
         ..Config::default()
     }
 }

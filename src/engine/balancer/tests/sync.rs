@@ -10,7 +10,7 @@ fn syncing() -> Config {
         ..Instance::new("VI_1", "eth0".parse().unwrap(), Vrid::new(51).unwrap())
     };
     Config {
-        instances: vec![instance],
+        instances: vec![instance.into()],
         ..Config::default()
     }
 }
@@ -59,7 +59,7 @@ fn a_daemon_that_no_instance_asks_for_is_somebody_elses() {
 
 fn everywhere(instance: Option<&str>) -> Config {
     let mut config = syncing();
-    config.instances[0].lvs_sync_daemon_interface = None;
+    std::sync::Arc::make_mut(&mut config.instances[0]).lvs_sync_daemon_interface = None;
     config.globals.lvs_sync_daemon = Some(LvsSyncDaemon {
         interface: "eth2".parse().unwrap(),
         instance: instance.map(str::to_owned),

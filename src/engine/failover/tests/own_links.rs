@@ -56,7 +56,7 @@ fn vmac(vrid: u8) -> OwnLink {
 /// Instances with VMACs, as lowering leaves them.
 fn with_vmacs(instances: Vec<Instance>) -> Config {
     let mut config = config(instances);
-    for instance in &mut config.instances {
+    for instance in config.instances.iter_mut().map(std::sync::Arc::make_mut) {
         let own = vmac(instance.vrid.get());
         for vip in &mut instance.vips {
             vip.vmac = Some(own.name.clone());

@@ -147,7 +147,7 @@ fn a_reload_changes_what_differs_and_nothing_else() {
     bench.run(40);
     assert_eq!(bench.changes, [""; 0]);
     let mut other = routed();
-    let more = &mut other.instances[0].more;
+    let more = &mut std::sync::Arc::make_mut(&mut other.instances[0]).more;
     more.routes[0].metrics.insert(2, 1400);
     more.routes[1] = route("10.8.0.0/16");
     more.rules.clear();
@@ -167,7 +167,10 @@ fn a_reload_changes_what_differs_and_nothing_else() {
 #[test]
 fn what_the_kernel_shows_otherwise_is_not_set_again_and_again() {
     let mut config = routed();
-    let hop = &mut config.instances[0].more.routes[1].hops[0];
+    let hop = &mut std::sync::Arc::make_mut(&mut config.instances[0])
+        .more
+        .routes[1]
+        .hops[0];
     (hop.via, hop.dev) = (Some([10, 0, 0, 9].into()), None);
     let mut bench = Bench::master(config);
     bench.changes.clear();
@@ -286,11 +289,18 @@ fn statics_that_somebody_removes_come_back_and_are_a_fault_of_who_tracks_them_un
 #[test]
 fn a_route_over_a_link_that_is_down_is_a_fault_unless_it_is_not_tracked() {
     let mut config = routed();
-    let dev = &mut config.instances[0].more.routes[0].hops[0].dev;
+    let dev = &mut std::sync::Arc::make_mut(&mut config.instances[0])
+        .more
+        .routes[0]
+        .hops[0]
+        .dev;
     *dev = Some("eth9".parse().unwrap());
     let bench = Bench::new(config.clone());
     assert_eq!(bench.role("VI_1"), Role::Fault);
-    config.instances[0].more.routes[0].no_track = true;
+    std::sync::Arc::make_mut(&mut config.instances[0])
+        .more
+        .routes[0]
+        .no_track = true;
     let mut bench = Bench::new(config);
     bench.run(4);
     assert_eq!((bench.role("VI_1"), bench.routes.len()), (Role::Master, 1));
@@ -304,7 +314,9 @@ fn routes_of_ipv6_that_the_kernel_makes_one_of_are_left_alone() {
         route.hops[0].via = Some(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n).into());
         route
     };
-    config.instances[0].more.routes = vec![via(1), via(2)];
+    std::sync::Arc::make_mut(&mut config.instances[0])
+        .more
+        .routes = vec![via(1), via(2)];
     let mut bench = Bench::master(config);
     let mut both = bench.shown_routes();
     let second = both.pop().unwrap();

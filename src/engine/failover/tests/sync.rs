@@ -29,7 +29,7 @@ impl Bench {
 #[test]
 fn members_become_master_together_when_the_last_one_wants_to() {
     let mut config = two();
-    config.instances[1].down_timer_adverts = 8;
+    std::sync::Arc::make_mut(&mut config.instances[1]).down_timer_adverts = 8;
     let mut bench = Bench::new(config);
     bench.run(5);
     assert_eq!(
@@ -78,7 +78,7 @@ fn a_member_that_yields_takes_the_others_along() {
 #[test]
 fn a_fault_of_one_is_a_fault_of_all() {
     let mut config = two();
-    config.instances[1].vips[0].dev = Some("eth9".parse().unwrap());
+    std::sync::Arc::make_mut(&mut config.instances[1]).vips[0].dev = Some("eth9".parse().unwrap());
     let mut bench = Bench::new(config);
     bench.run(10);
     assert_eq!(bench.roles(), (Role::Fault, Role::Fault));
@@ -113,8 +113,8 @@ fn what_the_group_tracks_counts_for_every_member() {
 #[test]
 fn weights_of_members_count_only_with_sync_group_tracking_weight() {
     let mut config = two();
-    config.instances[0].track_scripts = Vec::new();
-    config.instances[0].track_interfaces = vec![TrackedInterface {
+    std::sync::Arc::make_mut(&mut config.instances[0]).track_scripts = Vec::new();
+    std::sync::Arc::make_mut(&mut config.instances[0]).track_interfaces = vec![TrackedInterface {
         interface: "eth0".parse().unwrap(),
         weight: Weight::Priority {
             delta: 30,
@@ -174,7 +174,9 @@ fn members_resume_together_or_not_at_all() {
 
 fn with_third(members: &[&str]) -> Config {
     let mut config = two();
-    config.instances.push(instance("VI_3", 53, "10.0.0.102"));
+    config
+        .instances
+        .push(instance("VI_3", 53, "10.0.0.102").into());
     config.sync_groups = vec![group(members)];
     config
 }

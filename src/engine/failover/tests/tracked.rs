@@ -159,7 +159,7 @@ fn a_tracker_that_says_nothing_is_not_waited_for_for_ever() {
         process: "db".into(),
         weight: Weight::Fault,
     }];
-    config.instances.push(other);
+    config.instances.push(other.into());
     let mut bench = Bench::new(config);
     bench.run(4);
     assert_eq!(bench.role("VI_1"), Role::Init);
