@@ -94,7 +94,7 @@ impl fmt::Display for Rejection {
 pub struct Counters {
     /// Adverts that were believed.
     pub advert_rcvd: u64,
-    /// Adverts that were sent, one for each peer.
+    /// Adverts that were sent, to however many peers.
     pub advert_sent: u64,
     /// How often it became master.
     pub become_master: u64,

@@ -1,4 +1,4 @@
-//! What an instance may say that this version reads and does not act on.
+//! What an instance may say beyond its election: links of its own, routes, rules, trackers, notifications.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

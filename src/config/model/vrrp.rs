@@ -76,7 +76,7 @@ pub struct Instance {
     pub accept: bool,
     /// `strict_mode`, else `vrrp_strict`: what the RFC does not have was cleared.
     pub strict: bool,
-    /// What this version does not act on.
+    /// What most instances do not say.
     pub more: InstanceMore,
 }
 
