@@ -63,6 +63,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let _ = background::hold_signals();
     let _ = background::forget_children();
     let file = prepare::config_file(options.file.as_deref())?;
+    // Before anything is read: it is a copy of this process, and stays as small as that is now.
+    let helpers = Helpers::start()?;
     let startup_failed = outer_scripts::run_startup(&file, options)?;
     // Before the dump, so that nothing that happens between the two is missed.
     let monitor = Monitor::open()
@@ -84,6 +86,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         route,
         prepared,
         report,
+        helpers,
     };
     let ended = serve(options, &file, begun);
     if ended.is_err() {
@@ -98,6 +101,7 @@ struct Begun {
     route: Route,
     prepared: Prepared,
     report: Report,
+    helpers: Helpers,
 }
 
 /// Ends of the helper process that runs scripts, one for each thread that has some.
@@ -107,17 +111,22 @@ struct Helpers {
     notifying: Spawner,
 }
 
+impl Helpers {
+    fn start() -> Result<Helpers, Failure> {
+        let [tracking, checking, notifying] = Spawner::start()
+            .map_err(|error| Failure::fatal(format!("start the script helper: {error}")))?;
+        Ok(Helpers {
+            tracking,
+            checking,
+            notifying,
+        })
+    }
+}
+
 fn serve(options: &Options, file: &Path, begun: Begun) -> Result<(), Failure> {
     let run_dir = RunDir::lock(&options.run_dir).map_err(|e| Failure::fatal(e.to_string()))?;
-    let [tracking, checking, notifying] = Spawner::start()
-        .map_err(|error| Failure::fatal(format!("start the script helper: {error}")))?;
-    let helpers = Helpers {
-        tracking,
-        checking,
-        notifying,
-    };
     let log = start_log(&options.log)?;
-    let ended = serve_logged(options, file, begun, run_dir, helpers, &log);
+    let ended = serve_logged(options, file, begun, run_dir, &log);
     // Standard error is told by whoever called.
     if let Err(failure) = &ended
         && !log.on_console()
@@ -132,7 +141,6 @@ fn serve_logged(
     file: &Path,
     begun: Begun,
     run_dir: RunDir,
-    helpers: Helpers,
     log: &logging::Guard,
 ) -> Result<(), Failure> {
     let Begun {
@@ -140,6 +148,7 @@ fn serve_logged(
         mut route,
         mut prepared,
         report,
+        helpers,
     } = begun;
     info!(
         "vipd {} starts, configuration {}",
