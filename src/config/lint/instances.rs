@@ -1,5 +1,6 @@
 //! Instances: who can be reached, and whether what they track can move them.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::config::diagnostic::Diagnostics;
@@ -14,6 +15,7 @@ use super::risk;
 const WEIGHTED_MAX: i32 = 254;
 
 pub(super) fn lint(config: &Config, origins: &Origins, diagnostics: &mut Diagnostics) {
+    shared_vips(config, origins, diagnostics);
     for instance in &config.instances {
         let mut check = Check {
             config,
@@ -25,6 +27,31 @@ pub(super) fn lint(config: &Config, origins: &Origins, diagnostics: &mut Diagnos
         check.peers();
         check.strict();
         check.weights();
+    }
+}
+
+/// Addresses that two instances of this router have on the same interface: whichever is master last
+/// decides whether they are there.
+fn shared_vips(config: &Config, origins: &Origins, diagnostics: &mut Diagnostics) {
+    let mut seen = BTreeMap::new();
+    for instance in &config.instances {
+        for vip in instance.all_vips() {
+            let address = vip.cidr.addr();
+            let interface = vip.dev.as_ref().or(instance.interface.as_ref());
+            let first = *seen.entry((address, interface)).or_insert(&instance.name);
+            if *first == instance.name {
+                continue;
+            }
+            let message = format!(
+                "{address} is an address of `{first}` and of `{}`",
+                instance.name
+            );
+            diagnostics.push(
+                risk(origins.instances.get(&instance.name).copied(), message)
+                    .label("each would take it away from the other")
+                    .hint("an address belongs to one instance".to_owned()),
+            );
+        }
     }
 }
 

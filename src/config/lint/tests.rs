@@ -266,3 +266,16 @@ fn trackers_that_nobody_reads_are_told_of() {
         ]
     );
 }
+
+#[test]
+fn an_address_of_two_instances_is_said_once_and_only_on_one_interface() {
+    let other = |interface: &str| {
+        instance("")
+            .replace("vrrp_instance A", "vrrp_instance B")
+            .replace("router_id 1", "router_id 2")
+            .replace("eth0", interface)
+    };
+    let shared = "10.0.0.10 is an address of `A` and of `B`".to_owned();
+    assert_eq!(risks(&(instance("") + &other("eth0"))), [shared]);
+    assert_eq!(risks(&(instance("") + &other("eth1"))), [""; 0]);
+}
