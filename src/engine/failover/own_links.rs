@@ -92,7 +92,11 @@ impl Failover {
     pub(super) fn remove_all_links(&mut self, out: &mut Vec<Action>) {
         let links = std::mem::take(&mut self.own_links);
         let all = links.stale.into_values().chain(links.wanted.into_values());
-        out.extend(all.map(Action::RemoveLink));
+        for link in all {
+            // That it goes is no news.
+            self.watched.remove(&link.name);
+            out.push(Action::RemoveLink(link));
+        }
     }
 
     /// A link could not be made. Tried again with the next looks at the kernel.

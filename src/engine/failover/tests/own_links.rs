@@ -50,6 +50,7 @@ fn vmac(vrid: u8) -> OwnLink {
         v4: true,
         v6: false,
         group: None,
+        tells_of_base: false,
     }
 }
 
@@ -154,6 +155,12 @@ fn a_reload_removes_links_that_nobody_uses_and_a_stop_removes_all() {
     bench.run(10);
     assert!(bench.released);
     assert_eq!(bench.link_names(), ["eth0"]);
+    assert_eq!(
+        bench.said("vrrp.51 is gone"),
+        0,
+        "that they went is no news: {:?}",
+        bench.events
+    );
 }
 
 #[test]
