@@ -34,6 +34,12 @@ pub(crate) const CASES: &[Case] = &[
         limit: Duration::from_secs(60),
         run: refused,
     },
+    Case {
+        name: "vmac.tells_of_base",
+        proves: "with netlink_notify_msg the kernel is made to tell of the interface under a VMAC",
+        limit: Duration::from_secs(60),
+        run: tells_of_base,
+    },
 ];
 
 /// The virtual router's own MAC of VRID 51 (RFC 3768 section 7.3).
@@ -320,5 +326,52 @@ fn refused(lab: &Lab) -> Outcome {
     if links.contains("macvlan") {
         return Err(Failure::failed(format!("a link is left behind: {links}")));
     }
+    Ok(())
+}
+
+/// A bridge cannot filter unicast addresses, so a macvlan makes it promiscuous. Not every kernel tells of
+/// that by itself; this one does, so there is one more message with the option.
+fn tells_of_base(lab: &Lab) -> Outcome {
+    let lan = Lan::new(lab)?;
+    let mut router = lan.router("router", 1, lab.subject())?;
+    router
+        .host
+        .ip("link add br0 type bridge\nlink set br0 up\naddr add 198.51.100.1/24 dev br0\n")?;
+    let on_bridge = |option: &str| {
+        format!(
+            "vrrp_instance VI_1 {{\n    interface br0\n    virtual_router_id 51\n    use_vmac {option}\n    \
+             virtual_ipaddress {{\n        {VIP}/24\n    }}\n}}\n"
+        )
+    };
+    let mut heard = Vec::new();
+    for option in ["", "netlink_notify_msg"] {
+        let name = format!("links{}", heard.len());
+        let mut monitor = router
+            .host
+            .spawn(&name, &["ip", "-o", "-d", "monitor", "link"])?;
+        // The monitor is listening when it has told of something.
+        wait_until("the monitor hears", ELECTION, || {
+            router.host.ip("link set lo down\nlink set lo up\n")?;
+            Ok(monitor.log().contains("lo:"))
+        })?;
+        router.start(&on_bridge(option))?;
+        wait_until("there is a VMAC", ELECTION, || {
+            Ok(vmac_of(&router)?.is_some())
+        })?;
+        wait_until("it is up", ELECTION, || {
+            Ok(monitor.log().contains("vrrp.51"))
+        })?;
+        router.stop()?;
+        monitor.kill()?;
+        let said = monitor.log();
+        let promiscuous = |line: &&str| line.contains(" br0:") && line.contains("promiscuity 1");
+        heard.push(said.lines().filter(promiscuous).count());
+    }
+    let more = heard.first().map(|without| without + 1);
+    ensure_eq!(
+        heard.get(1).copied(),
+        more,
+        "messages of br0 with the option, one more than without"
+    );
     Ok(())
 }

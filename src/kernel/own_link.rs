@@ -58,9 +58,8 @@ impl std::error::Error for OwnLinkError {}
 pub fn make(route: &mut Route, link: &OwnLink) -> Result<(bool, Vec<String>), OwnLinkError> {
     let refused = |error| OwnLinkError::Refused(error, link.kind_name());
     let base = route.link_details(&link.base).map_err(refused)?;
-    let base = base
-        .ok_or_else(|| OwnLinkError::NoBase(link.name.clone(), link.base.clone()))?
-        .index;
+    let under = base.ok_or_else(|| OwnLinkError::NoBase(link.name.clone(), link.base.clone()))?;
+    let base = under.index;
     let made = match route.link_details(&link.name).map_err(refused)? {
         Some(there) if !is_ours(&there, link, base) => {
             return Err(OwnLinkError::Taken(link.clone()));
@@ -72,7 +71,13 @@ pub fn make(route: &mut Route, link: &OwnLink) -> Result<(bool, Vec<String>), Ow
         }
     };
     match equip(route, link, base) {
-        Ok(warnings) => Ok((made, warnings)),
+        Ok(mut warnings) => {
+            if made && link.tells_of_base {
+                let told = route.tell_of(&under, &link.base);
+                warnings.extend(told.err().map(|error| error.to_string()));
+            }
+            Ok((made, warnings))
+        }
         Err(error) => {
             if made {
                 let _ = remove(route, link);
@@ -87,11 +92,20 @@ pub fn make(route: &mut Route, link: &OwnLink) -> Result<(bool, Vec<String>), Ow
 /// # Errors
 /// The kernel refuses, or does not answer.
 pub fn remove(route: &mut Route, link: &OwnLink) -> Result<(), Error> {
-    let base = route.link_details(&link.base)?.map(|base| base.index);
-    match route.link_details(&link.name)? {
-        Some(there) if base.is_none_or(|base| is_ours(&there, link, base)) => {
-            route.remove_link(there.index, &link.name)
+    let base = route.link_details(&link.base)?;
+    let there = match route.link_details(&link.name)? {
+        Some(there)
+            if base
+                .as_ref()
+                .is_none_or(|base| is_ours(&there, link, base.index)) =>
+        {
+            there
         }
+        _ => return Ok(()),
+    };
+    route.remove_link(there.index, &link.name)?;
+    match base {
+        Some(base) if link.tells_of_base => route.tell_of(&base, &link.base),
         _ => Ok(()),
     }
 }

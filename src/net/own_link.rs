@@ -19,6 +19,8 @@ pub struct OwnLink {
     pub v6: bool,
     /// `group`: IFLA_GROUP.
     pub group: Option<u32>,
+    /// `netlink_notify_msg`: the interface that it is on is spoken of when this one comes or goes.
+    pub tells_of_base: bool,
 }
 
 /// What a link of ours is.

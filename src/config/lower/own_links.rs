@@ -103,6 +103,12 @@ impl<'s> Links<'s> {
             let name = vmac.name.clone();
             let link = self.link(name, (&prefix, vrid, family), &base, kind, vmac.group);
             vmac.name.clone_from(&link);
+            if vmac.netlink_notify_msg {
+                let mut made = self.made.iter_mut();
+                if let Some(made) = made.find(|made| Some(&made.name) == link.as_ref()) {
+                    made.tells_of_base = true;
+                }
+            }
             link
         } else if let Some(ipvlan) = &mut instance.more.ipvlan {
             let kind = OwnLinkKind::Ipvlan {
@@ -195,6 +201,7 @@ impl<'s> Links<'s> {
             v4: false,
             v6: false,
             group,
+            tells_of_base: false,
         });
         Some(name)
     }

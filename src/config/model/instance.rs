@@ -62,7 +62,7 @@ pub struct Vmac {
     pub mac: Option<MacAddr>,
     /// Five octets were written: the VRID is the sixth.
     pub mac_ends_with_vrid: bool,
-    /// `netlink_notify_msg`.
+    /// `netlink_notify_msg`: the kernel is made to speak of the interface under it when it has come.
     pub netlink_notify_msg: bool,
     /// `group`: the interface's group in the kernel.
     pub group: Option<u32>,

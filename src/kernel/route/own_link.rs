@@ -58,6 +58,8 @@ pub struct LinkDetails {
     pub kind: String,
     /// The interface that it is on.
     pub base: Option<InterfaceIndex>,
+    /// Its group; 0 is the default one.
+    pub group: u32,
 }
 
 /// For messages: what is done to which link.
@@ -160,6 +162,17 @@ impl Route {
         self.do_to_link("set up", name, Rtm::Newlink, NlmF::empty(), payload)
     }
 
+    /// Makes the kernel tell everybody how a link is, by setting the group that it has: a link that
+    /// cannot filter unicast addresses (a bridge) became promiscuous for a macvlan without a word.
+    ///
+    /// # Errors
+    /// `ENODEV` when it is gone.
+    pub fn tell_of(&mut self, link: &LinkDetails, name: &InterfaceName) -> Result<(), Error> {
+        let mut payload = header(link.index.get(), 0, 0);
+        payload.u32(IFLA_GROUP, link.group);
+        self.do_to_link("tell of", name, Rtm::Newlink, NlmF::empty(), payload)
+    }
+
     /// Removes a link with all that is on it.
     ///
     /// # Errors
@@ -245,11 +258,13 @@ fn details(payload: &[u8]) -> Option<LinkDetails> {
         mac: MacAddr::default(),
         kind: String::new(),
         base: None,
+        group: 0,
     };
     for attribute in Attributes::new(attributes) {
         match attribute.kind {
             IFLA_ADDRESS => details.mac = attribute.bytes().map(MacAddr).unwrap_or_default(),
             IFLA_LINK => details.base = attribute.u32().and_then(InterfaceIndex::new),
+            IFLA_GROUP => details.group = attribute.u32().unwrap_or(0),
             IFLA_LINKINFO => {
                 let mut info = attribute.nested();
                 let kind = info.find(|inner| inner.kind == IFLA_INFO_KIND);
