@@ -5,12 +5,14 @@
 mod check;
 mod monitor;
 mod question;
+mod record;
 mod script;
 mod spread;
 
 pub use check::{Check, Status, Verdict};
 pub use monitor::{Monitor, Output};
 pub use question::Question;
+pub use record::{Answer, BUCKETS, KindStats, Said};
 pub use script::ScriptEnd;
 
 use std::fmt;

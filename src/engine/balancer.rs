@@ -12,6 +12,7 @@ mod event;
 mod notices;
 mod pools;
 mod suspend;
+mod view;
 mod words;
 mod work;
 
@@ -37,6 +38,7 @@ use work::{Cause, Dirty, Doing};
 pub use event::{
     BalancerEvent, KernelEvent, PoolChange, Programmed, QuorumWhen, ServerKey, Severity,
 };
+pub use view::{CheckView, ServerView, ServiceView, View};
 
 /// How often the whole table is read again.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);

@@ -26,6 +26,7 @@ mod statics;
 mod sync;
 mod tracked;
 mod types;
+mod view;
 mod vip;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,7 +55,9 @@ use own_links::OwnLinks;
 use routing::Routing;
 use slot::Slot;
 use sync::Group;
+pub use tracked::{Tracked, Verdict};
 pub use types::{Action, Beat, Input, NetFailure, Packet, SocketNeeds, StopKind, Why};
+pub use view::{Entered, FactView, GroupView, InstanceView, SessionView, View};
 
 /// How long a node that starts waits for IPVS before it claims VIPs without it.
 pub const IPVS_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -138,6 +141,8 @@ pub struct Failover {
     stopping: bool,
     /// It was said that everything is let go.
     released: bool,
+    /// Since when each fact has been what it is.
+    fact_since: BTreeMap<FactName, Time>,
 }
 
 impl Failover {
@@ -189,6 +194,7 @@ impl Failover {
             deaf_until: hand_over::deaf_until(&config.globals.vrrp, now),
             stopping: false,
             released: false,
+            fact_since: BTreeMap::new(),
             config,
         };
         engine.take_picture(picture);
@@ -246,6 +252,7 @@ impl Failover {
         self.settle_groups(now, &mut out);
         self.send_announcements(now, &mut out);
         self.publish_roles(&mut out);
+        self.note_since(&out, now);
         out
     }
 
@@ -338,6 +345,7 @@ impl Failover {
                 mac,
             } => self.on_announcement_seen(interface, address, mac, now, &mut out),
             Input::HandOver { instance } => self.on_hand_over(&instance, now, &mut out),
+            Input::Announce { instance } => self.on_announce(&instance, now, &mut out),
             Input::Standby(on) => self.on_standby(on, now, &mut out),
             Input::Stop(kind) => self.on_stop(kind, now, &mut out),
         }
@@ -345,6 +353,7 @@ impl Failover {
         self.send_announcements(now, &mut out);
         self.settle_leaving(&mut out);
         self.publish_roles(&mut out);
+        self.note_since(&out, now);
         out
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::model::{Checker, CheckerKind};
 use crate::time::Time;
 
-use super::Weighing;
+use super::{Answer, Said, Weighing};
 
 /// How long after the start the first checks begin (keepalived's bootstrap delay).
 pub(super) const BOOTSTRAP_DELAY: Duration = Duration::from_secs(1);
@@ -69,6 +69,10 @@ pub struct Check {
     recovering: bool,
     weighing: Option<Weighing>,
     step: Step,
+    /// The last answer.
+    answer: Option<Answer>,
+    /// When it changed from up to down or back.
+    changed_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +80,9 @@ enum Step {
     Waiting {
         until: Time,
     },
-    Running,
+    Running {
+        since: Time,
+    },
     /// Nobody asks: somebody tells.
     Told,
 }
@@ -97,6 +103,8 @@ impl Check {
             stage: 0,
             recovering: false,
             weighing: None,
+            answer: None,
+            changed_at: None,
             step: match settings.kind.is_told() {
                 true => Step::Told,
                 false => Step::Waiting {
@@ -105,6 +113,47 @@ impl Check {
             },
             settings,
         }
+    }
+
+    /// The last answer that it got.
+    pub fn answer(&self) -> Option<&Answer> {
+        self.answer.as_ref()
+    }
+
+    /// When it last changed from up to down or back; of one whose answers are told nobody knows.
+    pub fn changed_at(&self) -> Option<Time> {
+        self.changed_at
+    }
+
+    /// Failures in a row that do not count yet.
+    pub fn failures(&self) -> u32 {
+        match self.answered {
+            true => self.failures,
+            false => 0,
+        }
+    }
+
+    /// Whether it is not made for the time being.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Notes an answer before it is taken in; `None` when nothing was asked.
+    pub(super) fn note_answer(&mut self, said: Said, now: Time) -> Option<&Answer> {
+        let Step::Running { since } = self.step else {
+            return None;
+        };
+        let took = now.since(since);
+        Some(self.answer.insert(Answer {
+            at: now,
+            took,
+            said,
+        }))
+    }
+
+    /// Notes that it has just changed from up to down or back.
+    pub(super) fn note_change(&mut self, now: Time) {
+        self.changed_at = Some(now);
     }
 
     /// Up or down.
@@ -116,7 +165,7 @@ impl Check {
     pub fn due(&self) -> Option<Time> {
         match self.step {
             Step::Waiting { until } if !self.paused => Some(until),
-            Step::Waiting { .. } | Step::Running | Step::Told => None,
+            Step::Waiting { .. } | Step::Running { .. } | Step::Told => None,
         }
     }
 
@@ -129,7 +178,7 @@ impl Check {
 
     /// Whether it has been started and not answered.
     pub fn is_running(&self) -> bool {
-        matches!(self.step, Step::Running)
+        matches!(self.step, Step::Running { .. })
     }
 
     /// No check from now on; what is known stays, and an answer that is under way is taken.
@@ -171,10 +220,10 @@ impl Check {
     pub fn start(&mut self, now: Time) -> Option<&CheckerKind> {
         match self.step {
             Step::Waiting { until } if until <= now && !self.paused => {
-                self.step = Step::Running;
+                self.step = Step::Running { since: now };
                 Some(&self.settings.kind)
             }
-            Step::Waiting { .. } | Step::Running | Step::Told => None,
+            Step::Waiting { .. } | Step::Running { .. } | Step::Told => None,
         }
     }
 
@@ -246,7 +295,7 @@ impl Check {
             Step::Waiting { until } if !self.paused && self.answered && waits_for_loop => {
                 let near = until <= now + self.settings.delay_loop / 4;
                 if near {
-                    self.step = Step::Running;
+                    self.step = Step::Running { since: now };
                 }
                 near
             }
@@ -318,7 +367,7 @@ impl Check {
     fn end(&mut self, now: Time, delay: Duration) -> Option<()> {
         match self.step {
             Step::Waiting { .. } | Step::Told => None,
-            Step::Running => {
+            Step::Running { .. } => {
                 self.step = Step::Waiting { until: now + delay };
                 Some(())
             }

@@ -13,7 +13,9 @@ use crate::time::Time;
 
 use super::check::BOOTSTRAP_DELAY;
 use super::question::{Questions, ReaderId};
-use super::{Check, CheckOutcome, ProbeId, Question, Status, Verdict, Weighing, spread};
+use super::{
+    Check, CheckOutcome, KindStats, ProbeId, Question, Said, Status, Verdict, Weighing, spread,
+};
 
 /// What the caller has to do or know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub struct Monitor<K> {
     homes: BTreeMap<ReaderId, K>,
     timers: BTreeSet<(Time, ReaderId)>,
     questions: Questions,
+    /// What was answered, by the keyword of the check.
+    kinds: BTreeMap<&'static str, KindStats>,
 }
 
 type Checks = BTreeMap<ReaderId, Check>;
@@ -70,7 +74,22 @@ impl<K: Ord + Copy> Monitor<K> {
             homes: BTreeMap::new(),
             timers: BTreeSet::new(),
             questions: Questions::default(),
+            kinds: BTreeMap::new(),
         }
+    }
+
+    /// The checks of a server.
+    pub fn checks(&self, server: &K) -> impl Iterator<Item = &Check> {
+        self.servers
+            .get(server)
+            .into_iter()
+            .flatten()
+            .map(|(_, check)| check)
+    }
+
+    /// What all checks of each keyword were answered.
+    pub fn kinds(&self) -> &BTreeMap<&'static str, KindStats> {
+        &self.kinds
     }
 
     /// Makes `servers` the whole of what is checked. A checker that asks the same as one this server had
@@ -237,17 +256,37 @@ impl<K: Ord + Copy> Monitor<K> {
     }
 
     fn read(&mut self, id: ReaderId, outcome: &CheckOutcome, now: Time, out: &mut Vec<Output<K>>) {
+        let before = self.note_answer(id, outcome, now);
         self.update(id, out, |check| match outcome {
             CheckOutcome::Passed | CheckOutcome::Weighs(_) => (check.passed(now), None),
             CheckOutcome::Failed(reason) => (check.failed(now), Some(reason.clone())),
             CheckOutcome::NotAsked(reason) => (check.not_asked(now), Some(reason.clone())),
         });
+        if let Some(check) = self.check(id)
+            && before != Some(check.status())
+        {
+            check.note_change(now);
+        }
         let weighing = match outcome {
             CheckOutcome::Weighs(weighing) => Some(*weighing),
             CheckOutcome::Passed => None,
             CheckOutcome::Failed(_) | CheckOutcome::NotAsked(_) => return,
         };
         self.weigh(id, weighing, out);
+    }
+
+    /// Keeps an answer for whoever wants to know, and counts it; what the check said before it.
+    fn note_answer(&mut self, id: ReaderId, outcome: &CheckOutcome, now: Time) -> Option<Status> {
+        let check = self.check(id)?;
+        let (status, keyword) = (check.status(), check.settings().kind.keyword());
+        if let Some(answer) = check.note_answer(Said::of(outcome), now) {
+            let answer = (answer.took, answer.said.clone());
+            self.kinds
+                .entry(keyword)
+                .or_default()
+                .note(answer.0, &answer.1);
+        }
+        Some(status)
     }
 
     /// Something that is watched changed by itself. `answer` says what that means for a check, if it

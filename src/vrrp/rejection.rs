@@ -124,6 +124,8 @@ pub struct Counters {
     pub vers_err: u64,
     /// Dropped: with a wrong checksum.
     pub chk_err: u64,
+    /// Adverts of a master that did not come, told by the time between those before and behind them.
+    pub advert_lost: u64,
     /// Dropped for what has no counter in keepalived: sent to whom it should not be, or by whom.
     pub other_err: u64,
 }

@@ -105,6 +105,12 @@ impl Pools {
         self.0.get(key).map(|pool| pool.quorum).unwrap_or_default()
     }
 
+    /// Whether somebody set this weight by hand and it stays for the time being.
+    pub(super) fn is_by_hand(&self, key: &ServiceKey, destination: &DestinationKey) -> bool {
+        let pool = self.0.get(key);
+        pool.is_some_and(|pool| pool.by_hand.contains_key(destination))
+    }
+
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

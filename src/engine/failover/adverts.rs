@@ -239,6 +239,7 @@ impl Failover {
         let instance = || config.name.clone();
         match slot.receiver.check(&config, &arrived) {
             Ok(accepted) => {
+                slot.note_heard(accepted.heard, now);
                 if let Some((ours, theirs)) = accepted.other_addresses {
                     out.push(Action::Event(Event::OtherAddresses {
                         instance: instance(),

@@ -16,7 +16,7 @@ use crate::net::BfdPath;
 use crate::time::Time;
 use crate::wire::bfd::{Packet, State, encode, parse};
 
-use super::{Action, Failover, TimerOf, Why};
+use super::{Action, Failover, SessionView, TimerOf, Why};
 
 /// How soon sockets that could not be opened are tried again.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
@@ -126,6 +126,8 @@ struct Entry {
     dropped: u64,
     /// One was told of in this state.
     told: bool,
+    /// The last change of its state, and why.
+    entered: Option<(Time, Reason)>,
 }
 
 impl Entry {
@@ -190,6 +192,20 @@ impl Sessions {
         }
     }
 
+    /// All of them, for whoever asks.
+    pub(super) fn view(&self) -> Vec<SessionView> {
+        let view = |entry: &Entry| SessionView {
+            config: Arc::clone(entry.session.config()),
+            state: entry.session.state(),
+            since: entry.entered.map(|(at, _)| at),
+            reason: entry.entered.map(|(_, reason)| reason),
+            detection_time: entry.session.detection_time(),
+            socket_error: entry.socket_error.clone(),
+            packets_dropped: entry.dropped,
+        };
+        self.entries.iter().map(view).collect()
+    }
+
     /// Whether the session of this name is up. keepalived: one that never was counts as down.
     pub(super) fn value(&self, name: &str) -> FactValue {
         let entry = self.by_name.get(name).and_then(|i| self.entries.get(*i));
@@ -234,6 +250,7 @@ impl Sessions {
             socket_error: None,
             dropped: 0,
             told: false,
+            entered: None,
         }
     }
 
@@ -402,7 +419,7 @@ impl Failover {
         let was_up = entry.session.is_up();
         let mut wanted = Vec::new();
         entry.session.handle(event, now, &mut wanted);
-        carry_out(entry, wanted, out);
+        carry_out(entry, wanted, now, out);
         let changed = was_up != entry.session.is_up();
         self.retime_session(index);
         if changed {
@@ -456,7 +473,7 @@ fn open(entry: &Entry, out: &mut Vec<Action>) {
 fn leave(entry: &mut Entry, now: Time, out: &mut Vec<Action>) {
     let mut wanted = Vec::new();
     entry.session.handle(Event::Stop, now, &mut wanted);
-    carry_out(entry, wanted, out);
+    carry_out(entry, wanted, now, out);
     out.push(Action::CloseSession(entry.id()));
 }
 
@@ -473,10 +490,10 @@ fn change(entry: &mut Entry, config: Arc<BfdInstance>, now: Time, out: &mut Vec<
     }
     let mut wanted = Vec::new();
     entry.session.reconfigure(config, now, &mut wanted);
-    carry_out(entry, wanted, out);
+    carry_out(entry, wanted, now, out);
 }
 
-fn carry_out(entry: &mut Entry, wanted: Vec<Wanted>, out: &mut Vec<Action>) {
+fn carry_out(entry: &mut Entry, wanted: Vec<Wanted>, now: Time, out: &mut Vec<Action>) {
     for action in wanted {
         match action {
             Wanted::Send(packet) => out.push(Action::SendSession {
@@ -485,6 +502,7 @@ fn carry_out(entry: &mut Entry, wanted: Vec<Wanted>, out: &mut Vec<Action>) {
             }),
             Wanted::Entered { to, reason, .. } => {
                 entry.told = false;
+                entry.entered = Some((now, reason));
                 entry.was_up |= to == State::Up;
                 out.push(entry.event(SessionChange::Entered { to, reason }));
             }

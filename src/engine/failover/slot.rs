@@ -9,7 +9,7 @@ use crate::engine::shared::Role;
 use crate::fact::FactName;
 use crate::net::{AddressKey, InterfaceName};
 use crate::time::Time;
-use crate::vrrp::{self, Machine, Receiver, State};
+use crate::vrrp::{self, Heard, Machine, Receiver, State};
 
 use super::adverts::{self, Ready};
 use super::kernel_view::KernelView;
@@ -17,7 +17,7 @@ use super::notices;
 use super::routes;
 use super::tracked::Tracked;
 use super::vip::address_key;
-use super::{Action, Event, Failover, TimerOf};
+use super::{Action, Entered, Event, Failover, TimerOf};
 
 /// Removals by somebody else that are answered by putting the address back...
 const REMOVALS_MAX: usize = 3;
@@ -41,7 +41,11 @@ pub(super) struct Slot {
     /// Addresses of ours that went without our doing, not yet looked at.
     pub(super) missing: BTreeSet<AddressKey>,
     /// What it reads, its group's trackers included.
-    pub(super) tracked: Vec<Tracked>,
+    pub(super) tracked: Arc<[Tracked]>,
+    /// The last change of its state.
+    pub(super) entered: Option<Entered>,
+    /// The last advert that was believed, and when.
+    pub(super) heard: Option<(Heard, Time)>,
     /// Its sync group, by its number in the engine.
     pub(super) group: Option<usize>,
     /// `track_group`s that it is in.
@@ -64,7 +68,9 @@ impl Slot {
             ready: Ready::default(),
             removals: Vec::new(),
             missing: BTreeSet::new(),
-            tracked: Vec::new(),
+            tracked: Arc::default(),
+            entered: None,
+            heard: None,
             group: None,
             track_groups: Vec::new(),
             extra_at: None,
@@ -219,6 +225,11 @@ impl Failover {
             vrrp::Action::Announce { repeat } => self.announce(index, repeat),
             vrrp::Action::Entered { from, to, reason } => {
                 slot.receiver.forget();
+                slot.entered = Some(Entered {
+                    at: now,
+                    from,
+                    reason: reason.clone(),
+                });
                 let counters = &mut slot.receiver.counters;
                 counters.become_master += u64::from(to == State::Master);
                 counters.release_master += u64::from(from == State::Master);

@@ -41,7 +41,7 @@ impl Failover {
 
     /// Facts that somebody reads, that are known soon when they are known at all, and are not yet.
     fn awaited(&self) -> BTreeSet<FactName> {
-        let tracked = self.slots.iter().flat_map(|slot| &slot.tracked);
+        let tracked = self.slots.iter().flat_map(|slot| slot.tracked.iter());
         let outside = |fact: &&FactName| matches!(fact.kind, FactKind::File | FactKind::Process);
         let known = |fact: &FactName| self.value_of(fact) != FactValue::Unknown;
         let facts = tracked.map(|tracked| &tracked.fact).filter(outside);
@@ -145,7 +145,7 @@ impl Failover {
     }
 
     /// What members stand for together, in the words of one of them.
-    fn together(&self, member: usize, members: &[usize], own: &[Standing]) -> Standing {
+    pub(super) fn together(&self, member: usize, members: &[usize], own: &[Standing]) -> Standing {
         let mut faults = BTreeSet::new();
         for (other, standing) in members.iter().zip(own) {
             let Standing::Faulty(of_other) = standing else {
@@ -180,7 +180,7 @@ impl Failover {
         standing
     }
 
-    fn value_of(&self, fact: &FactName) -> FactValue {
+    pub(super) fn value_of(&self, fact: &FactName) -> FactValue {
         match fact.kind {
             FactKind::Interface => {
                 let name = fact.name.parse();
@@ -221,12 +221,12 @@ impl Failover {
         }
     }
 
-    fn script(&self, name: &str) -> Option<&ScriptTracker> {
+    pub(super) fn script(&self, name: &str) -> Option<&ScriptTracker> {
         self.scripts.get(*self.script_index.get(name)?)
     }
 
     /// What one instance stands for by itself, and the sum of its weights.
-    fn standing(&self, slot: &Slot, source: Option<IpAddr>) -> (Standing, i32) {
+    pub(super) fn standing(&self, slot: &Slot, source: Option<IpAddr>) -> (Standing, i32) {
         let config = slot.config();
         let mut faults = BTreeSet::new();
         let mut waiting = false;
@@ -264,7 +264,7 @@ impl Failover {
         {
             need_link(own);
         }
-        for tracked in &slot.tracked {
+        for tracked in slot.tracked.iter() {
             let value = self.value_of(&tracked.fact);
             match tracked.effect.verdict(value) {
                 Verdict::Waits => waiting |= tracked.fact.kind != FactKind::Bfd,

@@ -18,7 +18,7 @@ pub(super) struct Group {
     pub(super) config: Arc<SyncGroup>,
     /// Slots.
     pub(super) members: Vec<usize>,
-    state: State,
+    pub(super) state: State,
     /// Members that came with a reload to others that were master: they have until they hear somebody
     /// else to become master too.
     joining: BTreeSet<usize>,
@@ -86,7 +86,7 @@ impl Failover {
                 Some((configs.get(index)?, owner))
             });
             let owner = group.is_some_and(|(_, owner)| owner);
-            slot.tracked = tracked::of_instance(slot.config(), group.map(|g| g.0), owner);
+            slot.tracked = tracked::of_instance(slot.config(), group.map(|g| g.0), owner).into();
             let name = &slot.config().name;
             let named = statics.iter().filter(|(_, members)| members.contains(name));
             slot.track_groups = named.map(|(group, _)| group.clone()).collect();

@@ -11,6 +11,7 @@ mod reload;
 mod routing;
 mod sync;
 mod tracked;
+mod view;
 
 use super::*;
 use crate::config::model::{Auth, Instance, Script, TrackedScript, VirtualAddress, Weight};

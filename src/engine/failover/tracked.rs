@@ -16,9 +16,17 @@ const NUMBER_MAX: i64 = 253;
 
 /// A fact that an instance reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tracked {
-    pub(super) fact: FactName,
+pub struct Tracked {
+    /// Which.
+    pub fact: FactName,
     pub(super) effect: Effect,
+}
+
+impl Tracked {
+    /// What the fact does to the instance when it is this.
+    pub fn verdict(&self, value: FactValue) -> Verdict {
+        self.effect.verdict(value)
+    }
 }
 
 /// What the fact is to the instance.
@@ -32,7 +40,7 @@ pub(super) enum Effect {
 
 /// What a fact does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// It is not known yet.
     Waits,
     /// The instance may not take part.

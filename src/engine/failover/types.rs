@@ -123,6 +123,11 @@ pub enum Input<'a> {
         /// Its name.
         instance: String,
     },
+    /// An operator wants the neighbours to be told again where this instance's addresses are.
+    Announce {
+        /// Its name.
+        instance: String,
+    },
     /// An operator wants this node to yield and to stay yielded, or no longer.
     Standby(bool),
     /// A new configuration is in force.

@@ -1,0 +1,186 @@
+//! What the balancer knows and why, for whoever asks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::model::{RealServer, VirtualServer};
+use crate::health::{Answer, Check, KindStats, Status};
+use crate::ipvs::{DestinationKey, Service, ServiceKey};
+use crate::lvs::{self, Quorum, QuorumLimits};
+use crate::net::Endpoint;
+use crate::time::Time;
+
+use super::checks::server_state;
+use super::{Balancer, ServerKey};
+
+/// Everything at one moment.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The moment.
+    pub at: Time,
+    /// Every virtual server, in the order of the file.
+    pub services: Vec<ServiceView>,
+    /// What checks were answered, by their keyword.
+    pub kinds: BTreeMap<&'static str, KindStats>,
+}
+
+/// A virtual server.
+#[derive(Clone, Debug)]
+pub struct ServiceView {
+    /// Which.
+    pub key: ServiceKey,
+    /// The group that it is of.
+    pub group: Option<String>,
+    /// Its scheduler.
+    pub scheduler: String,
+    /// Whether its servers are enough.
+    pub quorum: Quorum,
+    /// What decides that.
+    pub limits: QuorumLimits,
+    /// The weights of the servers that are up.
+    pub weight_up: u64,
+    /// It is in the kernel's table.
+    pub programmed: bool,
+    /// Its servers.
+    pub servers: Vec<ServerView>,
+    /// Its sorry server, and whether that takes the place of the pool.
+    pub sorry: Option<(Endpoint, bool)>,
+}
+
+/// A real server.
+#[derive(Clone, Debug)]
+pub struct ServerView {
+    /// As the configuration has it.
+    pub endpoint: Endpoint,
+    /// As the kernel has it.
+    pub destination: DestinationKey,
+    /// Whether it is up.
+    pub status: Status,
+    /// Since when, if it has ever changed.
+    pub since: Option<Time>,
+    /// As configured.
+    pub weight: u32,
+    /// As it should be in the kernel now; `None`: it is not to be there.
+    pub weight_now: Option<u32>,
+    /// Its weight was set by hand, and is kept.
+    pub by_hand: bool,
+    /// What it has in the kernel; `None`: it is not there.
+    pub weight_in_kernel: Option<u32>,
+    /// Its checks.
+    pub checks: Vec<CheckView>,
+}
+
+/// A check.
+#[derive(Clone, Debug)]
+pub struct CheckView {
+    /// Its keyword.
+    pub kind: &'static str,
+    /// Whom it asks.
+    pub target: Option<Endpoint>,
+    /// What it says.
+    pub status: Status,
+    /// Since when, if it has ever changed.
+    pub since: Option<Time>,
+    /// The last answer.
+    pub answer: Option<Answer>,
+    /// Failures in a row that do not count yet, and how many do not.
+    pub retries: (u32, u32),
+    /// It is not made for the time being.
+    pub paused: bool,
+    /// How often it is made.
+    pub every: Duration,
+}
+
+impl CheckView {
+    fn of(check: &Check) -> CheckView {
+        let settings = check.settings();
+        CheckView {
+            kind: settings.kind.keyword(),
+            target: settings.kind.destination(),
+            status: check.status(),
+            since: check.changed_at(),
+            answer: check.answer().cloned(),
+            retries: (check.failures(), settings.retry),
+            paused: check.is_paused(),
+            every: settings.delay_loop,
+        }
+    }
+}
+
+/// Since when a server as a whole is what it is: down from its first failed check on, up since the last
+/// of them came up.
+fn since(status: Status, checks: &[CheckView]) -> Option<Time> {
+    let changed = checks.iter().filter(|check| check.status == status);
+    let changed = changed.filter_map(|check| check.since);
+    match status {
+        Status::Down => changed.min(),
+        Status::Up => changed.max(),
+    }
+}
+
+impl Balancer {
+    /// What it knows at this moment.
+    pub fn view(&self, now: Time) -> View {
+        let services = self.config.virtual_servers.iter();
+        View {
+            at: now,
+            services: services.map(|vs| self.service_view(vs)).collect(),
+            kinds: self.monitor.kinds().clone(),
+        }
+    }
+
+    fn service_view(&self, vs: &VirtualServer) -> ServiceView {
+        let key = lvs::service_key(&vs.address);
+        let state = |rs: &RealServer| server_state(&self.monitor, &server_key(key, rs), rs);
+        let quorum = self.pools.quorum(&key);
+        let sorry = vs.sorry_server.as_ref();
+        ServiceView {
+            key,
+            group: vs.group.as_ref().map(|group| group.name.clone()),
+            scheduler: vs.scheduler.name.to_string(),
+            quorum,
+            limits: QuorumLimits::of(vs),
+            weight_up: lvs::weight_up(vs, state),
+            programmed: self
+                .seen
+                .as_ref()
+                .is_some_and(|seen| seen.table.contains_key(&key)),
+            servers: vs
+                .real_servers
+                .iter()
+                .map(|rs| self.server_view(key, vs, rs))
+                .collect(),
+            sorry: sorry.map(|sorry| (sorry.endpoint, quorum == Quorum::Lost)),
+        }
+    }
+
+    fn server_view(&self, key: ServiceKey, vs: &VirtualServer, rs: &RealServer) -> ServerView {
+        let server = server_key(key, rs);
+        let destination = lvs::destination_key(vs, rs);
+        let weight_in = |service: &Service| {
+            let spec = service.destinations.get(&destination);
+            spec.map(|spec| spec.weight)
+        };
+        let checks: Vec<CheckView> = self.monitor.checks(&server).map(CheckView::of).collect();
+        let status = self.monitor.status(&server);
+        ServerView {
+            endpoint: rs.endpoint,
+            destination,
+            status,
+            since: since(status, &checks),
+            weight: rs.weight,
+            weight_now: self.pools.get(&key).and_then(weight_in),
+            by_hand: self.pools.is_by_hand(&key, &destination),
+            weight_in_kernel: self
+                .seen
+                .as_ref()
+                .and_then(|seen| seen.table.get(&key).and_then(weight_in)),
+            checks,
+        }
+    }
+}
+
+fn server_key(service: ServiceKey, rs: &RealServer) -> ServerKey {
+    let endpoint = rs.endpoint;
+    ServerKey { service, endpoint }
+}
