@@ -1,12 +1,11 @@
 //! The main thread: signals, reloads, the record on disk, and the order in which things end.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::config::Config;
@@ -17,22 +16,19 @@ use crate::kernel::route::Route;
 use crate::kernel::scheduling::TOO_LONG;
 use crate::kernel::spawner::Spawner;
 use crate::lvs::Owned;
-use crate::net::{
-    ADDRESS_PROTOCOL, AddressCommand, AddressKey, Cidr, InterfaceName, NetCommand, NetPicture,
-    ROUTE_PROTOCOL, RouteCommand, RuleCommand,
-};
 
 use super::background::{Report, take_signals};
 use super::balancer_thread::{self, Inbox, Order, PROBES_MAX, Status};
-use super::channels::{self, Sockets};
 use super::failover_thread::{self, Command, Resources};
 use super::failure::{self, Failure};
 use super::firewall::Firewall;
+use super::last_resort::release_vips;
 use super::notify_thread;
 use super::options::Options;
 use super::own_links;
-use super::prepare::{self, Prepared};
+use super::prepare;
 use super::record::{self, Place};
+use super::reload::{Reading, answer};
 use super::run_dir::{PidFiles, RunDir};
 use super::scheduling::{self, Scheduling};
 use super::{logging, restart};
@@ -58,13 +54,13 @@ pub(super) struct Daemon<'a> {
 }
 
 /// The two threads.
-struct Threads {
-    failover: failover_thread::Handle,
-    orders: mpsc::UnboundedSender<Order>,
-    balancer: watch::Receiver<Status>,
-    notifier: notify_thread::Handle,
+pub(super) struct Threads {
+    pub(super) failover: failover_thread::Handle,
+    pub(super) orders: mpsc::UnboundedSender<Order>,
+    pub(super) balancer: watch::Receiver<Status>,
+    pub(super) notifier: notify_thread::Handle,
     /// Once they run.
-    scheduling: Option<Scheduling>,
+    pub(super) scheduling: Option<Scheduling>,
 }
 
 impl Threads {
@@ -83,9 +79,6 @@ struct Signals {
     /// A thread used up its real-time limit.
     too_long: Signal,
 }
-
-/// A reload on its way: the answer of the thread that reads the file.
-type Reading = oneshot::Receiver<ReadResult>;
 
 impl Daemon<'_> {
     /// Starts the threads and stays until they have ended.
@@ -217,72 +210,9 @@ impl Daemon<'_> {
         }
     }
 
-    /// Reads and checks the file on a thread of its own; nothing that runs waits for it.
-    fn read(&self, threads: &Threads) -> Reading {
-        notify_reloading();
-        info!("reloading {}", self.file.display());
-        let (reply, reading) = oneshot::channel();
-        let (options, file) = (self.options.clone(), self.file.clone());
-        let status = threads.balancer.borrow().clone();
-        let running = self.config.clone();
-        let spawned = std::thread::Builder::new()
-            .name("reload".into())
-            .spawn(move || {
-                let _ = reply.send(prepare_reload(&options, &file, &running, &status));
-            });
-        if let Err(error) = spawned {
-            error!("reload: start thread: {error}");
-        }
-        reading
-    }
-
-    /// Puts a configuration in force that was read without an error; otherwise says what is wrong and
-    /// leaves everything as it is.
-    fn commit(&mut self, read: ReadResult, threads: &mut Threads) {
-        match read {
-            Ok(Ready {
-                prepared,
-                balancer,
-                sockets,
-                links,
-            }) => {
-                links.keep();
-                for warning in &prepared.warnings {
-                    warn!("{warning}");
-                }
-                let config = prepared.config;
-                // Before the kernel hears of it: what a crash in between leaves must be known as ours.
-                let mut owned = threads.balancer.borrow().owned.clone();
-                owned.extend(&Owned::named_by(&config));
-                self.write_record(&owned);
-                self.firewall.apply(&config, &prepared.picture.links);
-                self.bases.apply(&config, &prepared.picture.links);
-                let _ = threads.orders.send(Order::Reload(balancer));
-                let settings = self.notify_settings(&config);
-                threads
-                    .notifier
-                    .send(notify_thread::Command::Reload(Box::new(settings)));
-                threads.failover.send(Command::Reload {
-                    config: Box::new(config.clone()),
-                    sockets,
-                });
-                self.config = config;
-                self.watch_tracked(threads, false);
-                if let Some(scheduling) = &mut threads.scheduling {
-                    scheduling.apply(&self.config);
-                }
-                info!("reloaded {}", self.file.display());
-            }
-            Err(failure) => {
-                error!("reload refused, the running configuration stays in force:\n{failure}")
-            }
-        }
-        notify(&[NotifyState::Ready]);
-    }
-
     /// Has files and processes watched that the configuration tracks. Where the kernel gives no thread for
     /// it, their trackers count as failed after a while.
-    fn watch_tracked(&self, threads: &mut Threads, fresh: bool) {
+    pub(super) fn watch_tracked(&self, threads: &mut Threads, fresh: bool) {
         if let Err(error) = threads.failover.trackers.watch(&self.config, fresh) {
             error!("watch files and processes: {error}");
         }
@@ -348,7 +278,7 @@ impl Daemon<'_> {
         ))
     }
 
-    fn notify_settings(&self, config: &Config) -> notify_thread::Settings {
+    pub(super) fn notify_settings(&self, config: &Config) -> notify_thread::Settings {
         notify_thread::Settings {
             globals: config.globals.clone(),
             compat: self.options.reading.compat,
@@ -357,7 +287,7 @@ impl Daemon<'_> {
     }
 
     /// What a successor needs to know of IPVS.
-    fn write_record(&self, owned: &Owned) {
+    pub(super) fn write_record(&self, owned: &Owned) {
         let path = self.run_dir.file("ipvs.json");
         if owned.is_empty() && !path.exists() {
             return;
@@ -373,53 +303,6 @@ enum Ended {
     Fault(&'static str),
 }
 
-type ReadResult = Result<Ready, Failure>;
-
-/// Everything that a reload may fail at has been done.
-struct Ready {
-    prepared: Prepared,
-    balancer: balancer_thread::Prepared,
-    sockets: Sockets,
-    links: own_links::Made,
-}
-
-async fn answer(reading: &mut Option<Reading>) -> ReadResult {
-    match reading {
-        None => std::future::pending().await,
-        Some(reading) => reading.await.unwrap_or_else(|_| {
-            Err(Failure::new(
-                failure::Status::Software,
-                "the thread that read the file ended by a fault",
-            ))
-        }),
-    }
-}
-
-fn prepare_reload(
-    options: &Options,
-    file: &std::path::Path,
-    running: &Config,
-    status: &Status,
-) -> ReadResult {
-    let mut route = Route::open()
-        .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
-    let mut prepared = prepare::prepare(file, options, &mut route)?;
-    let made = own_links::make(&mut route, None, &mut prepared)?;
-    let balancer = balancer_thread::Prepared::new(Box::new(prepared.config.clone()), status)
-        .map_err(|error| {
-            Failure::fatal(format!("virtual servers cannot be programmed: {error}"))
-        })?;
-    let links = &prepared.picture.links;
-    let have = channels::needed(running, links);
-    let sockets = channels::open(&prepared.config, links, &have).map_err(Failure::fatal)?;
-    Ok(Ready {
-        prepared,
-        balancer,
-        sockets,
-        links: made,
-    })
-}
-
 async fn became<T>(
     value: &mut watch::Receiver<T>,
     within: Duration,
@@ -428,60 +311,6 @@ async fn became<T>(
     tokio::time::timeout(within, value.wait_for(wanted))
         .await
         .is_ok_and(|done| done.is_ok())
-}
-
-/// The last resort: addresses that the configuration names or that carry our tag are removed.
-fn release_vips(config: &Config) -> String {
-    let vips: BTreeSet<(&InterfaceName, Cidr)> = config
-        .instances
-        .iter()
-        .flat_map(|i| {
-            i.all_vips().filter_map(|vip| {
-                let on = vip.vmac.as_ref().or(vip.dev.as_ref());
-                Some((on.or(i.interface.as_ref())?, vip.cidr))
-            })
-        })
-        .collect();
-    let removed = Route::open()
-        .map_err(|error| error.to_string())
-        .and_then(|mut route| {
-            let interest = Failover::routing_interest(config).with_ours();
-            let picture = route
-                .picture(&interest)
-                .map_err(|error| error.to_string())?;
-            let NetPicture {
-                links,
-                addresses,
-                routes,
-                rules,
-            } = picture;
-            // Those that carry our tag; others of the same protocol may be somebody else's.
-            let rules = rules
-                .into_iter()
-                .filter(|rule| rule.protocol == ROUTE_PROTOCOL);
-            let mut commands: Vec<NetCommand> =
-                rules.map(|rule| RuleCommand::Delete(rule).into()).collect();
-            let routes = routes.into_iter().map(|route| route.key);
-            let routes = routes.filter(|key| key.protocol == ROUTE_PROTOCOL);
-            commands.extend(routes.map(|key| NetCommand::from(RouteCommand::Delete(key))));
-            let named = |key: &AddressKey| {
-                let on = links.iter().find(|link| link.index == key.interface);
-                on.is_some_and(|link| vips.contains(&(&link.name, key.cidr)))
-            };
-            let addresses = addresses
-                .into_iter()
-                .filter(|a| a.protocol == ADDRESS_PROTOCOL || named(&a.key))
-                .map(|a| NetCommand::from(AddressCommand::Delete(a.key)));
-            commands.extend(addresses);
-            let failures = route.apply(&commands);
-            failures
-                .first()
-                .map_or(Ok(()), |failure| Err(failure.error.to_string()))
-        });
-    match removed {
-        Ok(()) => "its VIPs were released".to_owned(),
-        Err(error) => format!("its VIPs could not be released: {error}"),
-    }
 }
 
 impl Signals {
@@ -498,15 +327,8 @@ impl Signals {
 }
 
 /// Tells systemd, where it listens.
-fn notify(state: &[NotifyState<'_>]) {
+pub(super) fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         warn!("tell the service manager: {error}");
-    }
-}
-
-fn notify_reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(error) => warn!("tell the service manager: {error}"),
     }
 }
