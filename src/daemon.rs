@@ -32,9 +32,11 @@ pub mod trackers;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
+use crate::config::Config;
 use crate::config::model::Instance;
 use crate::engine::balancer::Balancer;
 use crate::engine::failover::{Beat, Failover};
@@ -73,7 +75,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .map_err(|error| Failure::fatal(format!("watch links and addresses: {error}")))?;
     let mut route = Route::open()
         .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
-    let mut prepared = prepare::prepare(&file, options, &mut route)?;
+    let mut prepared = prepare::prepare(&file, options, &mut route, &Config::default())?;
     prepared.warnings.extend(startup_failed);
     prepare::permissions(&prepared.config)?;
     let report = if options.foreground || restart::is_resumed() {
@@ -201,13 +203,13 @@ fn serve_logged(
     bases.apply(&prepared.config, &prepared.picture.links);
     let now = clock::now();
     let engine = Failover::new(
-        prepared.config.clone(),
+        Arc::clone(&prepared.config),
         prepared.picture,
         |instance, beat| how_to_start(&left, instance, beat),
         !prepared.config.virtual_servers.is_empty(),
         now,
     );
-    let balancer = Balancer::new(Box::new(prepared.config.clone()), left_ipvs, now.as_nanos());
+    let balancer = Balancer::new(Arc::clone(&prepared.config), left_ipvs, now.as_nanos());
     let resources = Resources {
         route,
         monitor,

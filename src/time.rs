@@ -4,35 +4,45 @@
 //! somebody sets the date, and it goes on while the machine is suspended, so a node that slept knows it.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
-/// Nanoseconds since boot, suspended time included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Time(u64);
+/// Nanoseconds since boot, suspended time included; 584 years at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(
+    /// Their number and one more: an `Option<Time>` is no larger, of which every virtual router has many.
+    NonZeroU64,
+);
+
+impl Default for Time {
+    fn default() -> Time {
+        Time::ZERO
+    }
+}
 
 impl Time {
     /// The moment of boot.
-    pub const ZERO: Time = Time(0);
+    pub const ZERO: Time = Time::from_nanos(0);
 
     /// A point `nanos` nanoseconds after boot.
     pub const fn from_nanos(nanos: u64) -> Time {
-        Time(nanos)
+        Time(NonZeroU64::MIN.saturating_add(nanos))
     }
 
     /// A point `millis` milliseconds after boot.
     pub const fn from_millis(millis: u64) -> Time {
-        Time(millis.saturating_mul(1_000_000))
+        Time::from_nanos(millis.saturating_mul(1_000_000))
     }
 
     /// Nanoseconds since boot.
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// How long after `earlier` this is; zero when it is not after it.
     pub const fn since(self, earlier: Time) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// How long from `now` until this point; zero when it has passed.
@@ -59,7 +69,27 @@ impl AddAssign<Duration> for Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let d = Duration::from_nanos(self.0);
+        let d = Duration::from_nanos(self.as_nanos());
         write!(f, "{}.{:06}s", d.as_secs(), d.subsec_micros())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_time_are_points_like_others() {
+        assert_eq!(Time::default(), Time::ZERO);
+        assert_eq!(Time::ZERO.as_nanos(), 0);
+        let end = Time::from_nanos(u64::MAX);
+        assert_eq!(end, end + Duration::MAX, "it does not wrap");
+        assert_eq!(end, Time::from_millis(u64::MAX));
+        assert_eq!(
+            Time::from_nanos(7).since(Time::from_nanos(2)),
+            Duration::from_nanos(5)
+        );
+        assert_eq!(Time::ZERO.since(end), Duration::ZERO);
+        assert_eq!(size_of::<Option<Time>>(), size_of::<Time>());
     }
 }

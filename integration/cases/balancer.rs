@@ -4,6 +4,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -156,7 +157,7 @@ impl Running {
             notices: Notices::to_nobody(),
             probes_max: PROBES_MAX,
         };
-        let balancer = Balancer::new(Box::new(config.clone()), record, 1);
+        let balancer = Balancer::new(config.clone(), record, 1);
         // The thread is born in the namespace, and so are the sockets of its checks.
         let thread = host.within(|| start(ipvs, balancer, inbox))??;
         Ok(Running {
@@ -173,7 +174,7 @@ impl Running {
     }
 
     fn reload(&self, text: &str) -> Outcome {
-        let config = Box::new(config(text)?);
+        let config = Arc::new(config(text)?);
         let prepared = Prepared::new(config, &self.status.borrow()).doing("prepare")?;
         self.order(Order::Reload(prepared))
     }

@@ -98,7 +98,9 @@ pub(super) fn lower(
     config.own_links = own_links::assign(&mut ctx, &mut instances, &config.globals.vrrp);
     let syncs = config.globals.lvs_sync_daemon.take();
     config.globals.lvs_sync_daemon = sync_daemon::resolve(&mut ctx, syncs, &instances);
-    config.instances = instances.into_iter().map(Arc::new).collect();
+    // Not into the room of the old list: that is a hundred times as large.
+    config.instances.reserve_exact(instances.len());
+    config.instances.extend(instances.into_iter().map(Arc::new));
     config.sync_groups = sync_group::lower(&mut ctx, &root.sync_groups, trackable, &mut used);
     config.scripts = script::used(&mut ctx, scripts, &used);
     config.statics.track_groups = links::track_groups(&mut ctx, &root);

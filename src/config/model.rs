@@ -12,6 +12,8 @@ mod instance;
 mod lvs;
 mod route;
 pub(in crate::config) mod settings;
+mod settle;
+mod shared;
 mod track;
 mod vrrp;
 
@@ -32,6 +34,7 @@ pub use lvs::{
     ServerSettings, SorryServer, Tunnel, TunnelChecksum, VirtualServer, VirtualServerAddress,
 };
 pub use route::{Route, RouteHop, Rule, Statics, Table};
+pub use shared::Shared;
 pub use track::{
     BfdInstance, FileWeight, GarpGroup, InitFile, LinkBeat, LinkDelays, LinkSettings, ParamMatch,
     Run, SslSettings, SyncGroup, SyncGroupSettings, TrackFile, TrackProcess, TrackedBfd,

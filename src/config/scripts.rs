@@ -115,10 +115,11 @@ impl Judge<'_> {
                     }
                     _ => true,
                 });
-                let runs = [&mut real.more.notify_up, &mut real.more.notify_down];
+                let more = &mut *real.more;
+                let runs = [&mut more.notify_up, &mut more.notify_down];
                 self.runs(runs, span);
             }
-            let pool = &mut server.pool;
+            let pool = &mut *server.pool;
             self.runs([&mut pool.quorum_up, &mut pool.quorum_down], span);
         }
     }

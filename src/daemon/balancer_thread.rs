@@ -51,7 +51,7 @@ pub enum Order {
 
 /// A configuration with what it needs of the kernel.
 pub struct Prepared {
-    config: Box<Config>,
+    config: Arc<Config>,
     ipvs: Option<Ipvs>,
 }
 
@@ -60,7 +60,7 @@ impl Prepared {
     ///
     /// # Errors
     /// The kernel has no IPVS, or we may not use it. Nothing was changed.
-    pub fn new(config: Box<Config>, status: &Status) -> Result<Prepared, OpenError> {
+    pub fn new(config: Arc<Config>, status: &Status) -> Result<Prepared, OpenError> {
         let ipvs = if status.ipvs_open {
             None
         } else {

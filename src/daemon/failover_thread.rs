@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -49,7 +50,7 @@ pub enum Command {
     /// Use this configuration; sockets for links that it names anew were opened before.
     Reload {
         /// The configuration.
-        config: Box<Config>,
+        config: Arc<Config>,
         /// Sockets by interface.
         sockets: Sockets,
     },
@@ -213,8 +214,8 @@ impl Thread {
                 error!("failover thread cannot wait for its sockets: {error}");
                 break;
             }
+            self.waker.drain();
             // Everything that came in before any timer: a late advert must not lose to its own timeout.
-            self.take_commands();
             self.take_facts();
             self.take_kernel_events();
             self.take_packets();
@@ -223,6 +224,8 @@ impl Thread {
                 self.take_announcements();
             }
             self.take_script_ends();
+            // Last: they may make a master, and somebody else may just have said that he is.
+            self.take_commands();
             let now = clock::now();
             if let Some((at, _)) = self.engine.next_deadline()
                 && at <= now
@@ -260,7 +263,6 @@ impl Thread {
     }
 
     fn take_commands(&mut self) {
-        self.waker.drain();
         while let Ok(command) = self.inbox.try_recv() {
             let now = clock::now();
             match command {

@@ -1,6 +1,7 @@
 //! The main thread: signals, reloads, the record on disk, and the order in which things end.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -42,7 +43,7 @@ const CLEAR_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Daemon<'a> {
     pub(super) options: Options,
     pub(super) file: PathBuf,
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     /// What the configuration names of IPVS, and what a predecessor left.
     pub(super) owned: Owned,
     pub(super) run_dir: RunDir,

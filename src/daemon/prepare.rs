@@ -59,18 +59,23 @@ pub fn load(file: &Path, reading: &config::Options) -> Loaded {
 #[derive(Debug)]
 pub struct Prepared {
     /// What runs: with `-P` no virtual servers, with `-C` no instances.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// What the kernel showed then.
     pub picture: NetPicture,
     /// What was said of the text without being an error.
     pub warnings: Vec<String>,
 }
 
-/// Reads the file and checks it against the kernel.
+/// Reads the file and checks it against the kernel. What it says as `running` does is shared with that.
 ///
 /// # Errors
 /// Every error of the text at once; or every interface that does not exist; or the kernel's refusal.
-pub fn prepare(file: &Path, options: &Options, route: &mut Route) -> Result<Prepared, Failure> {
+pub fn prepare(
+    file: &Path,
+    options: &Options,
+    route: &mut Route,
+    running: &Config,
+) -> Result<Prepared, Failure> {
     readable(file)?;
     let mut loaded = load(file, &options.reading);
     let Some(mut config) = loaded.config.take() else {
@@ -97,8 +102,10 @@ pub fn prepare(file: &Path, options: &Options, route: &mut Route) -> Result<Prep
     for instance in config.instances.iter_mut().map(Arc::make_mut) {
         warnings.extend(fit_advert(instance, &picture.links));
     }
+    // Nobody asks any more where something stood.
+    drop(loaded);
     Ok(Prepared {
-        config,
+        config: Arc::new(config.settled(running)),
         picture,
         warnings,
     })

@@ -1,5 +1,7 @@
 //! A reload: read and prepared on a thread of its own, put in force only when nothing can fail any more.
 
+use std::sync::Arc;
+
 use sd_notify::NotifyState;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
@@ -28,7 +30,7 @@ impl Daemon<'_> {
         let (reply, reading) = oneshot::channel();
         let (options, file) = (self.options.clone(), self.file.clone());
         let status = threads.balancer.borrow().clone();
-        let running = self.config.clone();
+        let running = Arc::clone(&self.config);
         let spawned = std::thread::Builder::new()
             .name("reload".into())
             .spawn(move || {
@@ -67,7 +69,7 @@ impl Daemon<'_> {
                     .notifier
                     .send(notify_thread::Command::Reload(Box::new(settings)));
                 threads.failover.send(Command::Reload {
-                    config: Box::new(config.clone()),
+                    config: Arc::clone(&config),
                     sockets,
                 });
                 self.config = config;
@@ -116,10 +118,10 @@ fn prepare_reload(
 ) -> ReadResult {
     let mut route = Route::open()
         .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
-    let mut prepared = prepare::prepare(file, options, &mut route)?;
+    let mut prepared = prepare::prepare(file, options, &mut route, running)?;
     let made = own_links::make(&mut route, None, &mut prepared)?;
-    let balancer = balancer_thread::Prepared::new(Box::new(prepared.config.clone()), status)
-        .map_err(|error| {
+    let balancer =
+        balancer_thread::Prepared::new(Arc::clone(&prepared.config), status).map_err(|error| {
             Failure::fatal(format!("virtual servers cannot be programmed: {error}"))
         })?;
     let links = &prepared.picture.links;

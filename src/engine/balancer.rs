@@ -18,6 +18,7 @@ mod work;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -73,7 +74,7 @@ pub enum Input {
     /// these none is.
     Addresses(BTreeSet<IpAddr>),
     /// The configuration from now on.
-    Reload(Box<Config>),
+    Reload(Arc<Config>),
     /// The end; answered with [`Action::Stopped`].
     Stop(StopKind),
     /// A deadline has passed, or may have.
@@ -171,7 +172,7 @@ enum Phase {
 /// The balancer's state.
 #[derive(Debug)]
 pub struct Balancer {
-    config: Box<Config>,
+    config: Arc<Config>,
     phase: Phase,
     monitor: Monitor<ServerKey>,
     pools: Pools,
@@ -196,7 +197,8 @@ pub struct Balancer {
 impl Balancer {
     /// `record`: the keys that an earlier run in this boot and namespace wrote down; empty when there is
     /// none. `seed`: random, differs from node to node.
-    pub fn new(config: Box<Config>, record: Owned, seed: u64) -> Balancer {
+    pub fn new(config: impl Into<Arc<Config>>, record: Owned, seed: u64) -> Balancer {
+        let config = config.into();
         let mut owned = Owned::named_by(&config);
         owned.extend(&record);
         Balancer {
@@ -314,7 +316,7 @@ impl Balancer {
         }
     }
 
-    fn on_reload(&mut self, config: Box<Config>, now: Time, out: &mut Vec<Action>) {
+    fn on_reload(&mut self, config: Arc<Config>, now: Time, out: &mut Vec<Action>) {
         if self.is_running() {
             self.tell_gone(&config, out);
         }

@@ -85,7 +85,7 @@ enum TimerOf {
 /// The engine of the failover thread.
 #[derive(Debug)]
 pub struct Failover {
-    config: Config,
+    config: Arc<Config>,
     slots: Vec<Slot>,
     bfd: Sessions,
     scripts: Vec<ScriptTracker>,
@@ -150,12 +150,13 @@ impl Failover {
     /// instances a predecessor was master; `ipvs_needed` whether claiming waits for
     /// [`Input::IpvsReady`]. Nothing is done before [`Failover::start`].
     pub fn new(
-        config: Config,
+        config: impl Into<Arc<Config>>,
         picture: NetPicture,
         left_behind: impl Fn(&Instance, &Beat) -> vrrp::Start,
         ipvs_needed: bool,
         now: Time,
     ) -> Failover {
+        let config = config.into();
         let mut engine = Failover {
             slots: Vec::new(),
             // Differs from start to start.
@@ -338,7 +339,7 @@ impl Failover {
                 self.socket_errors.insert(channel, error);
                 self.refresh_all_standings(now, &mut out);
             }
-            Input::Reload(config) => self.on_reload(*config, now, &mut out),
+            Input::Reload(config) => self.on_reload(config, now, &mut out),
             Input::AnnouncementSeen {
                 interface,
                 address,

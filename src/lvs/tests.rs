@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::config::model::{
-    Checker, CheckerKind, Persistence, PoolSettings, RealServer, SchedulerSpec, ServerSettings,
-    SorryServer, Tunnel, TunnelChecksum, VirtualServer, VirtualServerAddress,
+    Checker, CheckerKind, Persistence, RealServer, SchedulerSpec, Shared, SorryServer, Tunnel,
+    TunnelChecksum, VirtualServer, VirtualServerAddress,
 };
 use crate::ipvs::{DestinationKey, SyncRole, TunnelKind};
 use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
@@ -27,7 +27,7 @@ fn real(text: &str, forwarding: ForwardingMethod, inhibit_on_failure: bool) -> R
         alpha: false,
         checkers: Vec::new(),
         tunnel: Tunnel::default(),
-        more: ServerSettings::default(),
+        more: Shared::default(),
     }
 }
 
@@ -47,7 +47,7 @@ fn virtual_server(address: VirtualServerAddress, real_servers: Vec<RealServer>) 
         real_servers,
         group: None,
         sorry_server: None,
-        pool: PoolSettings::default(),
+        pool: Shared::default(),
     }
 }
 

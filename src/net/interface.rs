@@ -1,6 +1,8 @@
 //! Network interfaces: names, indexes, hardware addresses.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::num::NonZeroU8;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
@@ -29,24 +31,66 @@ impl fmt::Display for InterfaceIndex {
 
 /// Name of an interface: 1 to 15 bytes, no slash, no blank (`dev_valid_name` in the kernel's
 /// net/core/dev.c).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct InterfaceName(String);
+///
+/// Held in place, as the kernel has it: thousands of objects name an interface.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct InterfaceName {
+    len: NonZeroU8,
+    /// Zeros behind the name.
+    bytes: [u8; InterfaceName::MAX],
+}
 
 impl InterfaceName {
+    /// IFNAMSIZ of linux/if.h, less the zero at the end.
+    const MAX: usize = 15;
+
     /// What most systems call their first interface, and keepalived its `default_interface`.
     pub fn eth0() -> InterfaceName {
-        InterfaceName("eth0".to_owned())
+        let mut bytes = [0; InterfaceName::MAX];
+        bytes[..4].copy_from_slice(b"eth0");
+        let len = NonZeroU8::MIN.saturating_add(3);
+        InterfaceName { len, bytes }
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        let name = self.bytes.get(..usize::from(self.len.get()));
+        // It was made of a text.
+        str::from_utf8(name.unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+/// As texts.
+impl Ord for InterfaceName {
+    fn cmp(&self, other: &InterfaceName) -> Ordering {
+        // No name has a zero in it: a shorter one comes first.
+        self.bytes.cmp(&other.bytes)
+    }
+}
+
+impl PartialOrd for InterfaceName {
+    fn partial_cmp(&self, other: &InterfaceName) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl fmt::Display for InterfaceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.as_str().fmt(f)
+    }
+}
+
+impl fmt::Debug for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("InterfaceName")
+            .field(&self.as_str())
+            .finish()
+    }
+}
+
+impl Serialize for InterfaceName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -66,17 +110,17 @@ impl FromStr for InterfaceName {
     type Err = InterfaceNameError;
 
     fn from_str(s: &str) -> Result<InterfaceName, InterfaceNameError> {
-        let bad = s.is_empty()
-            || s.len() > 15
-            || s == "."
+        let bad = s == "."
             || s == ".."
             || s.chars()
                 .any(|c| c == '/' || c == ':' || c.is_whitespace() || c == '\0');
-        if bad {
-            Err(InterfaceNameError)
-        } else {
-            Ok(InterfaceName(s.to_owned()))
-        }
+        let mut bytes = [0; InterfaceName::MAX];
+        let room = bytes.get_mut(..s.len()).filter(|_| !bad);
+        room.ok_or(InterfaceNameError)?
+            .copy_from_slice(s.as_bytes());
+        let len = u8::try_from(s.len()).ok().and_then(NonZeroU8::new);
+        let len = len.ok_or(InterfaceNameError)?;
+        Ok(InterfaceName { len, bytes })
     }
 }
 
@@ -134,7 +178,19 @@ mod tests {
         for bad in ["", "a b", "a/b", "abcdefghijklmnop", ".", "eth0\u{3000}"] {
             assert!(bad.parse::<InterfaceName>().is_err(), "{bad:?}");
         }
-        assert_eq!("eth0".parse::<InterfaceName>().unwrap().as_str(), "eth0");
+        for good in ["eth0", "a", "abcdefghijklmno", "stra\u{df}e"] {
+            assert_eq!(good.parse::<InterfaceName>().unwrap().as_str(), good);
+        }
+        assert_eq!(InterfaceName::eth0(), "eth0".parse().unwrap());
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_their_texts() {
+        let texts = [
+            "a", "ab", "abc", "b", "eth0", "eth0.1", "eth1", "eth10", "\u{e4}",
+        ];
+        let names = texts.map(|text| text.parse::<InterfaceName>().unwrap());
+        assert!(names.is_sorted() && texts.is_sorted());
     }
 
     #[test]

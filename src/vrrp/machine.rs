@@ -67,7 +67,8 @@ pub struct Machine {
     told_ignored: bool,
 }
 
-/// What is added to an interval for those who are late, when a router that stood still listens.
+/// What is added to an interval for those who are late, when a router that stood still listens; at most
+/// one interval more, so that a router of 10 ms is not silent for ten times as long as its backups wait.
 const LISTEN_MARGIN: Duration = Duration::from_millis(100);
 
 /// Adverts that want an answer are answered at most this often in an interval, however many come.
@@ -219,7 +220,10 @@ impl Machine {
             return;
         }
         out.push(Action::Note(Note::Overslept(late)));
-        let listen_until = now + self.config.advert_int.get() + LISTEN_MARGIN;
+        // What it waited to do may be another's by now.
+        self.claim_reason = None;
+        let interval = self.config.advert_int.get();
+        let listen_until = now + interval + LISTEN_MARGIN.min(interval);
         self.timers.clear(Timer::AnnounceAgain);
         self.listens = self.state == State::Master;
         let until = if self.listens {
@@ -260,6 +264,8 @@ impl Machine {
                     });
                 }
             }
+            // Not to be master yet; the timer runs on, so that standing still shows meanwhile.
+            Timer::MasterDown if self.claim_reason.is_some() => self.wait_for_master(now),
             Timer::MasterDown => {
                 let reason = match self.last_heard {
                     Some(heard) if heard.priority == 0 => Reason::MasterLeft(heard.source),

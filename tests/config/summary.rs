@@ -189,14 +189,14 @@ fn instance(out: &mut String, instance: &Instance) {
         track_files,
         track_processes,
         track_bfds,
-    } = more;
+    } = &**more;
     part(out, "  ", settings);
     lines(out, "  ", vmac);
     lines(out, "  ", ipvlan);
     lines(out, "  ", auth_hmac);
     lines(out, "  vrf ", vrf);
-    if *adverts != AdvertOptions::new(adverts.group) {
-        lines(out, "  ", [adverts]);
+    if **adverts != AdvertOptions::new(adverts.group) {
+        lines(out, "  ", [&**adverts]);
     }
     lines(out, "  ", routes);
     lines(out, "  ", rules);

@@ -177,8 +177,8 @@ pub(crate) const ALL: &[Mutation] = &[
         name: "lower-master-not-answered",
         means: "two masters that hear each other wait for the next advert, and nobody is told again",
         file: HEARING,
-        text: "        if !self.may_answer(now) {\n            return;\n        }\n        // keepalived",
-        instead: "        if self.may_answer(now) || true {\n            return;\n        }\n        // keepalived",
+        text: "        if !self.may_answer(now) {\n            return;\n        }\n        // RFC 9568",
+        instead: "        if self.may_answer(now) || true {\n            return;\n        }\n        // RFC 9568",
     },
     Mutation {
         name: "claims-before-ipvs",

@@ -259,7 +259,7 @@ impl Router {
 
     fn reload(&mut self, now: Time) {
         let config = self.plan.config(&self.node);
-        self.handle(Input::Reload(Box::new(config)), now);
+        self.handle(Input::Reload(Arc::new(config)), now);
     }
 
     pub(crate) fn is_master(&self, number: usize) -> bool {

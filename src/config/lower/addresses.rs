@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords;
-use crate::config::model::{AddressOptions, Broadcast, Lifetime, PeerOptions, VirtualAddress};
+use crate::config::model::{
+    AddressOptions, Broadcast, Lifetime, PeerOptions, Shared, VirtualAddress,
+};
 use crate::config::source::Span;
 use crate::config::tree::{Statement, Word};
 use crate::net::{Cidr, Family, ParseCidrError};
@@ -46,7 +48,7 @@ fn vip(ctx: &mut Context<'_>, entry: &Statement) -> Option<WrittenVip> {
         label: None,
         no_track: false,
         vmac: None,
-        more: AddressOptions::default(),
+        more: Shared::default(),
     };
     while let Some((option, rest)) = words.split_first() {
         words = vip_option(ctx, &mut vip, option, rest)?;

@@ -324,13 +324,14 @@ impl InstanceDraft<'_> {
             preempt,
             transport,
             src_ip,
-            adverts: adverts.finish(defaults, family),
+            adverts: adverts.finish(defaults, family).into(),
             auth,
             vips,
             vips_excluded,
             garp: self
                 .garp
-                .resolve(&defaults.garp, defaults.min_garp, ctx.compat()),
+                .resolve(&defaults.garp, defaults.min_garp, ctx.compat())
+                .into(),
             lower_prio_no_advert: self
                 .lower_prio_no_advert
                 .unwrap_or(defaults.lower_prio_no_advert),
@@ -349,7 +350,7 @@ impl InstanceDraft<'_> {
             lvs_sync_daemon_interface: self.lvs_sync_daemon_interface,
             accept: true,
             strict: false,
-            more,
+            more: more.into(),
         };
         let strict = acceptance
             .strict

@@ -121,7 +121,7 @@ impl RealServerDraft {
             lower_threshold: self.lower_threshold,
             alpha,
             checkers,
-            more: self.more,
+            more: self.more.into(),
         })
     }
 

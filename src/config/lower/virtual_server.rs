@@ -321,7 +321,7 @@ impl VirtualServerDraft {
                 real_servers,
                 group: head.group.clone().map(|name| GroupMember { name, ordinal }),
                 sorry_server: sorry_server.clone(),
-                pool: self.more.clone(),
+                pool: self.more.clone().into(),
             });
         }
         servers

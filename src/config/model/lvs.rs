@@ -12,7 +12,7 @@ use crate::net::{
 use crate::units::{seconds, seconds_or_null};
 
 use super::settings::settings;
-use super::{Checker, Run};
+use super::{Checker, Run, Shared};
 
 /// One service that IPVS forwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,7 +32,7 @@ pub struct VirtualServer {
     /// `sorry_server`.
     pub sorry_server: Option<SorryServer>,
     /// Quorum and notifications.
-    pub pool: PoolSettings,
+    pub pool: Shared<PoolSettings>,
 }
 
 /// A virtual server that stands for one address of a group.
@@ -215,5 +215,5 @@ pub struct RealServer {
     /// In the order of the file. None at all: the server is always up.
     pub checkers: Vec<Checker>,
     /// Notifications.
-    pub more: ServerSettings,
+    pub more: Shared<ServerSettings>,
 }

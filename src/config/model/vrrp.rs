@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::net::{Cidr, Family, InterfaceName};
 use crate::units::{AdvertInterval, Priority, Version, Vrid, seconds};
 
-use super::{AdvertOptions, InstanceMore};
+use super::{AdvertOptions, InstanceMore, Shared};
 
 /// 224.0.0.18, which IANA gave to VRRP.
 pub const MULTICAST_GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
@@ -45,7 +45,7 @@ pub struct Instance {
     /// `unicast_src_ip` or `mcast_src_ip`; the interface's first address when absent.
     pub src_ip: Option<IpAddr>,
     /// How adverts leave, and which are believed.
-    pub adverts: AdvertOptions,
+    pub adverts: Shared<AdvertOptions>,
     /// `authentication`.
     pub auth: Option<Auth>,
     /// `virtual_ipaddress`, in order: these stand in adverts.
@@ -53,7 +53,7 @@ pub struct Instance {
     /// `virtual_ipaddress_excluded`: set and removed alike, not in adverts.
     pub vips_excluded: Vec<VirtualAddress>,
     /// How the new place of the VIPs is announced.
-    pub garp: Garp,
+    pub garp: Shared<Garp>,
     /// `lower_prio_no_advert`: a master that hears a lower priority says nothing.
     pub lower_prio_no_advert: bool,
     /// `higher_prio_send_advert`: a master that yields sends one last advert.
@@ -77,7 +77,7 @@ pub struct Instance {
     /// `strict_mode`, else `vrrp_strict`: what the RFC does not have was cleared.
     pub strict: bool,
     /// What most instances do not say.
-    pub more: InstanceMore,
+    pub more: Shared<InstanceMore>,
 }
 
 impl Instance {
@@ -98,11 +98,11 @@ impl Instance {
             preempt: Preempt::After(Duration::ZERO),
             transport: Transport::Multicast(IpAddr::V4(MULTICAST_GROUP)),
             src_ip: None,
-            adverts: AdvertOptions::new(IpAddr::V4(MULTICAST_GROUP)),
+            adverts: AdvertOptions::new(IpAddr::V4(MULTICAST_GROUP)).into(),
             auth: None,
             vips: Vec::new(),
             vips_excluded: Vec::new(),
-            garp: Garp::default(),
+            garp: Shared::default(),
             lower_prio_no_advert: false,
             higher_prio_send_advert: false,
             timer_expired_backup: None,
@@ -113,7 +113,7 @@ impl Instance {
             lvs_sync_daemon_interface: None,
             accept: true,
             strict: false,
-            more: InstanceMore::default(),
+            more: Shared::default(),
         }
     }
 
@@ -202,7 +202,7 @@ pub struct VirtualAddress {
     /// The VMAC or ipvlan interface that it is on; lowering chooses it.
     pub vmac: Option<InterfaceName>,
     /// What else the kernel is told of it.
-    pub more: AddressOptions,
+    pub more: Shared<AddressOptions>,
 }
 
 /// Options of an address that change how the kernel treats it.
@@ -249,7 +249,7 @@ impl VirtualAddress {
             label: None,
             no_track: false,
             vmac: None,
-            more: AddressOptions::default(),
+            more: Shared::default(),
         }
     }
 }

@@ -3,8 +3,8 @@ use std::net::Ipv4Addr;
 use std::sync::Mutex;
 
 use crate::config::model::{
-    Checker, ConnectOptions, PoolSettings, RealServer, SchedulerSpec, ServerSettings, Tunnel,
-    VirtualServer, VirtualServerAddress,
+    self, Checker, ConnectOptions, RealServer, SchedulerSpec, Tunnel, VirtualServer,
+    VirtualServerAddress,
 };
 use crate::lvs::fake::FakeKernel;
 use crate::net::{Endpoint, ForwardingMethod, Protocol, Scheduler};
@@ -57,7 +57,7 @@ fn real(last: u8) -> RealServer {
         lower_threshold: 0,
         alpha: false,
         tunnel: Tunnel::default(),
-        more: ServerSettings::default(),
+        more: model::Shared::default(),
         checkers: vec![Checker {
             kind,
             delay_loop: Duration::from_secs(60),
@@ -70,7 +70,7 @@ fn real(last: u8) -> RealServer {
     }
 }
 
-fn config() -> Box<Config> {
+fn config() -> Arc<Config> {
     let virtual_server = VirtualServer {
         address: VirtualServerAddress::Endpoint {
             protocol: Protocol::Tcp,
@@ -85,9 +85,9 @@ fn config() -> Box<Config> {
         real_servers: (1..=3).map(real).collect(),
         group: None,
         sorry_server: None,
-        pool: PoolSettings::default(),
+        pool: model::Shared::default(),
     };
-    Box::new(Config {
+    Arc::new(Config {
         virtual_servers: vec![virtual_server],
         ..Config::default()
     })
@@ -207,7 +207,9 @@ fn a_reload_goes_through_and_cancels_checks_of_servers_that_left() {
     let mut rig = Rig::start(|_| std::future::pending());
     rig.wait(|s| s.ready);
     let mut config = config();
-    config.virtual_servers[0].real_servers.remove(0);
+    Arc::make_mut(&mut config).virtual_servers[0]
+        .real_servers
+        .remove(0);
     let prepared = Prepared::new(config, &rig.status.borrow()).unwrap();
     rig.orders.send(Order::Reload(prepared)).ok().unwrap();
     rig.wait_for_text("10.1.0.1", false);

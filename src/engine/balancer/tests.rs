@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::model::{
-    Checker, CheckerKind, ConnectOptions, Globals, PoolSettings, RealServer, SchedulerSpec,
-    ServerSettings, Tunnel, VirtualServer, VirtualServerAddress,
+    Checker, CheckerKind, ConnectOptions, Globals, RealServer, SchedulerSpec, Shared, Tunnel,
+    VirtualServer, VirtualServerAddress,
 };
 use crate::health::{CheckOutcome, ProbeId};
 use crate::ipvs::{Command, DestinationKey, DestinationSpec, ServiceKey};
@@ -51,7 +52,7 @@ impl Rig {
 
     fn on(kernel: FakeKernel, config: &Config, record: Owned) -> Rig {
         Rig {
-            balancer: Balancer::new(Box::new(config.clone()), record, 1),
+            balancer: Balancer::new(config.clone(), record, 1),
             kernel,
             now: Time::from_millis(1_000_000),
             refuse: None,
@@ -228,7 +229,7 @@ fn real(text: &str, weight: u32) -> RealServer {
         alpha: false,
         checkers: vec![tcp_check(endpoint(text))],
         tunnel: Tunnel::default(),
-        more: ServerSettings::default(),
+        more: Shared::default(),
     }
 }
 
@@ -247,7 +248,7 @@ fn virtual_server(text: &str, real_servers: Vec<RealServer>) -> VirtualServer {
         real_servers,
         group: None,
         sorry_server: None,
-        pool: PoolSettings::default(),
+        pool: Shared::default(),
     }
 }
 

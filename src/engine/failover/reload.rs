@@ -34,7 +34,7 @@ fn identities<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> Vec<Iden
 impl Failover {
     /// A new configuration: instances on the same link with the same VRID go on, whatever they are called
     /// now, the others leave in order and new ones begin.
-    pub(super) fn on_reload(&mut self, config: Config, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn on_reload(&mut self, config: Arc<Config>, now: Time, out: &mut Vec<Action>) {
         let routing_before = self.named_routing();
         let (mut departed, running): (Vec<Slot>, Vec<Slot>) = std::mem::take(&mut self.slots)
             .into_iter()

@@ -1,5 +1,7 @@
 //! Addresses, routes and rules that are there from start to stop, whoever is master.
 
+use std::sync::Arc;
+
 use crate::config::Config;
 use crate::net::{AddressCommand, AddressKey, AddressSpec, NetPicture};
 use crate::time::Time;
@@ -74,7 +76,7 @@ impl Failover {
 
     /// The end, but everything stays where it is.
     pub(super) fn keep_statics(&mut self) {
-        self.config.statics = Default::default();
+        Arc::make_mut(&mut self.config).statics = Default::default();
         self.keep_routing();
     }
 }

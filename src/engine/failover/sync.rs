@@ -53,11 +53,12 @@ impl Failover {
     pub(super) fn index_groups(&mut self, now: Time, out: &mut Vec<Action>) {
         let old = std::mem::take(&mut self.groups);
         self.stirred.clear();
-        let configs = std::mem::take(&mut self.config.sync_groups);
+        let whole = Arc::clone(&self.config);
+        let configs = &whole.sync_groups;
         for slot in &mut self.slots {
             slot.group = None;
         }
-        for config in &configs {
+        for config in configs {
             let members = self.members_of(config);
             let index = self.groups.len();
             for member in &members {
@@ -91,7 +92,6 @@ impl Failover {
             let named = statics.iter().filter(|(_, members)| members.contains(name));
             slot.track_groups = named.map(|(group, _)| group.clone()).collect();
         }
-        self.config.sync_groups = configs;
         for index in 0..self.slots.len() {
             let grouped = self.slots.get(index).is_some_and(|s| s.group.is_some());
             self.drive(index, vrrp::Input::InGroup(grouped), now, out);

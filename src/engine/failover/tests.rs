@@ -24,6 +24,7 @@ use crate::net::{
 use crate::units::{Priority, Version, Vrid};
 use crate::wire;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 fn instance(name: &str, vrid: u8, vip: &str) -> Instance {
     Instance {

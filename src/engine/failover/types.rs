@@ -131,7 +131,7 @@ pub enum Input<'a> {
     /// An operator wants this node to yield and to stay yielded, or no longer.
     Standby(bool),
     /// A new configuration is in force.
-    Reload(Box<Config>),
+    Reload(Arc<Config>),
     /// Leave in order.
     Stop(StopKind),
     /// A deadline may have come.

@@ -72,7 +72,7 @@ impl Machine {
 
     /// A member of its group heard a lower priority.
     pub(super) fn on_reannounce(&mut self, now: Time, out: &mut Vec<Action>) {
-        let garp = self.config.garp;
+        let garp = *self.config.garp;
         if self.state == State::Master {
             self.announce(garp.lower_prio_repeat, garp.lower_prio_delay, now, out);
         }
@@ -91,6 +91,7 @@ impl Machine {
             out.push(Action::Note(Note::WaitsToClaim));
         }
         self.claim_reason = Some(reason);
+        self.wait_for_master(now);
     }
 
     pub(super) fn become_master(&mut self, reason: Reason, now: Time, out: &mut Vec<Action>) {
@@ -108,7 +109,7 @@ impl Machine {
         self.send_advert(out);
         self.enter(State::Master, reason, out);
         out.push(Action::Hold);
-        let garp = self.config.garp;
+        let garp = *self.config.garp;
         self.announce(garp.master_repeat, garp.master_delay, now, out);
         self.timers
             .set(Timer::Advert, now + self.config.advert_int.get());

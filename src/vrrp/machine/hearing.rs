@@ -115,7 +115,8 @@ impl Machine {
         if !self.may_answer(now) {
             return;
         }
-        // keepalived: a lower priority is answered at once, so that its sender yields, and the
+        // RFC 9568 section 6.4.3 and keepalived: a lower priority is answered at once, so that its sender
+        // yields; the adverts of every interval are not put off by it, as they are by a goodbye. The
         // neighbours are told again, since it has told them otherwise.
         out.push(Action::Note(Note::LowerPriorityHeard {
             source: heard.source,
@@ -125,10 +126,8 @@ impl Machine {
         if !self.config.lower_prio_no_advert {
             self.send_advert(out);
             self.count_warning(now);
-            self.timers
-                .set(Timer::Advert, now + self.config.advert_int.get());
         }
-        let garp = self.config.garp;
+        let garp = *self.config.garp;
         self.announce(garp.lower_prio_repeat, garp.lower_prio_delay, now, out);
     }
 

@@ -79,7 +79,7 @@ impl Rig {
                 return;
             }
             Step::Reload(weights) => {
-                return self.input(Input::Reload(Box::new(configured(&weights))));
+                return self.input(Input::Reload(Arc::new(configured(&weights))));
             }
             Step::Refuse(refuse) => {
                 self.refuse = refuse;
@@ -130,7 +130,7 @@ proptest! {
         rig.blind = false;
         // By now whatever was refused has been tried again, and every server is found well.
         rig.pass(200_000, |_| true);
-        rig.input(Input::Reload(Box::new(configured(&last))));
+        rig.input(Input::Reload(Arc::new(configured(&last))));
         rig.pass(100_000, |_| true);
         let expected = configured(&last);
         for vs in &expected.virtual_servers {

@@ -39,11 +39,11 @@ fn rs_init_notifies_tells_of_servers_that_begin_up() {
     rig.input(Input::Started);
     assert_eq!(only(&mut rig, ONE), ["UP"]);
     rig.told.clear();
-    rig.input(Input::Reload(Box::new(config.clone())));
+    rig.input(Input::Reload(Arc::new(config.clone())));
     assert_eq!(rig.told, [""; 0], "no news at a reload");
     let new = real("10.1.0.77:80", 1);
     config.virtual_servers[0].real_servers.push(new);
-    rig.input(Input::Reload(Box::new(config)));
+    rig.input(Input::Reload(Arc::new(config)));
     let told = only(&mut rig, "RS [10.1.0.77]:tcp:80 [10.0.0.1]:tcp:80");
     assert_eq!(told, ["UP"]);
 }
@@ -69,14 +69,14 @@ fn servers_that_leave_are_down_and_at_the_end_those_with_omega() {
     let mut rig = Rig::started(&config);
     let mut less = config.clone();
     less.virtual_servers[0].real_servers.remove(0);
-    rig.input(Input::Reload(Box::new(less)));
+    rig.input(Input::Reload(Arc::new(less)));
     assert_eq!(only(&mut rig, ONE), ["DOWN"]);
     rig.input(Input::Stop(StopKind::Remove));
     assert_eq!(rig.told, [""; 0]);
 
     let mut rig = Rig::started(&config);
     rig.told.clear();
-    rig.input(Input::Reload(Box::default()));
+    rig.input(Input::Reload(Arc::default()));
     assert_eq!(only(&mut rig, "VS [10.0.0.1]:tcp:80"), ["DOWN"]);
 
     config.virtual_servers[0].pool.omega = true;

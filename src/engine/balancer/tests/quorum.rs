@@ -167,7 +167,7 @@ fn with_ha_suspend_checks_follow_the_address() {
     rig.pass(1_500, fails(&["1"]));
     assert_eq!(pool(&rig), "2=1 3=1");
     rig.input(Input::Addresses(BTreeSet::new()));
-    rig.input(Input::Reload(Box::new(config)));
+    rig.input(Input::Reload(Arc::new(config)));
     rig.pass(60_000, fails(&[]));
     assert_eq!(pool(&rig), "2=1 3=1", "what was known stays");
     let log = rig.take_log().join("\n");

@@ -3,7 +3,7 @@ use super::*;
 fn reload(rig: &mut Rig, config: &Config) {
     rig.log.clear();
     rig.kernel.writes = 0;
-    rig.input(Input::Reload(Box::new(config.clone())));
+    rig.input(Input::Reload(Arc::new(config.clone())));
 }
 
 #[test]

@@ -97,9 +97,9 @@ fn a_reload_and_a_check_that_is_new_know_what_was_told_before() {
     let mut rig = Rig::started(&with(vec![]));
     rig.input(facts(FactValue::Down));
     assert!(rig.has_server());
-    rig.input(Input::Reload(Box::new(with(vec![bfd_check(false)]))));
+    rig.input(Input::Reload(Arc::new(with(vec![bfd_check(false)]))));
     assert!(!rig.has_server());
-    rig.input(Input::Reload(Box::new(with(vec![bfd_check(true)]))));
+    rig.input(Input::Reload(Arc::new(with(vec![bfd_check(true)]))));
     assert!(!rig.has_server());
     rig.input(facts(FactValue::Up));
     assert!(rig.has_server());

@@ -94,11 +94,11 @@ fn with_an_instance_the_daemon_has_its_vrid_and_follows_it() {
 fn a_daemon_whose_options_change_is_started_again() {
     let mut rig = Rig::started(&everywhere(None));
     rig.kernel.writes = 0;
-    rig.input(Input::Reload(Box::new(everywhere(None))));
+    rig.input(Input::Reload(Arc::new(everywhere(None))));
     assert_eq!(rig.kernel.writes, 0);
     let mut other = everywhere(None);
     other.globals.lvs_sync_daemon.as_mut().unwrap().port = None;
-    rig.input(Input::Reload(Box::new(other)));
+    rig.input(Input::Reload(Arc::new(other)));
     assert_eq!(rig.kernel.writes, 4, "{}", rig.kernel.text());
 }
 
@@ -110,10 +110,10 @@ fn timeouts_are_set_once_and_again_when_they_change() {
     let set = |rig: &Rig| rig.kernel.now.timeouts.tcp;
     assert_eq!(set(&rig), Some(Duration::from_secs(28_800)));
     rig.kernel.writes = 0;
-    rig.input(Input::Reload(Box::new(config.clone())));
+    rig.input(Input::Reload(Arc::new(config.clone())));
     assert_eq!(rig.kernel.writes, 0);
     config.globals.lvs_timeouts.tcp = Some(Duration::from_secs(60));
-    rig.input(Input::Reload(Box::new(config)));
+    rig.input(Input::Reload(Arc::new(config)));
     assert_eq!(set(&rig), Some(Duration::from_secs(60)));
     assert_eq!(rig.kernel.writes, 1);
     // keepalived leaves them as well.

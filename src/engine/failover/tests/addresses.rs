@@ -22,7 +22,7 @@ fn keys(config: &Config) -> Vec<AddressKey> {
 fn what_we_replace_ourselves_was_taken_by_nobody() {
     let (before, after) = (five_vips("eth0:a"), five_vips("eth0:b"));
     let mut bench = Bench::master(before);
-    bench.input(Input::Reload(Box::new(after.clone())));
+    bench.input(Input::Reload(Arc::new(after.clone())));
     assert_eq!(bench.commands, 10, "a label cannot be changed in place");
     // The kernel tells of each deletion, then of each addition.
     for key in keys(&after) {
@@ -116,7 +116,7 @@ fn foreign_network(addresses: &[u8]) -> Config {
 #[test]
 fn a_reload_that_removes_the_first_vip_of_a_network_keeps_the_others() {
     let mut bench = Bench::master(foreign_network(&[1, 2, 3]));
-    bench.input(Input::Reload(Box::new(foreign_network(&[2, 3]))));
+    bench.input(Input::Reload(Arc::new(foreign_network(&[2, 3]))));
     assert!(!bench.has("198.51.100.1/24"));
     assert!(bench.has("198.51.100.2/24") && bench.has("198.51.100.3/24"));
     for key in keys(&foreign_network(&[1, 2, 3])) {
@@ -183,9 +183,9 @@ fn promote_secondaries_holds_while_it_is_configured_and_is_put_back() {
     promoting.more.settings.promote_secondaries = true;
     let mut bench = Bench::new(config(vec![promoting.clone()]));
     assert!(bench.promotes);
-    bench.input(Input::Reload(Box::new(config(vec![plain]))));
+    bench.input(Input::Reload(Arc::new(config(vec![plain]))));
     assert!(!bench.promotes);
-    bench.input(Input::Reload(Box::new(config(vec![promoting]))));
+    bench.input(Input::Reload(Arc::new(config(vec![promoting]))));
     assert!(bench.promotes);
     bench.input(Input::Stop(StopKind::Release));
     bench.run(5);
@@ -202,7 +202,7 @@ fn a_prefix_of_ipv6_changes_by_removing_the_old_one_first() {
     let mut bench = Bench::master(with("2001:db8::1/64"));
     let actions = bench
         .engine
-        .handle(Input::Reload(Box::new(with("2001:db8::1/128"))), bench.now);
+        .handle(Input::Reload(Arc::new(with("2001:db8::1/128"))), bench.now);
     let batch = actions.into_iter().find_map(|action| match action {
         Action::Net(batch) => Some(batch.iter().map(ToString::to_string).collect::<Vec<_>>()),
         _ => None,

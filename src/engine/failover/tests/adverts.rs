@@ -56,7 +56,7 @@ fn v6(vrid: u8) -> Instance {
         version: Version::V3,
         family: Family::V6,
         transport: Transport::Multicast(ip("ff02::12")),
-        adverts: AdvertOptions::new(ip("ff02::12")),
+        adverts: AdvertOptions::new(ip("ff02::12")).into(),
         auth: None,
         ..instance("VI_6", vrid, "2001:db8::100")
     }

@@ -265,14 +265,14 @@ fn a_reload_keeps_the_session_and_polls_for_changed_times() {
     let ours = bench.neighbor_comes();
     bench.neighbor_stays(ours, 5000);
     bench.sessions.clear();
-    bench.input(Input::Reload(Box::new(tracking(Weight::Fault))));
+    bench.input(Input::Reload(Arc::new(tracking(Weight::Fault))));
     assert_eq!(bench.sessions, [], "the same file");
     assert_eq!(bench.role("VI_1"), Role::Master);
 
     let mut slower = tracking(Weight::Fault);
     let changed = slower.bfd_instances.get_mut("peer").unwrap();
     changed.min_tx = Duration::from_millis(300);
-    bench.input(Input::Reload(Box::new(slower)));
+    bench.input(Input::Reload(Arc::new(slower)));
     let sent = bench.sent_packets();
     assert_eq!(
         (sent.len(), sent[0].poll, sent[0].desired_min_tx),
@@ -288,7 +288,7 @@ fn a_reload_ends_sessions_begins_others_and_renames() {
     let mut bench = Bench::new(tracking(Weight::Fault));
     let ours = bench.neighbor_comes();
     bench.sessions.clear();
-    bench.input(Input::Reload(Box::new(with(
+    bench.input(Input::Reload(Arc::new(with(
         vec![session("other_name")],
         vec![],
     ))));
@@ -303,7 +303,7 @@ fn a_reload_ends_sessions_begins_others_and_renames() {
         neighbor: "10.0.0.10".parse().unwrap(),
         ..session("other_name")
     };
-    bench.input(Input::Reload(Box::new(with(vec![elsewhere], vec![]))));
+    bench.input(Input::Reload(Arc::new(with(vec![elsewhere], vec![]))));
     let last = bench.sent_packets();
     assert_eq!(
         (last[0].state, last[0].my_discriminator.get()),
@@ -325,7 +325,7 @@ fn another_ttl_is_another_socket_and_the_same_session() {
     bench.sessions.clear();
     let mut config = tracking(Weight::Fault);
     config.bfd_instances.get_mut("peer").unwrap().ttl = Some(64);
-    bench.input(Input::Reload(Box::new(config)));
+    bench.input(Input::Reload(Arc::new(config)));
     assert!(matches!(
         bench.sessions[..],
         [Action::CloseSession(_), Action::OpenSession { .. }]
@@ -365,7 +365,7 @@ fn checks_are_told_what_is_known() {
     assert_eq!(bench.facts(), facts(FactValue::Up));
     bench.run(1);
     assert_eq!(bench.facts(), facts(FactValue::Down));
-    bench.input(Input::Reload(Box::new(with(vec![], vec![]))));
+    bench.input(Input::Reload(Arc::new(with(vec![], vec![]))));
     assert_eq!(bench.facts(), Some(SessionFacts::new()));
 }
 

@@ -72,7 +72,7 @@ fn what_another_instance_holds_is_not_taken_from_it() {
         instance("VI_2", 52, "10.0.0.100"),
     ]));
     let only_one = config(vec![instance("VI_1", 51, "10.0.0.100")]);
-    bench.input(Input::Reload(Box::new(only_one)));
+    bench.input(Input::Reload(Arc::new(only_one)));
     bench.run(3);
     assert!(bench.has("10.0.0.100"));
 }
@@ -87,9 +87,9 @@ fn an_instance_that_comes_back_while_it_leaves_begins_anew() {
     };
     let mut bench = Bench::master(both());
     let one = config(vec![instance("VI_1", 51, "10.0.0.100")]);
-    bench.input(Input::Reload(Box::new(one)));
+    bench.input(Input::Reload(Arc::new(one)));
     bench.run_for(Duration::from_millis(500));
-    bench.input(Input::Reload(Box::new(both())));
+    bench.input(Input::Reload(Arc::new(both())));
     assert_eq!(bench.role("VI_2"), Role::Backup);
     bench.run(5);
     assert_eq!(
@@ -102,7 +102,7 @@ fn an_instance_that_comes_back_while_it_leaves_begins_anew() {
 #[test]
 fn a_departed_instance_listens_until_its_successor_speaks() {
     let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
-    bench.input(Input::Reload(Box::new(config(Vec::new()))));
+    bench.input(Input::Reload(Arc::new(config(Vec::new()))));
     assert!(bench.has("10.0.0.100"));
     bench.input(Input::Kernel(NetPicture {
         links: bench.links.clone(),
@@ -142,7 +142,7 @@ fn an_operator_hands_over_one_instance_and_makes_a_node_stand_by() {
     assert!(!bench.has("10.0.0.100") && !bench.has("10.0.0.101"));
     // A reload does not end it, nor for an instance that is new.
     let other = config(vec![self::instance("VI_3", 53, "10.0.0.102")]);
-    bench.input(Input::Reload(Box::new(other)));
+    bench.input(Input::Reload(Arc::new(other)));
     bench.run(30);
     assert_eq!(bench.role("VI_3"), Role::Backup);
     bench.input(Input::Standby(false));

@@ -137,7 +137,7 @@ fn delays_that_a_reload_takes_away_hold_nothing_back() {
     bench.set_link(false);
     let mut config = delayed(2, 2);
     config.links.up_down_delays.clear();
-    bench.input(Input::Reload(Box::new(config)));
+    bench.input(Input::Reload(Arc::new(config)));
     assert_eq!(bench.role("VI_1"), Role::Fault);
 }
 
@@ -184,7 +184,7 @@ fn a_driver_that_sees_no_link_is_believed_and_one_that_sees_one_is_not_enough() 
     bench.set_link(true);
     bench.input(beat(FactValue::Down));
     config.links.linkbeat.clear();
-    bench.input(Input::Reload(Box::new(config)));
+    bench.input(Input::Reload(Arc::new(config)));
     assert_eq!(bench.role("VI_1"), Role::Backup, "nobody asks any more");
 }
 

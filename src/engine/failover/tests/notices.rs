@@ -104,7 +104,7 @@ fn an_instance_that_leaves_is_a_fault_or_deleted_where_that_is_asked_for() {
     let mut bench = Bench::master(config(all.clone()));
     told(&mut bench);
     let mut rest = config(vec![stays]);
-    bench.input(Input::Reload(Box::new(rest.clone())));
+    bench.input(Input::Reload(Arc::new(rest.clone())));
     let mut seen = told(&mut bench);
     seen.sort();
     assert_eq!(
@@ -115,13 +115,13 @@ fn an_instance_that_leaves_is_a_fault_or_deleted_where_that_is_asked_for() {
         ]
     );
     rest.globals.scripts.fifo_write_vrrp_states_on_reload = true;
-    bench.input(Input::Reload(Box::new(rest)));
+    bench.input(Input::Reload(Arc::new(rest)));
     assert_eq!(told(&mut bench), ["INSTANCE \"VI_3\" MASTER 100"]);
 
     let mut bench = Bench::new(config(all));
     bench.input(Input::Link(link(false)));
     told(&mut bench);
-    bench.input(Input::Reload(Box::new(config(Vec::new()))));
+    bench.input(Input::Reload(Arc::new(config(Vec::new()))));
     let seen = told(&mut bench);
     assert_eq!(seen, ["INSTANCE \"VI_2\" DELETED 100"], "no news of faults");
 }

@@ -145,11 +145,11 @@ fn a_reload_removes_links_that_nobody_uses_and_a_stop_removes_all() {
     }
     bench.run(5);
     let config = with_vmacs(vec![instance("A", 51, "10.0.0.100")]);
-    bench.input(Input::Reload(Box::new(config.clone())));
+    bench.input(Input::Reload(Arc::new(config.clone())));
     bench.run(10);
     assert_eq!(bench.link_names(), ["eth0", "vrrp.51"]);
     assert!(bench.holds("10.0.0.100") && !bench.holds("10.0.0.101"));
-    bench.input(Input::Reload(Box::new(config)));
+    bench.input(Input::Reload(Arc::new(config)));
     assert_eq!(bench.link_names(), ["eth0", "vrrp.51"]);
     bench.input(Input::Stop(StopKind::Release));
     bench.run(10);

@@ -7,7 +7,7 @@ fn the_same_configuration_again_changes_and_sends_nothing() {
     let config = config(vec![instance("VI_1", 51, "10.0.0.100")]);
     let mut bench = Bench::master(config.clone());
     let deadline = bench.engine.next_deadline();
-    bench.input(Input::Reload(Box::new(config)));
+    bench.input(Input::Reload(Arc::new(config)));
     assert_eq!(
         (bench.sent.len(), bench.commands, bench.announced.len()),
         (0, 0, 0)
@@ -18,7 +18,7 @@ fn the_same_configuration_again_changes_and_sends_nothing() {
 #[test]
 fn a_reload_adds_and_removes_vips_of_a_master() {
     let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
-    bench.input(Input::Reload(Box::new(config(vec![instance(
+    bench.input(Input::Reload(Arc::new(config(vec![instance(
         "VI_1",
         51,
         "10.0.0.101",
@@ -33,7 +33,7 @@ fn a_reload_adds_and_removes_vips_of_a_master() {
 fn an_instance_that_is_renamed_goes_on() {
     let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
     let renamed = config(vec![instance("VI_db", 51, "10.0.0.100")]);
-    bench.input(Input::Reload(Box::new(renamed)));
+    bench.input(Input::Reload(Arc::new(renamed)));
     assert_eq!((bench.sent.len(), bench.commands), (0, 0));
     assert_eq!(bench.role("VI_db"), Role::Master);
     assert_eq!(bench.engine.roles().len(), 1);
@@ -46,7 +46,7 @@ fn an_instance_that_leaves_with_a_reload_says_goodbye() {
         instance("VI_2", 52, "10.0.0.101"),
     ]);
     let mut bench = Bench::master(both);
-    bench.input(Input::Reload(Box::new(config(vec![instance(
+    bench.input(Input::Reload(Arc::new(config(vec![instance(
         "VI_1",
         51,
         "10.0.0.100",
@@ -67,7 +67,7 @@ fn a_vip_that_moves_between_instances_in_a_reload_is_not_removed_in_between() {
     let mut bench = Bench::master(one);
     let mut vi_1 = instance("VI_1", 51, "10.0.0.100");
     vi_1.vips.extend(instance("VI_2", 52, "10.0.0.101").vips);
-    bench.input(Input::Reload(Box::new(config(vec![vi_1]))));
+    bench.input(Input::Reload(Arc::new(config(vec![vi_1]))));
     assert_eq!(bench.commands, 0);
     assert!(bench.has("10.0.0.101"));
 }

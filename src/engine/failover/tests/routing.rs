@@ -143,7 +143,7 @@ fn our_own_changes_heard_back_are_no_removals() {
 fn a_reload_changes_what_differs_and_nothing_else() {
     let mut bench = Bench::master(routed());
     bench.changes.clear();
-    bench.input(Input::Reload(Box::new(routed())));
+    bench.input(Input::Reload(Arc::new(routed())));
     bench.run(40);
     assert_eq!(bench.changes, [""; 0]);
     let mut other = routed();
@@ -151,7 +151,7 @@ fn a_reload_changes_what_differs_and_nothing_else() {
     more.routes[0].metrics.insert(2, 1400);
     more.routes[1] = route("10.8.0.0/16");
     more.rules.clear();
-    bench.input(Input::Reload(Box::new(other)));
+    bench.input(Input::Reload(Arc::new(other)));
     assert_eq!(
         bench.changes,
         [

@@ -186,7 +186,7 @@ fn the_same_group_again_changes_and_sends_nothing() {
     let mut bench = Bench::master(two());
     let deadline = bench.engine.next_deadline();
     bench.events.clear();
-    bench.input(Input::Reload(Box::new(two())));
+    bench.input(Input::Reload(Arc::new(two())));
     assert_eq!((bench.sent.len(), bench.commands), (0, 0));
     assert_eq!(bench.engine.next_deadline(), deadline);
     assert!(bench.events.is_empty(), "{:?}", bench.events);
@@ -195,7 +195,7 @@ fn the_same_group_again_changes_and_sends_nothing() {
 #[test]
 fn a_member_that_comes_with_a_reload_joins_masters_in_silence() {
     let mut bench = Bench::master(two());
-    bench.input(Input::Reload(Box::new(with_third(&[
+    bench.input(Input::Reload(Arc::new(with_third(&[
         "VI_1", "VI_2", "VI_3",
     ]))));
     bench.run(1);
@@ -209,7 +209,7 @@ fn a_member_that_comes_with_a_reload_joins_masters_in_silence() {
 #[test]
 fn a_member_that_comes_and_hears_a_better_master_takes_the_others_along() {
     let mut bench = Bench::master(two());
-    bench.input(Input::Reload(Box::new(with_third(&[
+    bench.input(Input::Reload(Arc::new(with_third(&[
         "VI_1", "VI_2", "VI_3",
     ]))));
     bench.hear(200, 53, PASSWORD);
@@ -224,7 +224,7 @@ fn a_member_that_leaves_its_group_stands_for_itself() {
         bench.hear(200, 53, PASSWORD);
     }
     assert_eq!(bench.roles(), (Role::Backup, Role::Master));
-    bench.input(Input::Reload(Box::new(with_third(&["VI_3"]))));
+    bench.input(Input::Reload(Arc::new(with_third(&["VI_3"]))));
     assert_eq!(bench.roles(), (Role::Master, Role::Master));
     bench.hear(200, 53, PASSWORD);
     assert_eq!(bench.role("VI_1"), Role::Master);

@@ -35,7 +35,7 @@ fn the_owner_with_the_higher_address_waits_for_two_adverts_and_steps_down() {
     let mut bench = started(owner(|_| {}));
     bench.pass(500);
     assert_eq!(notes(&bench.heard("10.0.0.1", 255)), 1);
-    bench.pass(999);
+    bench.pass(400);
     assert_eq!(notes(&bench.heard("10.0.0.1", 255)), 0, "told once");
     assert_eq!(bench.machine.state(), State::Master);
     // It has heard both answers; 1.2 intervals are left to it.
