@@ -13,6 +13,7 @@ mod trackers;
 pub use routers::compare;
 
 use super::diagnostic::{Code, Diagnostic, Diagnostics};
+use super::model::{Instance, Weight};
 use super::{Config, Files, Origins};
 
 /// Looks at a whole configuration, and through [`Files::script`] at what it runs.
@@ -31,6 +32,19 @@ pub(super) fn lint(
 /// A warning that names no line of its own but the block it is about.
 fn risk(span: Option<super::Span>, message: impl Into<String>) -> Diagnostic {
     Diagnostic::warning(Code::Risk, span, message)
+}
+
+/// What an instance tracks with a weight or as a fault, but for files, whose content counts.
+fn weights(instance: &Instance) -> impl Iterator<Item = (&str, Weight)> {
+    let scripts = instance.track_scripts.iter();
+    let interfaces = instance.track_interfaces.iter();
+    let processes = instance.more.track_processes.iter();
+    let sessions = instance.more.track_bfds.iter();
+    scripts
+        .map(|t| (t.script.as_str(), t.weight))
+        .chain(interfaces.map(|t| (t.interface.as_str(), t.weight)))
+        .chain(processes.map(|t| (t.process.as_str(), t.weight)))
+        .chain(sessions.map(|t| (t.session.as_str(), t.weight)))
 }
 
 #[cfg(test)]

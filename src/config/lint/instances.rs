@@ -9,7 +9,7 @@ use crate::config::source::Span;
 use crate::config::{Config, Origins};
 use crate::units::Priority;
 
-use super::risk;
+use super::{risk, weights};
 
 /// The highest priority that a weight can make.
 const WEIGHTED_MAX: i32 = 254;
@@ -131,24 +131,12 @@ impl Check<'_> {
     /// What its weights can add and take away, each with its name.
     fn weights(&mut self) {
         let instance = self.instance;
-        let mut weighted: Vec<(&str, i32)> = Vec::new();
-        let mut add = |name, weight: Weight| {
-            if let Weight::Priority { delta, .. } = weight {
-                weighted.push((name, i32::from(delta)));
-            }
-        };
-        for tracked in &instance.track_scripts {
-            add(&tracked.script, tracked.weight);
-        }
-        for tracked in &instance.track_interfaces {
-            add(tracked.interface.as_str(), tracked.weight);
-        }
-        for tracked in &instance.more.track_processes {
-            add(&tracked.process, tracked.weight);
-        }
-        for tracked in &instance.more.track_bfds {
-            add(&tracked.session, tracked.weight);
-        }
+        let weighted: Vec<(&str, i32)> = weights(instance)
+            .filter_map(|(name, weight)| match weight {
+                Weight::Priority { delta, .. } => Some((name, i32::from(delta))),
+                Weight::Fault | Weight::FaultWhenUp => None,
+            })
+            .collect();
         let Some(&(first, _)) = weighted.first() else {
             return;
         };

@@ -4,7 +4,7 @@ use crate::config::model::{Instance, Weight};
 use crate::config::{Loaded, Origins};
 use crate::units::Priority;
 
-use super::risk;
+use super::{risk, weights};
 
 /// Compares every two files: an instance with the same VRID and family in both is the same virtual router.
 /// What is found is said in the file whose weights are too small.
@@ -80,7 +80,7 @@ impl Range {
             well: base,
             failing: base,
         };
-        for weight in weights(instance) {
+        for (_, weight) in weights(instance) {
             if let Weight::Priority { delta, when_up } = weight {
                 match when_up {
                     true => range.well += i32::from(delta),
@@ -96,19 +96,11 @@ impl Range {
     }
 }
 
-fn weights(instance: &Instance) -> impl Iterator<Item = Weight> {
-    let scripts = instance.track_scripts.iter().map(|t| t.weight);
-    let interfaces = instance.track_interfaces.iter().map(|t| t.weight);
-    let processes = instance.more.track_processes.iter().map(|t| t.weight);
-    let sessions = instance.more.track_bfds.iter().map(|t| t.weight);
-    scripts.chain(interfaces).chain(processes).chain(sessions)
-}
-
 /// The better router tracks something with a weight, and would stay the better one if all of it failed.
 fn never_inverted(better: &Instance, other: &Instance) -> Option<String> {
-    let weighs = weights(better).any(|weight| weight != Weight::Fault);
+    let weighs = weights(better).any(|(_, weight)| weight != Weight::Fault);
     // A fault takes it out of the election, a file may say any number, an owner was spoken of.
-    let moves_otherwise = weights(better).any(|weight| weight == Weight::Fault)
+    let moves_otherwise = weights(better).any(|(_, weight)| weight == Weight::Fault)
         || !better.more.track_files.is_empty()
         || better.priority.is_owner();
     let (range, theirs) = (Range::of(better), Range::of(other).well);
