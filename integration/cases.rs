@@ -15,6 +15,7 @@ mod garp;
 mod hand_over;
 mod ipvs;
 mod matrix;
+mod namespaces;
 mod native;
 mod netlink;
 mod notify;
@@ -41,6 +42,7 @@ use crate::lab::Case;
 pub(crate) const NATIVE: &[&[Case]] = &[
     native::CASES,
     firewall::CASES,
+    firewall::iptables::CASES,
     bfd::NATIVE,
     track::CASES,
     sync_group::CASES,
@@ -75,6 +77,8 @@ pub(crate) const ALL: &[&[Case]] = &[
     daemon::CASES,
     addresses::CASES,
     options::CASES,
+    namespaces::CASES,
+    firewall::iptables::GUEST,
     routes::CASES,
     notify::CASES,
     bad_input::CASES,

@@ -14,6 +14,7 @@ pub mod failover_thread;
 pub mod failure;
 pub mod files;
 pub mod firewall;
+pub mod home;
 mod last_resort;
 pub mod logging;
 mod main_loop;
@@ -52,9 +53,10 @@ use background::Report;
 use failover_thread::Resources;
 use failure::Failure;
 use firewall::Firewall;
+use home::Home;
 use main_loop::Daemon;
 use options::Options;
-use prepare::Prepared;
+use prepare::{Prepared, Routes};
 use record::{LeftBehind, Masters, Place};
 use run_dir::{PidFiles, RunDir};
 
@@ -68,14 +70,24 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let _ = background::forget_children();
     let file = prepare::config_file(options.file.as_deref())?;
     // Before anything is read: it is a copy of this process, and stays as small as that is now.
-    let helpers = Helpers::start()?;
-    let startup_failed = outer_scripts::run_startup(&file, options)?;
+    let mut helpers = Helpers::start()?;
+    let first = prepare::load_for(&file, options);
+    let home = first.config.as_ref().map(Home::of).unwrap_or_default();
+    // Everything that is opened or started from here on is in its network namespace.
+    let mut route_at_ipvs = home.enter(&mut helpers.tracking)?;
+    let options = &home.options(options);
+    let startup_failed = outer_scripts::run_startup(&first, options)?;
+    drop(first);
     // Before the dump, so that nothing that happens between the two is missed.
     let monitor = Monitor::open()
         .map_err(|error| Failure::fatal(format!("watch links and addresses: {error}")))?;
     let mut route = Route::open()
         .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
-    let mut prepared = prepare::prepare(&file, options, &mut route, &Config::default())?;
+    let mut routes = Routes {
+        here: &mut route,
+        at_ipvs: route_at_ipvs.as_mut(),
+    };
+    let mut prepared = prepare::prepare(&file, options, (&Config::default(), &home), &mut routes)?;
     prepared.warnings.extend(startup_failed);
     prepare::permissions(&prepared.config)?;
     let report = if options.foreground || restart::is_resumed() {
@@ -86,6 +98,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     // Whoever waits for us waits until the error was said.
     let waiting = report.another();
     let begun = Begun {
+        home,
         monitor,
         route,
         prepared,
@@ -101,6 +114,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 
 /// What was opened and read before the process went into the background.
 struct Begun {
+    home: Home,
     monitor: Monitor,
     route: Route,
     prepared: Prepared,
@@ -113,16 +127,18 @@ struct Helpers {
     tracking: Spawner,
     checking: Spawner,
     notifying: Spawner,
+    filtering: Spawner,
 }
 
 impl Helpers {
     fn start() -> Result<Helpers, Failure> {
-        let [tracking, checking, notifying] = Spawner::start()
+        let [tracking, checking, notifying, filtering] = Spawner::start()
             .map_err(|error| Failure::fatal(format!("start the script helper: {error}")))?;
         Ok(Helpers {
             tracking,
             checking,
             notifying,
+            filtering,
         })
     }
 }
@@ -148,6 +164,7 @@ fn serve_logged(
     log: &logging::Guard,
 ) -> Result<(), Failure> {
     let Begun {
+        home,
         mut monitor,
         mut route,
         mut prepared,
@@ -172,8 +189,9 @@ fn serve_logged(
         ))
     })?;
 
+    let ipvs_place = home.place_of_ipvs(&place)?;
     let left = LeftBehind::read(&run_dir.file("masters"), &place);
-    let left_ipvs = record::read_ipvs(&run_dir.file("ipvs.json"), &place);
+    let left_ipvs = record::read_ipvs(&run_dir.file("ipvs.json"), &ipvs_place);
     let mut owned = Owned::named_by(&prepared.config);
     owned.extend(&left_ipvs);
     let ipvs = balancer_thread::open_ipvs(&prepared.config, &owned).map_err(|error| {
@@ -195,7 +213,7 @@ fn serve_logged(
         ))
     })?;
 
-    let mut firewall = Firewall::new(run_dir.file("firewall"));
+    let mut firewall = Firewall::new(&run_dir, helpers.filtering);
     // Nothing was changed up to here. From here on everything is retried, not refused.
     made.keep();
     firewall.apply(&prepared.config, &prepared.picture.links);
@@ -225,7 +243,8 @@ fn serve_logged(
         config: prepared.config,
         owned,
         run_dir,
-        place,
+        home,
+        ipvs_place,
         _pid_files: pid_files,
         log,
         firewall,

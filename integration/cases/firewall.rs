@@ -1,5 +1,7 @@
 //! What a master does not accept, and how it is dropped.
 
+pub(crate) mod iptables;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::config::{self, Compat};
 use crate::daemon::logging;
-use crate::daemon::options::{Options, Parts};
+use crate::daemon::options::{Options, Parts, RUN_DIR};
 use crate::daemon::prepare;
 
 use super::check::CheckArgs;
@@ -27,7 +27,7 @@ use super::plan::PlanArgs;
 Examples:
   vipd check /etc/keepalived/keepalived.conf    say what is wrong with a file, change nothing
   vipd -nlD                                     run in the foreground, log to the terminal, in detail
-  vipd -n -l --run-dir /run/vipd-blue           a second vipd, in another network namespace
+  vipd -n -l -s blue                            a second vipd, in the network namespace blue
 
 Signals: HUP reads the configuration again, TERM and INT stop.
 Exit status: 0 ended or fine, 1 cannot run, 2 errors in the configuration, 4 no permission, 6 no
@@ -65,13 +65,18 @@ pub struct Args {
     pub dont_fork: bool,
 
     /// Where everything is kept that vipd needs while it runs; one for each vipd on a machine
+    /// [default: /run/vipd, or with net_namespace or instance a directory in it]
+    #[arg(long, value_name = "DIR", help_heading = "Process")]
+    pub run_dir: Option<PathBuf>,
+
+    /// Run in this network namespace, whatever net_namespace in the configuration says
     #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/run/vipd",
+        short = 's',
+        long = "namespace",
+        value_name = "NAME",
         help_heading = "Process"
     )]
-    pub run_dir: PathBuf,
+    pub namespace: Option<String>,
 
     /// VRRP only: virtual servers in the configuration are not programmed
     #[arg(short = 'P', long = "vrrp", help_heading = "Process")]
@@ -231,7 +236,9 @@ impl Args {
             file: self.file.clone(),
             reading: self.reading.options(),
             foreground: self.dont_fork,
-            run_dir: self.run_dir.clone(),
+            run_dir: self.run_dir.clone().unwrap_or_else(|| RUN_DIR.into()),
+            run_dir_named: self.run_dir.is_some(),
+            namespace: self.namespace.clone(),
             parts: match (self.vrrp_only, self.check_only) {
                 (true, _) => Parts::Vrrp,
                 (_, true) => Parts::Checks,
@@ -249,6 +256,7 @@ impl Args {
                 facility: self.log_facility.0,
                 file: self.log_file.clone(),
                 detail: self.log_detail > 0,
+                ident: "vipd".to_owned(),
             },
             without_effect: self.without_effect.given(),
         }

@@ -41,6 +41,7 @@ use super::Options;
 use super::Origins;
 use super::diagnostic::{Code, Diagnostic, Diagnostics};
 use super::keywords::BlockKind;
+use super::model::settings::Setting;
 use super::model::{Config, NodeSettings};
 use super::source::{SourceMap, Span};
 use super::tree::{Statement, Tree};
@@ -188,9 +189,22 @@ impl<'t> Draft<'t> for Root<'t> {
             "linkbeat_interfaces" => self.linkbeats.push(line.statement),
             "interface_up_down_delays" => self.up_down_delays.push(line.statement),
             "SSL" => self.ssl.push(line.statement),
+            "net_namespace" | "net_namespace_ipvs" | "instance" if !is_file_name(&setting) => {
+                let message = format!("`{}` is no name: it is part of a path", value.text());
+                let span = line.args_span();
+                ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
+            }
             name => return Handled::of(self.node.set(name, &setting)),
         }
         Handled::Yes
+    }
+}
+
+/// Whether a name, where there is one, can be that of a file.
+fn is_file_name(setting: &Setting) -> bool {
+    match setting {
+        Setting::Text(name) => !matches!(name.as_str(), "" | "." | "..") && !name.contains('/'),
+        _ => true,
     }
 }
 

@@ -32,6 +32,7 @@ use crate::kernel::ipvs::{Ipvs, OpenError};
 use crate::kernel::spawner::Spawner;
 use crate::lvs::{Observation, Owned};
 
+use super::home;
 use super::notify_thread::Notices;
 use followed::{Followed, changed};
 use scripts::Scripts;
@@ -79,7 +80,14 @@ pub fn open_ipvs(config: &Config, owned: &Owned) -> Result<Option<Ipvs>, OpenErr
     if config.virtual_servers.is_empty() && owned.is_empty() {
         return Ok(None);
     }
-    match Ipvs::open() {
+    let opened = match home::ipvs_namespace(&config.globals.node) {
+        Ok(None) => Ipvs::open(),
+        Ok(Some(namespace)) => namespace
+            .within(Ipvs::open)
+            .unwrap_or_else(|e| Err(e.into())),
+        Err(error) => Err(error.into()),
+    };
+    match opened {
         Ok(ipvs) => Ok(Some(ipvs)),
         Err(error) if config.virtual_servers.is_empty() => {
             tracing::warn!("{error}");

@@ -36,6 +36,8 @@ pub struct Options {
     pub file: Option<PathBuf>,
     /// `-D`: details too.
     pub detail: bool,
+    /// What lines in syslog begin with.
+    pub ident: String,
 }
 
 struct Line {
@@ -109,7 +111,7 @@ pub fn start(options: &Options) -> std::io::Result<Guard> {
         Some(path) => Some(File::options().append(true).create(true).open(path)?),
     };
     let syslog = if options.syslog {
-        Syslog::connect(options.facility)
+        Syslog::connect(options.facility, options.ident.clone())
     } else {
         None
     };
@@ -231,18 +233,20 @@ impl Outputs {
 struct Syslog {
     socket: UnixDatagram,
     facility: u8,
+    ident: String,
     pid: u32,
 }
 
 impl Syslog {
     /// `None` where nobody listens, as in most containers.
-    fn connect(facility: u8) -> Option<Syslog> {
+    fn connect(facility: u8, ident: String) -> Option<Syslog> {
         let socket = UnixDatagram::unbound().ok()?;
         socket.connect(SYSLOG_SOCKET).ok()?;
         socket.set_nonblocking(true).ok()?;
         Some(Syslog {
             socket,
             facility,
+            ident,
             pid: std::process::id(),
         })
     }
@@ -256,7 +260,7 @@ impl Syslog {
             _ => 7,
         };
         let priority = self.facility.saturating_mul(8).saturating_add(severity);
-        let text = format!("<{priority}>vipd[{}]: {}", self.pid, line.text);
+        let text = format!("<{priority}>{}[{}]: {}", self.ident, self.pid, line.text);
         let _ = self.socket.send(text.as_bytes());
     }
 }

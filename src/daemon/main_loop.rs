@@ -23,6 +23,7 @@ use super::balancer_thread::{self, Inbox, Order, PROBES_MAX, Status};
 use super::failover_thread::{self, Command, Resources};
 use super::failure::{self, Failure};
 use super::firewall::Firewall;
+use super::home::Home;
 use super::last_resort::release_vips;
 use super::notify_thread;
 use super::options::Options;
@@ -47,7 +48,9 @@ pub(super) struct Daemon<'a> {
     /// What the configuration names of IPVS, and what a predecessor left.
     pub(super) owned: Owned,
     pub(super) run_dir: RunDir,
-    pub(super) place: Place,
+    pub(super) home: Home,
+    /// Where IPVS is.
+    pub(super) ipvs_place: Place,
     pub(super) _pid_files: PidFiles,
     pub(super) log: &'a logging::Guard,
     pub(super) firewall: Firewall,
@@ -293,7 +296,7 @@ impl Daemon<'_> {
         if owned.is_empty() && !path.exists() {
             return;
         }
-        if let Err(error) = record::write_ipvs(&path, &self.place, owned) {
+        if let Err(error) = record::write_ipvs(&path, &self.ipvs_place, owned) {
             warn!("write {}: {error}", path.display());
         }
     }

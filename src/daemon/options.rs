@@ -9,6 +9,9 @@ use super::logging;
 /// The file that is read when none is named: the first that exists.
 pub const DEFAULT_FILES: [&str; 2] = ["/etc/vipd/vipd.conf", "/etc/keepalived/keepalived.conf"];
 
+/// The run directory where none is named.
+pub const RUN_DIR: &str = "/run/vipd";
+
 /// Everything that a start may choose.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -20,6 +23,10 @@ pub struct Options {
     pub foreground: bool,
     /// The run directory.
     pub run_dir: PathBuf,
+    /// It was named: `net_namespace` and `instance` do not move it.
+    pub run_dir_named: bool,
+    /// `-s`: the network namespace, whatever the configuration says.
+    pub namespace: Option<String>,
     /// What runs.
     pub parts: Parts,
     /// `-B`: no BFD sessions; those that are tracked count as down.

@@ -1,8 +1,8 @@
 //! `startup_script` and `shutdown_script`: what runs before everything and after everything.
 
-use std::path::Path;
 use std::time::Duration;
 
+use crate::config::Loaded;
 use crate::config::model::{Globals, Run};
 use crate::kernel::spawner::{AtEnd, Outcome, Request, Spawner};
 
@@ -20,11 +20,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Another vipd uses the run directory, permissions are missing, or there is no helper process.
-pub(super) fn run_startup(file: &Path, options: &Options) -> Result<Option<String>, Failure> {
+pub(super) fn run_startup(loaded: &Loaded, options: &Options) -> Result<Option<String>, Failure> {
     if restart::is_resumed() {
         return Ok(None);
     }
-    let loaded = prepare::load(file, &options.reading);
     // What is wrong with the file is said by whoever needs it.
     let Some(config) = loaded.config.as_ref().filter(|_| !loaded.has_errors()) else {
         return Ok(None);

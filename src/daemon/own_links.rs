@@ -214,6 +214,10 @@ fn wanted(config: &Config, links: &[Link]) -> BTreeMap<Key, String> {
     let key =
         |interface: &str, name: &str| ("ipv4".to_owned(), interface.to_owned(), name.to_owned());
     let mut wanted = BTreeMap::new();
+    if config.globals.vrrp.disable_local_igmp {
+        let reports = key(sysctl::ALL_OF_FAMILY, "igmp_link_local_mcast_reports");
+        wanted.insert(reports, "0".to_owned());
+    }
     let vmacs: Vec<&OwnLink> = config
         .own_links
         .iter()

@@ -16,6 +16,7 @@ use crate::net::{InterfaceName, Link, NetPicture};
 
 use super::failure::{Failure, Status};
 use super::files::Disk;
+use super::home::Home;
 use super::options::{DEFAULT_FILES, Options, Parts};
 
 /// Which file to read: the one that was named, else the first default that exists.
@@ -55,6 +56,23 @@ pub fn load(file: &Path, reading: &config::Options) -> Loaded {
     config::load(file, &Disk, reading)
 }
 
+/// The same for a start with these options: `-s` counts more than `net_namespace`, as in keepalived.
+pub(super) fn load_for(file: &Path, options: &Options) -> Loaded {
+    let mut loaded = load(file, &options.reading);
+    if let (Some(config), Some(name)) = (&mut loaded.config, &options.namespace) {
+        config.globals.node.net_namespace = Some(name.clone());
+    }
+    loaded
+}
+
+/// Sockets by which links are seen.
+pub struct Routes<'a> {
+    /// Those of the instances.
+    pub here: &'a mut Route,
+    /// Those where IPVS is, if that is another network namespace.
+    pub at_ipvs: Option<&'a mut Route>,
+}
+
 /// A configuration that may run, with the kernel's picture against which it was checked.
 #[derive(Debug)]
 pub struct Prepared {
@@ -73,14 +91,17 @@ pub struct Prepared {
 pub fn prepare(
     file: &Path,
     options: &Options,
-    route: &mut Route,
-    running: &Config,
+    (running, home): (&Config, &Home),
+    routes: &mut Routes<'_>,
 ) -> Result<Prepared, Failure> {
     readable(file)?;
-    let mut loaded = load(file, &options.reading);
+    let mut loaded = load_for(file, options);
     let Some(mut config) = loaded.config.take() else {
         return Err(refused(&loaded));
     };
+    if !loaded.has_errors() {
+        home.stays(&config)?;
+    }
     match options.parts {
         Parts::All => {}
         Parts::Vrrp => config.virtual_servers.clear(),
@@ -91,8 +112,13 @@ pub fn prepare(
     }
     let read = |error| Failure::fatal(format!("read links and addresses: {error}"));
     let interest = Failover::routing_interest(&config).with_ours();
-    let picture = route.picture(&interest).map_err(read)?;
-    for missing in missing_interfaces(&config, &picture.links, &loaded) {
+    let picture = routes.here.picture(&interest).map_err(read)?;
+    let at_ipvs = match &mut routes.at_ipvs {
+        None => None,
+        Some(route) => Some(route.links().map_err(read)?),
+    };
+    let links = (&*picture.links, at_ipvs.as_deref());
+    for missing in missing_interfaces(&config, links, &loaded) {
         loaded.diagnostics.push(missing);
     }
     if loaded.has_errors() {
@@ -168,8 +194,13 @@ fn fit_advert(instance: &mut Instance, links: &[Link]) -> Option<String> {
 
 /// Interfaces that do not exist: errors, but with `dynamic_interfaces` only where IPVS needs one; whoever
 /// else names one waits for it.
-fn missing_interfaces(config: &Config, links: &[Link], loaded: &Loaded) -> Vec<Diagnostic> {
-    let absent = |name: &&InterfaceName| links.iter().all(|link| link.name != **name);
+fn missing_interfaces(
+    config: &Config,
+    (links, at_ipvs): (&[Link], Option<&[Link]>),
+    loaded: &Loaded,
+) -> Vec<Diagnostic> {
+    let absent_from = |links: &[Link], name: &InterfaceName| links.iter().all(|l| l.name != *name);
+    let absent = |name: &&InterfaceName| absent_from(links, name);
     let of_instances = config.instances.iter().flat_map(|instance| {
         let vips = instance.all_vips().filter_map(|vip| vip.dev.as_ref());
         let tracked = instance.track_interfaces.iter();
@@ -189,7 +220,9 @@ fn missing_interfaces(config: &Config, links: &[Link], loaded: &Loaded) -> Vec<D
     let sync = instances.filter_map(|instance| instance.lvs_sync_daemon_interface.as_ref());
     let globals = &config.globals;
     let sync = sync.chain(globals.lvs_sync_daemon.iter().map(|sync| &sync.interface));
-    let needed: BTreeSet<&InterfaceName> = sync.filter(absent).collect();
+    let needed: BTreeSet<&InterfaceName> = sync
+        .filter(|name| absent_from(at_ipvs.unwrap_or(links), name))
+        .collect();
     let named: BTreeSet<&InterfaceName> = of_instances
         .chain(tracked)
         .chain(statics)

@@ -14,9 +14,10 @@ use super::balancer_thread::{self, Order, Status};
 use super::channels::{self, Sockets};
 use super::failover_thread::Command;
 use super::failure::{self, Failure};
+use super::home::Home;
 use super::main_loop::{Daemon, Threads, notify};
 use super::options::Options;
-use super::prepare::{self, Prepared};
+use super::prepare::{self, Prepared, Routes};
 use super::{notify_thread, own_links};
 
 /// A reload on its way: the answer of the thread that reads the file.
@@ -31,10 +32,11 @@ impl Daemon<'_> {
         let (options, file) = (self.options.clone(), self.file.clone());
         let status = threads.balancer.borrow().clone();
         let running = Arc::clone(&self.config);
+        let home = self.home.clone();
         let spawned = std::thread::Builder::new()
             .name("reload".into())
             .spawn(move || {
-                let _ = reply.send(prepare_reload(&options, &file, &running, &status));
+                let _ = reply.send(prepare_reload(&options, &file, (&running, &home), &status));
             });
         if let Err(error) = spawned {
             error!("reload: start thread: {error}");
@@ -113,12 +115,17 @@ pub(super) async fn answer(reading: &mut Option<Reading>) -> ReadResult {
 fn prepare_reload(
     options: &Options,
     file: &std::path::Path,
-    running: &Config,
+    (running, home): (&Config, &Home),
     status: &Status,
 ) -> ReadResult {
     let mut route = Route::open()
         .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
-    let mut prepared = prepare::prepare(file, options, &mut route, running)?;
+    let mut at_ipvs = home.route_at_ipvs()?;
+    let mut routes = Routes {
+        here: &mut route,
+        at_ipvs: at_ipvs.as_mut(),
+    };
+    let mut prepared = prepare::prepare(file, options, (running, home), &mut routes)?;
     let made = own_links::make(&mut route, None, &mut prepared)?;
     let balancer =
         balancer_thread::Prepared::new(Arc::clone(&prepared.config), status).map_err(|error| {

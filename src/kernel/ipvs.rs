@@ -19,6 +19,7 @@ use crate::ipvs::{
     Table, Timeouts,
 };
 
+use super::namespace::NamespaceError;
 use super::netlink::{Error, Failure, Request, Socket};
 
 /// Why IPVS cannot be used. Each says what to do.
@@ -31,6 +32,8 @@ pub enum OpenError {
     },
     /// EPERM.
     NotPermitted,
+    /// `net_namespace_ipvs` cannot be entered.
+    Namespace(NamespaceError),
     /// Anything else.
     Netlink(Error),
 }
@@ -46,12 +49,19 @@ impl fmt::Display for OpenError {
             OpenError::NotPermitted => f.write_str(
                 "use IPVS: operation not permitted (EPERM); run as root or with CAP_NET_ADMIN",
             ),
+            OpenError::Namespace(error) => error.fmt(f),
             OpenError::Netlink(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for OpenError {}
+
+impl From<NamespaceError> for OpenError {
+    fn from(error: NamespaceError) -> OpenError {
+        OpenError::Namespace(error)
+    }
+}
 
 impl From<Error> for OpenError {
     fn from(error: Error) -> OpenError {

@@ -155,6 +155,10 @@ impl Spawner {
             return Err(SendError::Empty);
         }
         request.encode(&mut self.request);
+        self.send_encoded()
+    }
+
+    fn send_encoded(&mut self) -> Result<(), SendError> {
         let len = self.request.len();
         if len > REQUEST_MAX {
             return Err(SendError::TooLong { len });
@@ -176,13 +180,31 @@ impl Spawner {
     /// The helper is gone or takes no request.
     pub fn run(&mut self, request: &Request) -> io::Result<Outcome> {
         self.send(request).map_err(io::Error::other)?;
+        self.wait_for(request.id)
+    }
+
+    /// Has the helper go to the network namespace of this name, for all whose end of it this is one, and
+    /// waits until it is there. Of the answers to others none may be under way.
+    ///
+    /// # Errors
+    /// It stays where it is: there is no such namespace, or it may not go there.
+    pub fn enter_namespace(&mut self, name: &str) -> io::Result<()> {
+        message::encode_enter(u64::MAX, name, &mut self.request);
+        self.send_encoded().map_err(io::Error::other)?;
+        match self.wait_for(u64::MAX)? {
+            Outcome::Exited(0) => Ok(()),
+            outcome => Err(io::Error::other(outcome.to_string())),
+        }
+    }
+
+    fn wait_for(&mut self, id: u64) -> io::Result<Outcome> {
         let mut poller = Poller::new();
         loop {
             poller.clear();
             poller.watch(self.as_fd(), Interest::Read);
             poller.wait(None)?;
             match self.try_recv()? {
-                Some(finished) if finished.id == request.id => return Ok(finished.outcome),
+                Some(finished) if finished.id == id => return Ok(finished.outcome),
                 _ => {}
             }
         }

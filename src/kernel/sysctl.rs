@@ -5,9 +5,15 @@ use std::path::PathBuf;
 use crate::errno::Words;
 use crate::net::InterfaceName;
 
+/// In place of an interface: a setting of the family. No interface can have this name.
+pub const ALL_OF_FAMILY: &str = ".";
+
 fn path(family: &str, interface: &str, key: &str) -> PathBuf {
     let mut path = PathBuf::from("/proc/sys/net");
-    path.extend([family, "conf", interface, key]);
+    match interface {
+        ALL_OF_FAMILY => path.extend([family, key]),
+        _ => path.extend([family, "conf", interface, key]),
+    }
     path
 }
 
@@ -36,7 +42,8 @@ pub fn set_of(family: &str, interface: &str, key: &str, value: &str) -> Result<(
     }
     std::fs::write(path(family, interface, key), value).map_err(|error| {
         format!(
-            "set net.{family}.conf.{interface}.{key} to {value}: {}",
+            "set {} to {value}: {}",
+            path(family, interface, key).display(),
             Words(&error)
         )
     })

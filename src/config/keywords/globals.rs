@@ -17,16 +17,16 @@ pub(super) const ROOT: &[Keyword] = &[
         "net_namespace",
         TEXT,
         "Network namespace of VRRP and checks.",
-    )
-    .refused("vipd would change the addresses of the namespace it was started in"),
+    ),
     row(
         "net_namespace_ipvs",
         Arguments::Optional(Type::Text),
-        "Network namespace of IPVS.",
+        "Network namespace of IPVS; without a name that of process 1.",
     )
-    .refused("vipd would change the IPVS table of the namespace it was started in"),
-    row("namespace_with_ipsets", FLAG, "Use ipsets in a namespace.").not_yet(),
-    row("instance", TEXT, "Name of this keepalived among several.").not_yet(),
+    .default("as net_namespace"),
+    row("namespace_with_ipsets", FLAG, "Use ipsets in a namespace.")
+        .no_effect("kernels have ipsets in every network namespace since 3.13"),
+    row("instance", TEXT, "Name of this vipd among several."),
     row(
         "use_pid_dir",
         FLAG,
@@ -353,7 +353,11 @@ pub(super) const VRRP: &[Keyword] = &[
         Arguments::Optional(Type::Choice(&["allow_if_changes"])),
         "Interfaces may come later.",
     ),
-    row("disable_local_igmp", FLAG, "Do not join groups on VMACs.").not_yet(),
+    row(
+        "disable_local_igmp",
+        FLAG,
+        "The host reports no group of 224.0.0.0/24.",
+    ),
     row("vrrp_rx_bufs_policy", SOME, "Size of receive buffers."),
     row("vrrp_rx_bufs_multiplier", U32, "Size of receive buffers."),
 ];
@@ -392,10 +396,11 @@ pub(super) const FILTERS: &[Keyword] = &[
     row(
         "vrrp_iptables",
         Arguments::Words(0, 2),
-        "Chains of iptables.",
+        "Chains of iptables from which rules are called, with iptables instead of nftables.",
     )
-    .not_yet(),
-    row("vrrp_ipsets", ANY, "Names of ipsets.").not_yet(),
+    .default("INPUT and OUTPUT"),
+    row("vrrp_ipsets", ANY, "Names of ipsets.")
+        .no_effect("rules stand in chains of vipd's own and name addresses one by one"),
 ];
 
 pub(super) const LVS: &[Keyword] = &[

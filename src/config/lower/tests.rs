@@ -396,3 +396,19 @@ fn words_about_the_election_hold_where_they_make_sense() {
         (false, 1)
     );
 }
+
+#[test]
+fn names_of_namespaces_and_instances_can_be_those_of_files() {
+    let said = |line: &str| {
+        let loaded = read(&format!("{line}\n"));
+        loaded
+            .diagnostics
+            .iter()
+            .any(|d| d.message.contains("is no name"))
+    };
+    for keyword in ["net_namespace", "net_namespace_ipvs", "instance"] {
+        assert!(said(&format!("{keyword} ../blue")), "{keyword}");
+        assert!(!said(&format!("{keyword} blue")), "{keyword}");
+    }
+    assert!(!said("net_namespace_ipvs"));
+}

@@ -29,6 +29,10 @@ pub fn filter_of(config: &Config) -> Filter {
         // An ipvlan interface has the hardware address of the interface that it is on.
         if link.mac().is_some() {
             let family = if link.v4 { Family::V4 } else { Family::V6 };
+            // Without reports of IPv4 there are none to move.
+            if family == Family::V4 && config.globals.vrrp.disable_local_igmp {
+                continue;
+            }
             filter
                 .vmacs
                 .insert(link.name.clone(), (family, link.base.clone()));

@@ -19,6 +19,23 @@ pub(super) const FINISHED_MAX: usize = 2048;
 /// Bytes of the longest reason in it; longer ones are cut.
 const WHAT_MAX: usize = 1024;
 
+/// What a message to the helper asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Run a program.
+    Run(Request),
+    /// Go to the network namespace of this name; programs run there from then on.
+    Enter {
+        /// Comes back in the answer.
+        id: u64,
+        /// As ip-netns(8) has it.
+        namespace: String,
+    },
+}
+
+const RUN: u8 = 0;
+const ENTER: u8 = 1;
+
 /// A program to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -98,6 +115,7 @@ impl Request {
     /// Writes the request to `out`, in place of what stood there.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.clear();
+        out.push(RUN);
         put_u64(out, self.id);
         put_u64(out, self.timeout.map_or(u64::MAX, nanos));
         out.push(match self.at_end {
@@ -117,9 +135,19 @@ impl Request {
             }
         }
     }
+}
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Request, MessageError> {
-        whole(request(bytes))
+/// Writes what asks the helper to go to a namespace.
+pub(super) fn encode_enter(id: u64, namespace: &str, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(ENTER);
+    put_u64(out, id);
+    put_text(out, namespace);
+}
+
+impl Asked {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Asked, MessageError> {
+        whole(asked(bytes))
     }
 }
 
@@ -195,6 +223,18 @@ fn optional_text(input: &[u8]) -> IResult<&[u8], Option<String>> {
     } else {
         map(text, Some).parse(rest)
     }
+}
+
+fn asked(input: &[u8]) -> IResult<&[u8], Asked> {
+    let (rest, kind) = be_u8(input)?;
+    if kind == RUN {
+        return map(request, Asked::Run).parse(rest);
+    }
+    let enter = (uint64(Native), text);
+    map_opt(enter, |(id, namespace)| {
+        (kind == ENTER).then_some(Asked::Enter { id, namespace })
+    })
+    .parse(rest)
 }
 
 fn request(input: &[u8]) -> IResult<&[u8], Request> {
@@ -281,7 +321,14 @@ mod tests {
         fn requests_arrive_as_they_were_sent(request in any_request()) {
             let mut bytes = vec![1; 3];
             request.encode(&mut bytes);
-            prop_assert_eq!(Request::decode(&bytes), Ok(request));
+            prop_assert_eq!(Asked::decode(&bytes), Ok(Asked::Run(request)));
+        }
+
+        #[test]
+        fn namespaces_arrive_as_they_were_sent(id in any::<u64>(), namespace in ".*") {
+            let mut bytes = vec![1; 3];
+            encode_enter(id, &namespace, &mut bytes);
+            prop_assert_eq!(Asked::decode(&bytes), Ok(Asked::Enter { id, namespace }));
         }
 
         #[test]
@@ -295,7 +342,7 @@ mod tests {
 
         #[test]
         fn any_bytes_give_a_message_or_an_error(bytes in vec(any::<u8>(), 0..200)) {
-            let _ = Request::decode(&bytes);
+            let _ = Asked::decode(&bytes);
             let _ = Finished::decode(&bytes);
         }
     }

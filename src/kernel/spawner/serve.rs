@@ -11,11 +11,12 @@ use socket2::Socket;
 
 use crate::errno::Errno;
 use crate::kernel::clock;
+use crate::kernel::namespace::Namespace;
 use crate::kernel::poll::{Interest, Poller, Slot};
 use crate::kernel::sys::process::{self, KillSignal, OnParentDeath};
 use crate::time::Time;
 
-use super::message::{AtEnd, Finished, Outcome, Request};
+use super::message::{Asked, AtEnd, Finished, Outcome, Request};
 use super::user::Users;
 use super::{CHILDREN_MAX, GRACE, REQUEST_MAX, not_started};
 
@@ -202,11 +203,14 @@ impl Server {
             };
             let request = self.bytes.get(..read).unwrap_or_default();
             // Both ends are the same program: what cannot be read is not from it.
-            let Ok(request) = Request::decode(request) else {
+            let Ok(asked) = Asked::decode(request) else {
                 return Peer::Gone;
             };
-            let id = request.id;
-            if let Err(outcome) = self.start(number, request)
+            let (id, answer) = match asked {
+                Asked::Run(request) => (request.id, self.start(number, request).err()),
+                Asked::Enter { id, namespace } => (id, Some(enter(&namespace))),
+            };
+            if let Some(outcome) = answer
                 && let Some(client) = self.clients.get_mut(number)
             {
                 client.outbox.push_back(Finished { id, outcome });
@@ -367,6 +371,17 @@ impl Run {
             // Somebody else has waited for it: nobody can say any more how it ended.
             Err(error) => Some(not_started("wait for the script to end", &error)),
         }
+    }
+}
+
+/// Goes to a network namespace: the helper has one thread.
+fn enter(namespace: &str) -> Outcome {
+    match Namespace::named(namespace).and_then(|namespace| namespace.enter()) {
+        Ok(()) => Outcome::Exited(0),
+        Err(error) => Outcome::NotStarted {
+            errno: None,
+            what: format!("script helper: {error}"),
+        },
     }
 }
 
