@@ -17,6 +17,7 @@ pub mod lexer;
 mod lint;
 mod lower;
 pub mod model;
+pub mod pattern;
 pub mod render;
 mod scripts;
 mod sequence;

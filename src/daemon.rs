@@ -47,6 +47,7 @@ use crate::kernel::clock;
 use crate::kernel::route::{Monitor, Route};
 use crate::kernel::spawner::Spawner;
 use crate::lvs::Owned;
+use crate::probe::Kit;
 use crate::vrrp;
 
 use background::Report;
@@ -194,6 +195,8 @@ fn serve_logged(
     let left_ipvs = record::read_ipvs(&run_dir.file("ipvs.json"), &ipvs_place);
     let mut owned = Owned::named_by(&prepared.config);
     owned.extend(&left_ipvs);
+    let kit = Kit::new(&prepared.config)
+        .map_err(|error| Failure::fatal(format!("checks cannot be made: {error}")))?;
     let ipvs = balancer_thread::open_ipvs(&prepared.config, &owned).map_err(|error| {
         Failure::fatal(format!(
             "the configuration has virtual servers that cannot be programmed: {error}"
@@ -251,7 +254,7 @@ fn serve_logged(
         bases,
     };
     let spawners = (helpers.checking, helpers.notifying);
-    daemon.run(engine, resources, (balancer, ipvs), spawners, report)
+    daemon.run(engine, resources, (balancer, ipvs, kit), spawners, report)
 }
 
 fn start_log(options: &logging::Options) -> Result<logging::Guard, Failure> {

@@ -3,14 +3,18 @@
 //! chooses.
 
 mod check;
+mod file;
 mod monitor;
+mod page;
 mod question;
 mod record;
 mod script;
 mod spread;
 
 pub use check::{Check, Status, Verdict};
+pub use file::file_outcome;
 pub use monitor::{Monitor, Output};
+pub use page::{Page, hex};
 pub use question::Question;
 pub use record::{Answer, BUCKETS, KindStats, Said};
 pub use script::ScriptEnd;
@@ -26,6 +30,8 @@ pub struct ProbeId(pub u64);
 pub enum CheckOutcome {
     /// The server answered as it should; it has its configured weight.
     Passed,
+    /// It did, but something about the answer is odd; in words, for the log.
+    PassedBut(String),
     /// It did, and said what its weight should be.
     Weighs(Weighing),
     /// It did not; the reason in words for the log: `connection refused (ECONNREFUSED)`.

@@ -1,5 +1,5 @@
 //! Packets as bytes: VRRP adverts, the IP headers around them, the authentication header of version 2,
-//! gratuitous ARP and neighbour advertisements, BFD control packets, and what checks ask servers (DNS,
+//! gratuitous ARP and neighbour advertisements, BFD control packets, and what checks ask servers (DNS, HTTP,
 //! echo, SMTP).
 //!
 //! No IO and no judgement: whether a well-formed advert is to be believed (TTL, source, password,
@@ -10,6 +10,7 @@ pub mod arp;
 pub mod bfd;
 pub mod dns;
 pub mod echo;
+pub mod http;
 pub mod ipv4;
 pub mod ipv6;
 pub mod ndp;

@@ -81,3 +81,19 @@ pub struct Config {
     /// unique.
     pub virtual_servers: Vec<VirtualServer>,
 }
+
+impl Config {
+    /// Every checker of every server, in the order of the file.
+    pub fn checkers(&self) -> impl Iterator<Item = &Checker> {
+        let servers = self.virtual_servers.iter().flat_map(|vs| &vs.real_servers);
+        servers.flat_map(|server| &server.checkers)
+    }
+
+    /// Names of the files that a FILE_CHECK asks for.
+    pub fn files_of_checks(&self) -> impl Iterator<Item = &str> {
+        self.checkers().filter_map(|checker| match &checker.kind {
+            CheckerKind::File(check) => Some(check.track_file.as_str()),
+            _ => None,
+        })
+    }
+}

@@ -6,7 +6,9 @@
 //! `JoinHandle` says so, and whoever started it may start another, which adopts the table.
 
 mod followed;
+mod prepared;
 mod scripts;
+mod told;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -19,28 +21,34 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 
-use crate::config::Config;
 use crate::config::model::{CheckerKind, MiscCheck, ScriptUser};
 use crate::engine::balancer::{
     Action, Balancer, BalancerEvent, Failure, FailureKind, Input, Severity, StopKind,
 };
-use crate::engine::shared::{Roles, SessionFacts};
+use crate::engine::shared::{FileFacts, Roles, SessionFacts};
 use crate::health::{CheckOutcome, ProbeId, Question};
 use crate::ipvs::Command;
 use crate::kernel::clock;
-use crate::kernel::ipvs::{Ipvs, OpenError};
+use crate::kernel::ipvs::Ipvs;
 use crate::kernel::spawner::Spawner;
 use crate::lvs::{Observation, Owned};
+use crate::probe::Kit;
 
-use super::home;
 use super::notify_thread::Notices;
 use followed::{Followed, changed};
 use scripts::Scripts;
+use told::{Report, Told};
+
+pub use prepared::{PrepareError, Prepared, open_ipvs};
 
 /// Checks that run at once unless main knows better: fits into the usual soft limit of 1024 files.
 pub const PROBES_MAX: usize = 512;
 /// The longest sleep: the runtime's timers stand still while the machine is suspended, ours do not.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
+/// How long a start waits for the files that checks ask for to be read, so that no server is taken in
+/// that a file keeps out; and how long a reload does. Beyond that a file system hangs.
+const START_WAIT: Duration = Duration::from_secs(1);
+const RELOAD_WAIT: Duration = Duration::from_millis(200);
 
 /// What main tells the thread.
 pub enum Order {
@@ -48,53 +56,6 @@ pub enum Order {
     Reload(Prepared),
     /// End; [`Status::stopped`] follows, and the thread ends.
     Stop(StopKind),
-}
-
-/// A configuration with what it needs of the kernel.
-pub struct Prepared {
-    config: Arc<Config>,
-    ipvs: Option<Ipvs>,
-}
-
-impl Prepared {
-    /// Opens IPVS ([`open_ipvs`]) unless the thread has it open ([`Status::ipvs_open`]).
-    ///
-    /// # Errors
-    /// The kernel has no IPVS, or we may not use it. Nothing was changed.
-    pub fn new(config: Arc<Config>, status: &Status) -> Result<Prepared, OpenError> {
-        let ipvs = if status.ipvs_open {
-            None
-        } else {
-            open_ipvs(&config, &Owned::named_by(&config))?
-        };
-        Ok(Prepared { config, ipvs })
-    }
-}
-
-/// Opens IPVS where it is needed: for virtual servers it must be there; for sync daemons and to remove
-/// what an earlier run left (both in `owned`) its absence is only a warning in the log.
-///
-/// # Errors
-/// The kernel has no IPVS, or we may not use it, and the configuration has virtual servers.
-pub fn open_ipvs(config: &Config, owned: &Owned) -> Result<Option<Ipvs>, OpenError> {
-    if config.virtual_servers.is_empty() && owned.is_empty() {
-        return Ok(None);
-    }
-    let opened = match home::ipvs_namespace(&config.globals.node) {
-        Ok(None) => Ipvs::open(),
-        Ok(Some(namespace)) => namespace
-            .within(Ipvs::open)
-            .unwrap_or_else(|e| Err(e.into())),
-        Err(error) => Err(error.into()),
-    };
-    match opened {
-        Ok(ipvs) => Ok(Some(ipvs)),
-        Err(error) if config.virtual_servers.is_empty() => {
-            tracing::warn!("{error}");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
 }
 
 /// How the thread is reached and what it may use.
@@ -105,6 +66,10 @@ pub struct Inbox {
     pub roles: watch::Receiver<Roles>,
     /// What is known of BFD sessions.
     pub sessions: watch::Receiver<SessionFacts>,
+    /// What is known of tracked files.
+    pub files: watch::Receiver<FileFacts>,
+    /// What the checks of the configuration need.
+    pub kit: Kit,
     /// What others wait for.
     pub status: watch::Sender<Status>,
     /// Runs commands; without it none can be run.
@@ -177,8 +142,8 @@ impl Kernel for Ipvs {
 /// The kernel gives no thread or no file for the runtime.
 pub fn start(ipvs: Option<Ipvs>, balancer: Balancer, inbox: Inbox) -> io::Result<JoinHandle<()>> {
     let kernel = ipvs.map(|ipvs| Box::new(ipvs) as Box<dyn Kernel>);
-    start_with(kernel, balancer, inbox, |question| async move {
-        crate::probe::ask(&question).await
+    start_with(kernel, balancer, inbox, |question, kit| async move {
+        crate::probe::ask(&question, &kit).await
     })
 }
 
@@ -193,7 +158,7 @@ pub fn start_with<A, F>(
     ask: A,
 ) -> io::Result<JoinHandle<()>>
 where
-    A: Fn(Question) -> F + Send + 'static,
+    A: Fn(Question, Arc<Kit>) -> F + Send + 'static,
     F: Future<Output = CheckOutcome> + 'static,
 {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -211,13 +176,14 @@ where
             status: inbox.status,
             notices: inbox.notices,
             ask: Rc::new(ask),
+            kit: Arc::new(inbox.kit),
             running: BTreeMap::new(),
             answers,
             permits: Arc::new(Semaphore::new(inbox.probes_max.max(1))),
         };
         drop(context);
         let local = LocalSet::new();
-        let told = (inbox.roles, inbox.sessions);
+        let told = Told::new(inbox.roles, inbox.sessions, inbox.files);
         runtime.block_on(local.run_until(thread.run(inbox.orders, told, answered)));
     };
     std::thread::Builder::new()
@@ -238,6 +204,7 @@ struct Thread<A> {
     status: watch::Sender<Status>,
     notices: Notices,
     ask: Rc<A>,
+    kit: Arc<Kit>,
     running: BTreeMap<ProbeId, AbortHandle>,
     answers: mpsc::UnboundedSender<Answer>,
     permits: Arc<Semaphore>,
@@ -245,22 +212,26 @@ struct Thread<A> {
 
 impl<A, F> Thread<A>
 where
-    A: Fn(Question) -> F + 'static,
+    A: Fn(Question, Arc<Kit>) -> F + 'static,
     F: Future<Output = CheckOutcome> + 'static,
 {
     async fn run(
         mut self,
         mut orders: mpsc::UnboundedReceiver<Order>,
-        (mut roles, mut sessions): (watch::Receiver<Roles>, watch::Receiver<SessionFacts>),
+        mut told: Told,
         mut answered: mpsc::UnboundedReceiver<Answer>,
     ) {
         let ipvs_open = self.kernel.is_some();
         self.status.send_modify(|s| s.ipvs_open = ipvs_open);
+        if let Some(input) = told
+            .known_files(self.balancer.files_of_checks(), START_WAIT)
+            .await
+        {
+            self.input(input);
+        }
         self.input(Input::Started);
         self.follow();
-        roles.mark_changed();
-        sessions.mark_changed();
-        let mut open = true;
+        told.begin();
         while !self.status.borrow().stopped {
             let sleep = match self.balancer.next_deadline() {
                 Some((time, _)) => time.until(clock::now()).min(SLEEP_MAX),
@@ -272,6 +243,10 @@ where
                 biased;
                 order = orders.recv() => match order {
                     Some(Order::Reload(prepared)) => {
+                        let files = prepared.files_of_checks();
+                        if let Some(input) = told.known_files(files, RELOAD_WAIT).await {
+                            self.input(input);
+                        }
                         let input = self.take(prepared);
                         self.input(input);
                         self.follow();
@@ -280,21 +255,7 @@ where
                     Some(Order::Stop(kind)) => Input::Stop(kind),
                     None => Input::Stop(StopKind::Keep),
                 },
-                changed = roles.changed(), if open => match changed {
-                    Ok(()) => Input::Roles(roles.borrow_and_update().clone()),
-                    // The other thread has ended, and with it both cells.
-                    Err(_) => {
-                        open = false;
-                        continue;
-                    }
-                },
-                changed = sessions.changed(), if open => match changed {
-                    Ok(()) => Input::Sessions(sessions.borrow_and_update().clone()),
-                    Err(_) => {
-                        open = false;
-                        continue;
-                    }
-                },
+                input = told.changed() => input,
                 here = changed(self.followed.as_mut(), &follows) => Input::Addresses(here),
                 (probe, outcome) = scripts::ended(self.scripts.as_mut()) => {
                     Input::CheckFinished { probe, outcome }
@@ -338,6 +299,7 @@ where
             self.status.send_modify(|s| s.ipvs_open = true);
         }
         self.script_user = prepared.config.globals.script_user.clone();
+        self.kit = Arc::new(prepared.kit);
         Input::Reload(prepared.config)
     }
 
@@ -407,10 +369,11 @@ where
             answers: self.answers.clone(),
         };
         let (ask, permits) = (Rc::clone(&self.ask), Arc::clone(&self.permits));
+        let kit = Arc::clone(&self.kit);
         let task = spawn_local(async move {
             // Never closed; if it were, the check would run all the same.
             let _permit = permits.acquire().await;
-            report.done(ask(question).await);
+            report.done(ask(question, kit).await);
         });
         self.running.insert(probe, task.abort_handle());
     }
@@ -430,28 +393,6 @@ fn scripts_of(spawner: Spawner) -> Option<Scripts> {
     Scripts::new(spawner)
         .inspect_err(|error| tracing::error!("commands of MISC_CHECKs cannot be run: {error}"))
         .ok()
-}
-
-/// Answers when it is dropped, so that a check that panics is a failed check and not a lost one.
-struct Report {
-    probe: ProbeId,
-    outcome: Option<CheckOutcome>,
-    answers: mpsc::UnboundedSender<Answer>,
-}
-
-impl Report {
-    fn done(mut self, outcome: CheckOutcome) {
-        self.outcome = Some(outcome);
-    }
-}
-
-impl Drop for Report {
-    fn drop(&mut self) {
-        let broken = || CheckOutcome::Failed("the check broke off".to_owned());
-        let outcome = self.outcome.take().unwrap_or_else(broken);
-        // The thread ends: nobody wants to know.
-        let _ = self.answers.send((self.probe, outcome));
-    }
 }
 
 fn log(event: &BalancerEvent) {

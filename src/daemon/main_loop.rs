@@ -17,6 +17,7 @@ use crate::kernel::route::Route;
 use crate::kernel::scheduling::TOO_LONG;
 use crate::kernel::spawner::Spawner;
 use crate::lvs::Owned;
+use crate::probe::Kit;
 
 use super::background::{Report, take_signals};
 use super::balancer_thread::{self, Inbox, Order, PROBES_MAX, Status};
@@ -93,7 +94,7 @@ impl Daemon<'_> {
         mut self,
         engine: Failover,
         resources: Resources,
-        (balancer, ipvs): (Balancer, Option<Ipvs>),
+        (balancer, ipvs, kit): (Balancer, Option<Ipvs>, Kit),
         (checking, notifying): (Spawner, Spawner),
         report: Report,
     ) -> Result<(), Failure> {
@@ -118,6 +119,8 @@ impl Daemon<'_> {
                 orders: inbox,
                 roles: failover.roles.clone(),
                 sessions: failover.sessions.clone(),
+                files: failover.trackers.files(),
+                kit,
                 status,
                 spawner: Some(checking),
                 notices,

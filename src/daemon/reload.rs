@@ -127,10 +127,8 @@ fn prepare_reload(
     };
     let mut prepared = prepare::prepare(file, options, (running, home), &mut routes)?;
     let made = own_links::make(&mut route, None, &mut prepared)?;
-    let balancer =
-        balancer_thread::Prepared::new(Arc::clone(&prepared.config), status).map_err(|error| {
-            Failure::fatal(format!("virtual servers cannot be programmed: {error}"))
-        })?;
+    let balancer = balancer_thread::Prepared::new(Arc::clone(&prepared.config), status)
+        .map_err(|error| Failure::fatal(error.to_string()))?;
     let links = &prepared.picture.links;
     let have = channels::needed(running, links);
     let sockets = channels::open(&prepared.config, links, &have).map_err(Failure::fatal)?;

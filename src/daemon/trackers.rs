@@ -11,8 +11,11 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::watch;
+
 use crate::config::Config;
 use crate::config::model::{TrackFile, TrackProcess};
+use crate::engine::shared::FileFacts;
 use crate::fact::{FactKind, FactName, FactValue};
 use crate::kernel::poll::Waker;
 
@@ -32,6 +35,8 @@ impl Facts {
 struct Cell {
     facts: Facts,
     reader: Waker,
+    /// What checks may know of files, newest values.
+    files: watch::Sender<FileFacts>,
 }
 
 impl Cell {
@@ -39,6 +44,11 @@ impl Cell {
         let mut facts = self.facts.0.lock().unwrap_or_else(PoisonError::into_inner);
         facts.insert(FactName::new(kind, name), value);
         drop(facts);
+        if kind == FactKind::File {
+            self.files.send_modify(|files| {
+                files.insert(name.to_owned(), value);
+            });
+        }
         self.reader.wake();
     }
 }
@@ -133,11 +143,20 @@ impl Trackers {
     /// None yet. `reader` is woken when there are `facts` to take.
     pub fn new(facts: Facts, reader: Waker) -> Trackers {
         Trackers {
-            cell: Cell { facts, reader },
+            cell: Cell {
+                facts,
+                reader,
+                files: watch::Sender::default(),
+            },
             files: None,
             processes: None,
             links: None,
         }
+    }
+
+    /// What checks may know of files, newest values.
+    pub fn files(&self) -> watch::Receiver<FileFacts> {
+        self.cell.files.subscribe()
     }
 
     /// Watches what a configuration tracks, and nothing else. `fresh`: the daemon has just been started
@@ -147,6 +166,11 @@ impl Trackers {
     /// When the kernel gives no thread.
     pub fn watch(&mut self, config: &Config, fresh: bool) -> io::Result<()> {
         let (files, processes) = used(config);
+        // A file that nobody watched in between is not known.
+        self.cell.files.send_if_modified(|known| {
+            known.retain(|name, _| files.iter().any(|file| file.name == *name));
+            false
+        });
         let trackers: Vec<_> = files.into_iter().cloned().collect();
         if self.files.is_none() && !trackers.is_empty() {
             let cell = self.cell.clone();
@@ -191,6 +215,7 @@ fn used(config: &Config) -> (Vec<&TrackFile>, Vec<&TrackProcess>) {
         .flat_map(|more| &more.track_files)
         .chain(groups.iter().flat_map(|group| &group.track_files))
         .map(|tracked| tracked.file.as_str())
+        .chain(config.files_of_checks())
         .collect();
     let processes: BTreeSet<&str> = instances
         .flat_map(|more| &more.track_processes)

@@ -29,7 +29,7 @@ use crate::lvs::{self, Observation, Owned};
 use crate::notice::Notice;
 use crate::time::Time;
 
-use super::shared::{Role, Roles, SessionFacts};
+use super::shared::{FileFacts, Role, Roles, SessionFacts};
 
 use backoff::Backoff;
 use checks::server_state;
@@ -70,6 +70,8 @@ pub enum Input {
     Roles(Roles),
     /// What is known of the BFD sessions that checks may ask for.
     Sessions(SessionFacts),
+    /// What is known of the files that checks may ask for.
+    Files(FileFacts),
     /// The addresses of this machine among those that [`Balancer::follows`] named; before the first of
     /// these none is.
     Addresses(BTreeSet<IpAddr>),
@@ -178,6 +180,7 @@ pub struct Balancer {
     pools: Pools,
     roles: Roles,
     sessions: SessionFacts,
+    files: FileFacts,
     /// What an earlier run left to us, until the first observation.
     record: Owned,
     /// What the configuration names, and what has still to be removed.
@@ -207,6 +210,7 @@ impl Balancer {
             pools: Pools::default(),
             roles: Roles::new(),
             sessions: SessionFacts::new(),
+            files: FileFacts::new(),
             record,
             owned,
             seen: None,
@@ -245,6 +249,11 @@ impl Balancer {
         suspended.filter_map(lvs::virtual_address).collect()
     }
 
+    /// Names of the files that checks ask for.
+    pub fn files_of_checks(&self) -> BTreeSet<String> {
+        self.config.files_of_checks().map(str::to_owned).collect()
+    }
+
     /// Takes one input in and says what to do.
     pub fn handle(&mut self, input: Input, now: Time) -> Vec<Action> {
         let mut out = Vec::new();
@@ -264,6 +273,12 @@ impl Balancer {
             }
             Input::Sessions(facts) => {
                 self.sessions = facts;
+                if self.is_running() {
+                    self.tell_checks(&mut out);
+                }
+            }
+            Input::Files(facts) => {
+                self.files = facts;
                 if self.is_running() {
                     self.tell_checks(&mut out);
                 }

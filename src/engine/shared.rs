@@ -23,3 +23,6 @@ pub type Roles = BTreeMap<String, Role>;
 
 /// What is known of each BFD session that checks may ask for, by its name. Unknown: it has not been up yet.
 pub type SessionFacts = BTreeMap<String, FactValue>;
+
+/// The number in each file that checks may ask for, by the name of its `track_file`.
+pub type FileFacts = BTreeMap<String, FactValue>;

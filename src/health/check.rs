@@ -65,8 +65,10 @@ pub struct Check {
     paused: bool,
     /// Which of the kind's questions is asked next.
     stage: usize,
-    /// Down: answers since the failure were good, and the questions are asked from the first on.
-    recovering: bool,
+    /// A page failed and is asked for alone until it is well; then all are asked for from the first on.
+    page_failed: bool,
+    /// What was odd about the last answer to a question, though it passed.
+    remarks: Vec<(usize, Box<str>)>,
     weighing: Option<Weighing>,
     step: Step,
     /// The last answer.
@@ -101,7 +103,8 @@ impl Check {
             unasked: false,
             paused: false,
             stage: 0,
-            recovering: false,
+            page_failed: false,
+            remarks: Vec::new(),
             weighing: None,
             answer: None,
             changed_at: None,
@@ -247,18 +250,20 @@ impl Check {
     /// Takes the answer in; `None` when nothing was asked.
     pub fn passed(&mut self, now: Time) -> Option<Verdict> {
         let more = self.next_stage();
-        let at_once = more && self.status == Status::Down && self.fast_recovery();
-        let delay = match at_once {
+        let unsettled = self.status == Status::Down || !self.answered;
+        let delay = match more && unsettled && self.fast_recovery() {
             true => Duration::ZERO,
             false => self.settings.delay_loop,
         };
         self.end(now, delay)?;
         self.unasked = false;
-        self.failures = 0;
+        // The first round of all forgives nothing, on no page.
+        if !more || self.answered {
+            self.failures = 0;
+        }
         if more {
             return Some(Verdict::Partly);
         }
-        self.recovering = false;
         let first = !std::mem::replace(&mut self.answered, true);
         Some(match (self.status, first) {
             (Status::Down, _) => {
@@ -270,22 +275,32 @@ impl Check {
         })
     }
 
-    /// Goes on to the next question, if the answer to this one leaves any. keepalived: the question that
-    /// failed is repeated alone until it is answered well, then all are asked again from the first on.
+    /// Goes on to the next question, if the answer to this one leaves any. keepalived: the page that
+    /// failed is repeated alone until it is answered well, then all are asked for again from the first on,
+    /// this one too.
     fn next_stage(&mut self) -> bool {
-        let stages = self.settings.kind.stages();
-        if self.status == Status::Down && !self.recovering {
-            self.recovering = true;
-            let was_first = self.stage == 0;
-            self.stage = usize::from(was_first && stages > 1);
-            return stages > 1;
+        if std::mem::take(&mut self.page_failed) {
+            self.stage = 0;
+            return true;
         }
-        self.stage = (self.stage + 1) % stages;
+        self.stage = (self.stage + 1) % self.settings.kind.stages();
         self.stage > 0
     }
 
     fn fast_recovery(&self) -> bool {
         matches!(&self.settings.kind, CheckerKind::Http(check) if check.fast_recovery)
+    }
+
+    /// Notes what is odd about an answer that passes, before it is taken in; whether that is new.
+    pub fn remark(&mut self, remark: Option<&str>) -> bool {
+        let stage = self.stage;
+        let old = self.remarks.iter().position(|(of, _)| *of == stage);
+        let old = old.map(|at| self.remarks.swap_remove(at).1);
+        let Some(text) = remark else {
+            return false;
+        };
+        self.remarks.push((stage, text.into()));
+        old.as_deref() != remark
     }
 
     /// Asks now what it would ask a little later; whether it does. A retry keeps its time.
@@ -305,13 +320,27 @@ impl Check {
 
     /// Takes a failure in; `None` when nothing was asked.
     pub fn failed(&mut self, now: Time) -> Option<Verdict> {
-        self.recovering = false;
         let counts = self.failures >= self.settings.retry;
+        let goes_down = match self.status {
+            Status::Up => counts,
+            Status::Down => !self.answered,
+        };
+        let pages = matches!(self.settings.kind, CheckerKind::Http(_));
+        let page_failed = pages && (self.page_failed || goes_down);
+        let Checker {
+            delay_loop,
+            delay_before_retry,
+            ..
+        } = self.settings;
         let delay = match self.status {
-            Status::Up if !counts => self.settings.delay_before_retry,
-            Status::Up | Status::Down => self.settings.delay_loop,
+            Status::Up if !counts => delay_before_retry,
+            _ if page_failed => delay_loop.max(delay_before_retry),
+            // A page that fails while all are asked for again is repeated, and the round goes on.
+            _ if pages => delay_before_retry,
+            Status::Up | Status::Down => delay_loop,
         };
         self.end(now, delay)?;
+        self.page_failed = page_failed;
         self.unasked = false;
         let first = !std::mem::replace(&mut self.answered, true);
         Some(match self.status {

@@ -35,6 +35,15 @@ pub enum Output<K> {
         /// Why it failed, or was not asked.
         reason: Option<String>,
     },
+    /// An answer passed, and is odd in a way that the one before was not.
+    Remarked {
+        /// Of which server.
+        server: K,
+        /// To which question, with its settings.
+        checker: Box<Checker>,
+        /// In words.
+        remark: String,
+    },
     /// The server as a whole came up or went down.
     Changed {
         /// Which.
@@ -256,9 +265,12 @@ impl<K: Ord + Copy> Monitor<K> {
     }
 
     fn read(&mut self, id: ReaderId, outcome: &CheckOutcome, now: Time, out: &mut Vec<Output<K>>) {
+        self.remark(id, outcome, out);
         let before = self.note_answer(id, outcome, now);
         self.update(id, out, |check| match outcome {
-            CheckOutcome::Passed | CheckOutcome::Weighs(_) => (check.passed(now), None),
+            CheckOutcome::Passed | CheckOutcome::PassedBut(_) | CheckOutcome::Weighs(_) => {
+                (check.passed(now), None)
+            }
             CheckOutcome::Failed(reason) => (check.failed(now), Some(reason.clone())),
             CheckOutcome::NotAsked(reason) => (check.not_asked(now), Some(reason.clone())),
         });
@@ -269,7 +281,7 @@ impl<K: Ord + Copy> Monitor<K> {
         }
         let weighing = match outcome {
             CheckOutcome::Weighs(weighing) => Some(*weighing),
-            CheckOutcome::Passed => None,
+            CheckOutcome::Passed | CheckOutcome::PassedBut(_) => None,
             CheckOutcome::Failed(_) | CheckOutcome::NotAsked(_) => return,
         };
         self.weigh(id, weighing, out);
@@ -289,6 +301,28 @@ impl<K: Ord + Copy> Monitor<K> {
         Some(status)
     }
 
+    /// Says what is odd about an answer that passes, once until it is odd in another way.
+    fn remark(&mut self, id: ReaderId, outcome: &CheckOutcome, out: &mut Vec<Output<K>>) {
+        let remark = match outcome {
+            CheckOutcome::PassedBut(remark) => Some(remark.as_str()),
+            CheckOutcome::Passed => None,
+            _ => return,
+        };
+        let Some(&server) = self.homes.get(&id) else {
+            return;
+        };
+        let Some(check) = self.check(id).filter(|check| check.is_running()) else {
+            return;
+        };
+        if check.remark(remark) {
+            out.push(Output::Remarked {
+                server,
+                checker: Box::new(check.settings().clone()),
+                remark: remark.unwrap_or_default().to_owned(),
+            });
+        }
+    }
+
     /// Something that is watched changed by itself. `answer` says what that means for a check, if it
     /// concerns it.
     pub fn told(
@@ -303,7 +337,7 @@ impl<K: Ord + Copy> Monitor<K> {
             .collect();
         for (id, outcome) in concerned {
             let (up, reason, weighing) = match outcome {
-                CheckOutcome::Passed => (true, None, None),
+                CheckOutcome::Passed | CheckOutcome::PassedBut(_) => (true, None, None),
                 CheckOutcome::Weighs(weighing) => (true, None, Some(weighing)),
                 CheckOutcome::Failed(reason) => (false, Some(reason), None),
                 CheckOutcome::NotAsked(_) => continue,

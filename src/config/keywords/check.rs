@@ -2,7 +2,6 @@
 
 use super::{Arguments, BOOL, BlockKind, FLAG, Keyword, TEXT, TIMER_MAX, Type, integer, row};
 
-const UP: &str = "the server would be taken as always up";
 const TIMER: Arguments = Arguments::One(Type::Seconds(0, TIMER_MAX));
 const TIMER_SOME: Arguments = Arguments::One(Type::Seconds(1, TIMER_MAX));
 
@@ -72,24 +71,16 @@ pub(super) const TIMEOUT: &[Keyword] = &[row(
 
 pub(super) const CHECKERS: &[Keyword] = &[
     row("TCP_CHECK", FLAG, "A connection can be opened.").block(BlockKind::TcpCheck),
-    row("HTTP_GET", FLAG, "A page answers.")
-        .block(BlockKind::HttpGet)
-        .refused(UP),
-    row("SSL_GET", FLAG, "A page answers over TLS.")
-        .block(BlockKind::SslGet)
-        .refused(UP),
+    row("HTTP_GET", FLAG, "A page answers.").block(BlockKind::HttpGet),
+    row("SSL_GET", FLAG, "A page answers over TLS.").block(BlockKind::SslGet),
     row("SMTP_CHECK", FLAG, "A mail server answers.").block(BlockKind::SmtpCheck),
     row("DNS_CHECK", FLAG, "A name server answers.").block(BlockKind::DnsCheck),
     row("MISC_CHECK", FLAG, "A command succeeds.").block(BlockKind::MiscCheck),
     row("BFD_CHECK", FLAG, "A BFD session is up.").block(BlockKind::BfdCheck),
     row("UDP_CHECK", FLAG, "A datagram is answered.").block(BlockKind::UdpCheck),
     row("PING_CHECK", FLAG, "An echo is answered.").block(BlockKind::PingCheck),
-    row("FILE_CHECK", FLAG, "A tracked file says so.")
-        .block(BlockKind::FileCheck)
-        .refused(UP),
+    row("FILE_CHECK", FLAG, "A tracked file says so.").block(BlockKind::FileCheck),
 ];
-
-// What follows belongs to checkers that are refused as a whole, so nothing more is said of each row.
 
 pub(super) const HTTP: &[Keyword] = &[
     row("url", FLAG, "A page that is asked for; at least one.").block(BlockKind::Url),
@@ -105,7 +96,7 @@ pub(super) const HTTP: &[Keyword] = &[
         "Version of HTTP; C: with `Connection: close`.",
     )
     .default("1.0"),
-    row("enable_sni", FLAG, "Name the host while TLS is set up."),
+    row("enable_sni", BOOL, "Name the host while TLS is set up."),
     row("sni_name", TEXT, "Name this host then."),
     row("fast_recovery", BOOL, "Ask all pages at once on recovery.").default("false"),
 ];
@@ -113,7 +104,7 @@ pub(super) const HTTP: &[Keyword] = &[
 pub(super) const TLS: &[Keyword] = &[row(
     "tls_compliant",
     BOOL,
-    "A connection without a TLS close is a failure.",
+    "That a connection ends without a TLS close is told.",
 )
 .default("false")];
 
@@ -144,7 +135,8 @@ pub(super) const URL: &[Keyword] = &[
         "regex_stack",
         Arguments::Words(2, 2),
         "Bytes of stack for it, at first and at most.",
-    ),
+    )
+    .no_effect("the engine needs no stack"),
     row(
         "regex_min_offset",
         COUNT,

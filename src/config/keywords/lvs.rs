@@ -113,7 +113,7 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         BOOL,
         "No checks while the address is elsewhere.",
     ),
-    row("virtualhost", TEXT, "Host of HTTP requests.").not_yet(),
+    row("virtualhost", TEXT, "Host of HTTP requests."),
     row("snmp_name", TEXT, "Name in SNMP.").no_effect("vipd has no SNMP agent"),
     row("smtp_alert", BOOL, "Mails about it."),
     row("nat_mask", TEXT, "Netmask, in very old versions.")
@@ -135,6 +135,6 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     row("notify_up", Arguments::Command, "Run when it comes up."),
     row("notify_down", Arguments::Command, "Run when it fails."),
     row("smtp_alert", BOOL, "Mails about it.").default("true"),
-    row("virtualhost", TEXT, "Host of HTTP requests.").not_yet(),
+    row("virtualhost", TEXT, "Host of HTTP requests."),
     row("snmp_name", TEXT, "Name in SNMP.").no_effect("vipd has no SNMP agent"),
 ];

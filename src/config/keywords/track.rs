@@ -52,9 +52,7 @@ pub(super) const ROOT: &[Keyword] = &[
         "Instances that change state together.",
     )
     .block(BlockKind::SyncGroup),
-    row("SSL", FLAG, "Keys of SSL_GET.")
-        .block(BlockKind::Ssl)
-        .not_yet(),
+    row("SSL", FLAG, "Keys of SSL_GET.").block(BlockKind::Ssl),
 ];
 
 // Of rows in blocks that are not acted on as a whole nothing more is said.
@@ -113,8 +111,9 @@ pub(super) const GARP_GROUP: &[Keyword] = &[
 ];
 
 pub(super) const SSL: &[Keyword] = &[
-    row("password", TEXT, "Password of the key."),
-    row("ca", TEXT, "File of certificates that are trusted."),
+    row("password", TEXT, "Password of the key.").no_effect("an encrypted key is refused"),
+    row("ca", TEXT, "File of certificates that are trusted.")
+        .no_effect("no certificate is compared with it, in keepalived neither"),
     row("certificate", TEXT, "File of the certificate."),
     row("key", TEXT, "File of the key."),
 ];

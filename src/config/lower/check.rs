@@ -191,13 +191,15 @@ impl CheckerDraft {
             _ => (1, Duration::from_secs(1)),
         };
         let log_all_failures = self.log_all_failures.unwrap_or(above.log_all_failures);
+        let is_file = matches!(self.asks, Asks::File(_));
         Some(Checker {
             kind: self.kind(ctx, above, words, delay_loop)?,
             delay_loop,
             retry: words.retry.unwrap_or(retry),
             delay_before_retry: words.delay_before_retry.unwrap_or(delay_before_retry),
             warmup: words.warmup.unwrap_or(delay_loop),
-            alpha: words.alpha.unwrap_or(false),
+            // What a file says is known from the start.
+            alpha: words.alpha.unwrap_or(false) && !is_file,
             log_all_failures,
         })
     }

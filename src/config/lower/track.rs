@@ -15,7 +15,7 @@ use crate::config::source::Span;
 use super::Named;
 use super::context::{Context, Draft, Handled, Line};
 use super::script::duplicate;
-use super::tracking::{read_file_weight, read_weight};
+use super::tracking::{FILE_WEIGHT_MAX, read_file_weight, read_weight};
 use super::value::Value;
 
 type Places = fn(&mut Origins) -> &mut BTreeMap<String, Span>;
@@ -76,7 +76,7 @@ impl<'t> Draft<'t> for FileDraft {
     fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
         match line.row.name {
             "file" => self.path = Some(value.text()),
-            "weight" => self.weight = read_file_weight(ctx, line.args, line.row),
+            "weight" => self.weight = read_file_weight(ctx, line.args, line.row, FILE_WEIGHT_MAX),
             "init_file" => {
                 let mut init = InitFile::default();
                 for word in line.args {

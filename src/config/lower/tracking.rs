@@ -52,7 +52,8 @@ impl Tracked {
             "track_interface" => interfaces(ctx, line, owner, &mut self.interfaces),
             "track_file" => {
                 for (file, weight) in names(ctx, line, owner, "track_file", known.files) {
-                    let own = weight.and_then(|w| read_file_weight(ctx, w, line.row));
+                    let own =
+                        weight.and_then(|w| read_file_weight(ctx, w, line.row, FILE_WEIGHT_MAX));
                     let weight = own.unwrap_or(file.weight);
                     let file = file.name.clone();
                     self.files.push(TrackedFile { file, weight });
@@ -131,14 +132,18 @@ fn say_undefined(
     );
 }
 
-/// `N [reverse]` of a file, -254 to 254. `None`: it was said why.
+/// The most that a `track_file` may be weighed with.
+pub(super) const FILE_WEIGHT_MAX: i32 = 254;
+
+/// `N [reverse]` of a file, from `-most` to `most`. `None`: it was said why.
 pub(super) fn read_file_weight(
     ctx: &mut Context<'_>,
     words: &[Word],
     row: &Keyword,
+    most: i32,
 ) -> Option<FileWeight> {
-    let number = ctx.integer(words.first()?, -254, 254, row)?;
-    let number = i16::try_from(number).ok()?;
+    let number = ctx.integer(words.first()?, i64::from(-most), i64::from(most), row)?;
+    let number = i32::try_from(number).ok()?;
     let reverse = reversed(ctx, words);
     Some(FileWeight {
         factor: if reverse { -number } else { number },

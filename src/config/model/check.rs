@@ -139,7 +139,7 @@ pub struct HttpCheck {
     pub sni_name: Option<String>,
     /// `fast_recovery`: the remaining URLs are asked at once.
     pub fast_recovery: bool,
-    /// `tls_compliant`: a connection that ends without a TLS close is a failure.
+    /// `tls_compliant`: that a connection ends without a TLS close is told.
     pub tls_compliant: bool,
     /// `url` blocks, in the order of the file, at least one.
     pub urls: Vec<HttpUrl>,
@@ -175,8 +175,7 @@ pub struct HttpUrl {
     pub path: String,
     /// `digest`: MD5 of the body.
     pub digest: Option<[u8; 16]>,
-    /// `status_code`: ranges, ends included, within 100 to 599; empty means 200 to 299 unless a digest
-    /// or a pattern is asked for.
+    /// `status_code`: ranges, ends included, within 100 to 599; empty means 200 to 299.
     pub status_codes: Vec<(u16, u16)>,
     /// `virtualhost` of this URL.
     pub virtualhost: Option<String>,
@@ -186,11 +185,9 @@ pub struct HttpUrl {
     pub regex_no_match: bool,
     /// `regex_options`.
     pub regex_options: Vec<String>,
-    /// `regex_stack START MAX`: bytes.
-    pub regex_stack: Option<(u32, u32)>,
-    /// `regex_min_offset`.
+    /// `regex_min_offset`: where in the body a match may begin at the earliest, in bytes.
     pub regex_min_offset: Option<u32>,
-    /// `regex_max_offset`.
+    /// `regex_max_offset`: and at the latest.
     pub regex_max_offset: Option<u32>,
     /// `tls_compliant`.
     pub tls_compliant: Option<bool>,

@@ -73,8 +73,9 @@ pub struct TrackFile {
 /// The number in a file is multiplied by this and added to the priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct FileWeight {
-    /// -254 to 254, `reverse` applied to the sign; 1 when absent. 0: any number but 0 is a fault.
-    pub factor: i16,
+    /// -254 to 254 (of a FILE_CHECK: -2147483647 to 2147483647), `reverse` applied to the sign; 1 when
+    /// absent. 0: any number but 0 is a fault.
+    pub factor: i32,
     /// `weight 0 reverse`: 0 is the fault, any other number is well.
     pub fault_at_zero: bool,
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
 
+use crate::config::Config;
 use crate::config::model::{
     self, Checker, ConnectOptions, RealServer, SchedulerSpec, Tunnel, VirtualServer,
     VirtualServerAddress,
@@ -98,6 +99,7 @@ struct Rig {
     orders: mpsc::UnboundedSender<Order>,
     roles: watch::Sender<Roles>,
     _sessions: watch::Sender<SessionFacts>,
+    _files: watch::Sender<FileFacts>,
     status: watch::Receiver<Status>,
     thread: JoinHandle<()>,
 }
@@ -111,11 +113,14 @@ impl Rig {
         let (orders, inbox) = mpsc::unbounded_channel();
         let (roles, roles_in) = watch::channel(Roles::new());
         let (sessions, sessions_in) = watch::channel(SessionFacts::new());
+        let (files, files_in) = watch::channel(FileFacts::new());
         let (status_out, status) = watch::channel(Status::default());
         let inbox = Inbox {
             orders: inbox,
             roles: roles_in,
             sessions: sessions_in,
+            files: files_in,
+            kit: Kit::default(),
             spawner: None,
             status: status_out,
             notices: Notices::to_nobody(),
@@ -123,12 +128,16 @@ impl Rig {
         };
         let balancer = Balancer::new(config(), Owned::default(), 7);
         let boxed = Box::new(kernel.clone());
-        let thread = start_with(Some(boxed), balancer, inbox, ask).unwrap();
+        let thread = start_with(Some(boxed), balancer, inbox, move |question, _| {
+            ask(question)
+        })
+        .unwrap();
         Rig {
             kernel,
             orders,
             roles,
             _sessions: sessions,
+            _files: files,
             status,
             thread,
         }

@@ -267,3 +267,29 @@ fn a_process_that_begins_and_ends_all_the_time_is_not_told_all_the_time() {
     let told = u128::try_from(told).unwrap();
     assert!(told <= pauses + 2, "{told} of {run} in {pauses} pauses");
 }
+
+#[test]
+fn files_that_checks_ask_for_are_told_to_them_and_watched_once() {
+    let mut bench = Bench::new("checked");
+    let path = bench.dir.join("f");
+    fs::write(&path, "3").unwrap();
+    let text = format!(
+        "track_file f {{\n file {}\n}}\ntrack_file unused {{\n file /dev/null\n}}\n\
+         virtual_server 192.0.2.1 80 {{\n lb_algo rr\n lb_kind NAT\n protocol TCP\n\
+         real_server 192.0.2.2 80 {{\n FILE_CHECK {{\n track_file f\n }}\n }}\n}}\n",
+        path.display()
+    );
+    let conf = bench.dir.join("conf");
+    fs::write(&conf, text).unwrap();
+    let files = crate::daemon::files::Disk;
+    let loaded = crate::config::load(&conf, &files, &crate::config::Options::default());
+    let config = loaded.config.expect("a good file");
+    let files = bench.trackers.files();
+    bench.trackers.watch(&config, true).unwrap();
+    assert_eq!(bench.number(), Some(3));
+    let known = files.borrow().clone();
+    assert_eq!(known, [("f".to_owned(), FactValue::Number(3))].into());
+    // A file that nobody asks for any more is not known.
+    bench.trackers.watch(&Config::default(), false).unwrap();
+    assert!(files.borrow().is_empty());
+}

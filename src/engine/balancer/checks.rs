@@ -2,7 +2,7 @@
 
 use crate::config::model::{CheckerKind, RealServer};
 use crate::fact::FactValue;
-use crate::health::{CheckOutcome, Monitor, Output, Status, Verdict};
+use crate::health::{CheckOutcome, Monitor, Output, Status, Verdict, file_outcome};
 use crate::lvs::{self, Quorum, QuorumLimits, ServerState};
 use crate::time::Time;
 
@@ -16,21 +16,31 @@ impl Balancer {
         self.on_checks(outputs, out);
     }
 
-    /// What is known of BFD sessions, to the checks that wait for it. As in keepalived a session that has
-    /// not been up yet says nothing.
+    /// What is known of BFD sessions and of files, to the checks that wait for it. As in keepalived a
+    /// session that has not been up yet says nothing.
     pub(super) fn tell_checks(&mut self, out: &mut Vec<Action>) {
-        let sessions = &self.sessions;
-        let outputs = self.monitor.told(|kind| {
-            let CheckerKind::Bfd(name) = kind else {
-                return None;
-            };
-            match sessions.get(name)? {
+        let (sessions, files) = (&self.sessions, &self.files);
+        let track_files = &self.config.track_files;
+        let outputs = self.monitor.told(|kind| match kind {
+            CheckerKind::Bfd(name) => match sessions.get(name)? {
                 FactValue::Up => Some(CheckOutcome::Passed),
                 FactValue::Down => {
                     Some(CheckOutcome::Failed(format!("BFD session {name} is down")))
                 }
                 FactValue::Unknown | FactValue::Number(_) => None,
+            },
+            CheckerKind::File(check) => {
+                let name = &check.track_file;
+                let FactValue::Number(number) = *files.get(name)? else {
+                    return None;
+                };
+                let weight = match check.weight {
+                    Some(weight) => weight,
+                    None => track_files.get(name)?.weight,
+                };
+                Some(file_outcome(name, number, weight))
             }
+            _ => None,
         });
         self.on_checks(outputs, out);
     }
@@ -93,6 +103,15 @@ impl Balancer {
                     };
                     out.push(Action::Event(event));
                 }
+                Output::Remarked {
+                    server,
+                    checker,
+                    remark,
+                } => out.push(Action::Event(BalancerEvent::OddAnswer {
+                    server,
+                    checker,
+                    remark,
+                })),
                 Output::Weighed { server } => self.refresh_pool(server, out),
                 Output::Changed { server, status } => self.on_server(server, status, out),
             }

@@ -57,6 +57,15 @@ pub enum BalancerEvent {
         /// Why.
         reason: String,
     },
+    /// A check passed, and its answer is odd; told once until it is odd in another way.
+    OddAnswer {
+        /// Whose.
+        server: ServerKey,
+        /// Which.
+        checker: Box<Checker>,
+        /// In words.
+        remark: String,
+    },
     /// A server's state changed, and with it the pool.
     Pool {
         /// Whose.

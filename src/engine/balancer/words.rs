@@ -45,6 +45,11 @@ impl fmt::Display for BalancerEvent {
                 "{} could not be tried: {reason}; the server is left as it is",
                 Asked(server, &checker.kind)
             ),
+            BalancerEvent::OddAnswer {
+                server,
+                checker,
+                remark,
+            } => write!(f, "{} passed, but {remark}", Asked(server, &checker.kind)),
             BalancerEvent::Pool { server, change } => {
                 let (verb, word) = change.words();
                 write!(

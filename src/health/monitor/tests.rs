@@ -237,7 +237,6 @@ fn pages(count: usize, fast_recovery: bool) -> Checker {
         regex: None,
         regex_no_match: false,
         regex_options: Vec::new(),
-        regex_stack: None,
         regex_min_offset: None,
         regex_max_offset: None,
         tls_compliant: None,
@@ -299,17 +298,76 @@ fn pages_are_asked_one_by_one_and_all_again_after_a_failure() {
         ]
     );
     assert_eq!(
-        browse(pages(3, true), "+--++++"),
+        browse(pages(3, true), "+++-+--++++"),
         [
             "1.000000s 0+ Up",
-            "11.000000s 1- Up",
-            "12.000000s 1- Down",
-            "22.000000s 1+ Down",
-            "22.000000s 0+ Down",
-            "22.000000s 1+ Down",
-            "22.000000s 2+ Up",
+            "1.000000s 1+ Up",
+            "1.000000s 2+ Up",
+            "11.000000s 0- Up",
+            "12.000000s 0+ Up",
+            "22.000000s 1- Up",
+            "23.000000s 1- Down",
+            "33.000000s 1+ Down",
+            "33.000000s 0+ Down",
+            "33.000000s 1+ Down",
+            "33.000000s 2+ Up",
         ]
     );
+}
+
+#[test]
+fn a_server_with_one_page_comes_back_when_it_was_well_twice() {
+    assert_eq!(
+        browse(pages(1, false), "+--+++"),
+        [
+            "1.000000s 0+ Up",
+            "11.000000s 0- Up",
+            "12.000000s 0- Down",
+            "22.000000s 0+ Down",
+            "32.000000s 0+ Up",
+            "42.000000s 0+ Up",
+        ]
+    );
+}
+
+#[test]
+fn the_first_round_forgives_nothing_and_a_round_that_fails_goes_on() {
+    assert_eq!(
+        browse(pages(2, false), "+-+-+-+"),
+        [
+            "1.000000s 0+ Up",
+            "11.000000s 1- Down",
+            "21.000000s 1+ Down",
+            "31.000000s 0- Down",
+            "32.000000s 0+ Down",
+            "42.000000s 1- Down",
+            "43.000000s 1+ Up",
+        ]
+    );
+}
+
+#[test]
+fn what_is_odd_about_an_answer_is_said_once_for_each_page() {
+    let mut m = monitor(&[(1, &[pages(2, false)])]);
+    let mut remarks = Vec::new();
+    for odd in [true, true, true, true, false, true, true] {
+        let now = m.next_deadline().unwrap();
+        let [Output::Start(probe, question)] = &m.timer(now)[..] else {
+            panic!("one page at a time");
+        };
+        let (probe, stage) = (*probe, question.stage);
+        let outcome = match odd {
+            true => CheckOutcome::PassedBut(format!("page {stage}")),
+            false => CheckOutcome::Passed,
+        };
+        let out = m.finished(probe, outcome, now);
+        let said = out.into_iter().find_map(|output| match output {
+            Output::Remarked { remark, .. } => Some(remark),
+            _ => None,
+        });
+        remarks.push(said.unwrap_or_default());
+    }
+    assert_eq!(remarks, ["page 0", "page 1", "", "", "", "", "page 0"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::config::keywords::BlockKind;
 use crate::config::model::{
     CheckerKind, ConnectOptions, HttpCheck, HttpProtocol, HttpScheme, HttpUrl,
 };
+use crate::config::pattern::{Pattern, is_option};
 use crate::config::source::Span;
 
 use crate::config::lower::context::{Context, Draft, Handled, Line};
@@ -62,7 +63,7 @@ impl HttpDraft {
                     _ => HttpProtocol::V1_0,
                 }
             }
-            "enable_sni" => self.enable_sni = true,
+            "enable_sni" => self.enable_sni = value.is_true(),
             "sni_name" => self.sni_name = Some(value.text()),
             "fast_recovery" => self.fast_recovery = value.is_true(),
             "tls_compliant" => self.tls_compliant = value.is_true(),
@@ -112,15 +113,16 @@ pub(in crate::config::lower) struct UrlDraft {
     regex: Option<String>,
     regex_no_match: bool,
     regex_options: Vec<String>,
-    regex_stack: Option<(u32, u32)>,
     regex_min_offset: Option<u32>,
     regex_max_offset: Option<u32>,
     tls_compliant: Option<bool>,
+    regex_span: Option<Span>,
+    pattern_refused: bool,
 }
 
 impl UrlDraft {
-    fn finish(self, ctx: &mut Context<'_>, span: Span) -> Option<HttpUrl> {
-        let Some(path) = self.path else {
+    fn finish(mut self, ctx: &mut Context<'_>, span: Span) -> Option<HttpUrl> {
+        let Some(path) = self.path.take() else {
             let message = "this `url` has no `path`";
             ctx.say(
                 Diagnostic::warning(Code::MissingKeyword, span, message)
@@ -128,6 +130,20 @@ impl UrlDraft {
                     .hint("add `path /`".to_owned()),
             );
             return None;
+        };
+        self.say_unused(ctx, span);
+        let offsets = (self.regex_min_offset, self.regex_max_offset);
+        let (regex_min_offset, regex_max_offset) = match offsets {
+            (Some(min), Some(max)) if min > max => {
+                let message =
+                    format!("no match begins at {min} at the earliest and {max} at the latest");
+                ctx.say(
+                    Diagnostic::warning(Code::Conflict, span, message)
+                        .label("both are ignored, as in keepalived"),
+                );
+                (None, None)
+            }
+            offsets => offsets,
         };
         Some(HttpUrl {
             path,
@@ -137,11 +153,41 @@ impl UrlDraft {
             regex: self.regex,
             regex_no_match: self.regex_no_match,
             regex_options: self.regex_options,
-            regex_stack: self.regex_stack,
-            regex_min_offset: self.regex_min_offset,
-            regex_max_offset: self.regex_max_offset,
+            regex_min_offset,
+            regex_max_offset,
             tls_compliant: self.tls_compliant,
         })
+    }
+
+    /// Options of a pattern without one; and a pattern that cannot be searched for with its options.
+    fn say_unused(&self, ctx: &mut Context<'_>, span: Span) {
+        if self.regex.is_none() {
+            let given = self.regex_no_match
+                || !self.regex_options.is_empty()
+                || self.regex_min_offset.is_some()
+                || self.regex_max_offset.is_some();
+            if given && !self.pattern_refused {
+                let message = "this `url` says how to search, and has no `regex`";
+                ctx.say(
+                    Diagnostic::warning(Code::MissingKeyword, span, message)
+                        .label("nothing is searched, as in keepalived"),
+                );
+            }
+            return;
+        }
+        let Some(Err(why)) = self
+            .regex
+            .as_deref()
+            .map(|regex| Pattern::new(regex, &self.regex_options))
+        else {
+            return;
+        };
+        let message = format!("this check cannot be run: its `regex` cannot be used, {why}");
+        ctx.say(
+            Diagnostic::refusal(self.regex_span.unwrap_or(span), message)
+                .note("keepalived searches with PCRE; vipd with an engine that no answer can keep busy")
+                .hint("write it without, or check with MISC_CHECK".to_owned()),
+        );
     }
 
     fn digest(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, text: &str) {
@@ -180,7 +226,9 @@ impl UrlDraft {
         match command::split(ctx.raw(span)) {
             Ok(words) => {
                 self.regex = words.into_iter().next();
+                self.regex_span = Some(span);
                 if let Some(fault) = self.regex.as_deref().and_then(pattern::fault) {
+                    (self.regex, self.pattern_refused) = (None, true);
                     let message = format!("this pattern cannot be used: {fault}");
                     ctx.say(
                         Diagnostic::error(Code::InvalidValue, span, message)
@@ -206,15 +254,18 @@ impl<'t> Draft<'t> for UrlDraft {
             "regex" => self.pattern(ctx, line),
             "regex_no_match" => self.regex_no_match = true,
             "regex_options" => {
-                let words = line.args.iter();
-                self.regex_options = words.map(|word| ctx.text(word).into_owned()).collect();
-            }
-            "regex_stack" => {
-                let mut bytes = line.args.iter().map(|word| {
-                    let read = ctx.integer(word, 1, i64::from(u32::MAX), line.row)?;
-                    u32::try_from(read).ok()
-                });
-                self.regex_stack = bytes.next().flatten().zip(bytes.next().flatten());
+                for word in line.args {
+                    let option = ctx.text(word).into_owned();
+                    if is_option(&option) {
+                        self.regex_options.push(option);
+                        continue;
+                    }
+                    let message = format!("`{option}` is no option of a pattern");
+                    ctx.say(
+                        Diagnostic::warning(Code::InvalidValue, word.leaf.span, message)
+                            .label("ignored, as in keepalived"),
+                    );
+                }
             }
             "regex_min_offset" => self.regex_min_offset = value.number(),
             "regex_max_offset" => self.regex_max_offset = value.number(),

@@ -241,7 +241,7 @@ impl FileDraft {
     ) -> Handled {
         match line.row.name {
             "track_file" => self.track_file = Some((value.text(), line.args_span())),
-            "weight" => self.weight = read_file_weight(ctx, line.args, line.row),
+            "weight" => self.weight = read_file_weight(ctx, line.args, line.row, i32::MAX),
             _ => return Handled::No,
         }
         Handled::Yes

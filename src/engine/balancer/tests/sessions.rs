@@ -104,3 +104,69 @@ fn a_reload_and_a_check_that_is_new_know_what_was_told_before() {
     rig.input(facts(FactValue::Up));
     assert!(rig.has_server());
 }
+
+mod files {
+    use super::*;
+    use crate::config::model::{FileCheck, FileWeight, TrackFile};
+
+    fn with_file(weight: Option<FileWeight>, own: FileWeight) -> Config {
+        let checker = Checker {
+            kind: CheckerKind::File(FileCheck {
+                track_file: "f".to_owned(),
+                weight,
+            }),
+            ..bfd_check(false)
+        };
+        let mut config = with(vec![checker]);
+        let file = TrackFile {
+            name: "f".to_owned(),
+            path: "/f".to_owned(),
+            weight: own,
+            init: None,
+        };
+        config.track_files.insert("f".to_owned(), file);
+        config
+    }
+
+    fn says(number: i32) -> Input {
+        let fact = ("f".to_owned(), FactValue::Number(number));
+        Input::Files([fact].into())
+    }
+
+    fn factor(factor: i32) -> FileWeight {
+        FileWeight {
+            factor,
+            ..FileWeight::DEFAULT
+        }
+    }
+
+    #[test]
+    fn a_file_takes_its_server_out_and_in_and_weighs_it() {
+        let mut rig = Rig::started(&with_file(None, FileWeight::FAULT));
+        assert!(rig.has_server());
+        rig.input(says(1));
+        assert!(!rig.has_server());
+        let log = rig.take_log().join("\n");
+        assert!(log.contains("track_file f says 1"), "{log}");
+        rig.input(says(0));
+        assert!(rig.has_server());
+        // Its own weight counts before that of the file.
+        let reload = with_file(Some(factor(2)), FileWeight::FAULT);
+        rig.input(Input::Reload(Arc::new(reload)));
+        rig.input(says(5));
+        assert!(rig.kernel.text().contains("-w 11"), "{}", rig.kernel.text());
+        rig.input(says(-100));
+        assert!(rig.kernel.text().contains("-w 0"), "{}", rig.kernel.text());
+    }
+
+    #[test]
+    fn what_is_known_before_the_start_keeps_a_server_out_from_the_start() {
+        let config = with_file(None, FileWeight::FAULT);
+        let mut rig = Rig::new(&config);
+        rig.input(says(1));
+        rig.input(Input::Started);
+        assert!(!rig.has_server());
+        rig.input(says(0));
+        assert!(rig.has_server());
+    }
+}

@@ -1,0 +1,234 @@
+//! `HTTP_GET` and `SSL_GET`: a page is asked for and read to its end, and thrown away as it comes.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use crate::config::model::{HttpCheck, HttpProtocol, HttpScheme, HttpUrl};
+use crate::health::Page;
+use crate::net::Endpoint;
+use crate::wire::http::{Answer, Ending, Part, Progress, Version, request};
+
+use super::{Kit, ProbeError, tcp};
+
+/// Bytes that are read at once.
+const READ_MAX: usize = 8 * 1024;
+/// An answer of more bytes than this is taken for one without an end.
+const ANSWER_MAX: u64 = 64 * 1024 * 1024;
+/// An answer that goes on for as many times `connect_timeout` is taken for one without an end.
+const ANSWER_TIMES: u32 = 10;
+
+/// Asks for one of the pages. `Ok`: it is as it should be, with what is odd about it all the same.
+///
+/// # Errors
+/// It cannot be had, or is not as it should be.
+pub(super) async fn ask(
+    kit: &Kit,
+    check: &HttpCheck,
+    page: usize,
+) -> Result<Option<String>, ProbeError> {
+    let Some(url) = check.urls.get(page) else {
+        return Ok(None);
+    };
+    let mut page = Page::new(url, kit.pattern(url));
+    let got = get(kit, check, url, &mut |part| page.take(part)).await?;
+    let judged = page
+        .judge(got.status, got.ending)
+        .map(|odd| odd.or(got.odd));
+    judged.map_err(|why| ProbeError::Answer(format!("GET {}: {why}", url.path)))
+}
+
+/// What came of asking for a page.
+pub struct Got {
+    /// Status, if there was a whole header.
+    pub status: Option<u16>,
+    /// How the answer ended.
+    pub ending: Ending,
+    /// What is odd about how the connection ended, in words.
+    odd: Option<String>,
+}
+
+/// Asks for a page and hands the parts of the answer to `sink`.
+///
+/// # Errors
+/// There is no connection, or no answer that can be read, or it does not end.
+pub async fn get(
+    kit: &Kit,
+    check: &HttpCheck,
+    url: &HttpUrl,
+    sink: &mut dyn FnMut(Part<'_>),
+) -> Result<Got, ProbeError> {
+    let limit = check.connect.connect_timeout;
+    let host = url.virtualhost.as_ref().or(check.virtualhost.as_ref());
+    let whom = match host {
+        Some(host) => host.clone(),
+        None => authority(check.connect.destination),
+    };
+    let question = request(&url.path, &whom, version(check.protocol));
+    let mut talk = Talk {
+        limit,
+        path: &url.path,
+        answer: Answer::default(),
+        sink,
+        read: 0,
+        tls: None,
+    };
+    match check.scheme {
+        HttpScheme::Http => {
+            let stream = tcp::open(&check.connect).await?;
+            talk.run(stream, &question).await
+        }
+        HttpScheme::Https => {
+            let Some(tls) = &kit.tls else {
+                return Err(ProbeError::prepare(|| "use TLS".to_owned())(
+                    io::ErrorKind::Unsupported.into(),
+                ));
+            };
+            talk.tls = Some(url.tls_compliant.unwrap_or(check.tls_compliant));
+            let host = host.map(String::as_str).filter(|_| check.enable_sni);
+            let name = check.sni_name.as_deref().or(host);
+            let address = check.connect.destination.addr;
+            // One time for both, as in keepalived.
+            let connecting = async {
+                let stream = tcp::open(&check.connect).await?;
+                tls.connect(stream, name, address).await
+            };
+            match timeout(limit, connecting).await {
+                Ok(stream) => talk.run(stream?, &question).await,
+                Err(_) => Err(ProbeError::Answer(format!(
+                    "no TLS handshake within {limit:?}"
+                ))),
+            }
+        }
+    }
+}
+
+/// `192.0.2.1:80`, `[2001:db8::1]:80`.
+fn authority(server: Endpoint) -> String {
+    match server.addr {
+        IpAddr::V4(address) => format!("{address}:{}", server.port),
+        IpAddr::V6(address) => format!("[{address}]:{}", server.port),
+    }
+}
+
+fn version(protocol: HttpProtocol) -> Version {
+    Version {
+        one_one: protocol == HttpProtocol::V1_1,
+        close: protocol != HttpProtocol::V1_0,
+    }
+}
+
+struct Talk<'a> {
+    limit: Duration,
+    path: &'a str,
+    answer: Answer,
+    sink: &'a mut dyn FnMut(Part<'_>),
+    read: u64,
+    /// Over TLS; whether its end counts (`tls_compliant`).
+    tls: Option<bool>,
+}
+
+impl Talk<'_> {
+    async fn run<S>(mut self, mut stream: S, question: &[u8]) -> Result<Got, ProbeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let write = async {
+            stream.write_all(question).await?;
+            stream.flush().await
+        };
+        match timeout(self.limit, write).await {
+            Ok(written) => written.map_err(ProbeError::talk("send the request"))?,
+            Err(_) => return Err(ProbeError::Timeout(self.limit)),
+        }
+        let mut bytes = vec![0; READ_MAX].into_boxed_slice();
+        let mut over = match timeout(self.limit, self.step(&mut stream, &mut bytes)).await {
+            Ok(step) => step?,
+            Err(_) => return Err(ProbeError::Timeout(self.limit)),
+        };
+        // keepalived: over TLS the rest has so much time as a whole, otherwise from piece to piece.
+        let whole = match self.tls {
+            Some(_) => self.limit,
+            None => self.limit * ANSWER_TIMES,
+        };
+        let (limit, path) = (self.limit, self.path);
+        let rest = async {
+            while over.is_none() {
+                over = match timeout(limit, self.step(&mut stream, &mut bytes)).await {
+                    Ok(step) => step?,
+                    Err(_) => {
+                        let why = format!("GET {path}: the answer stopped for {limit:?}");
+                        return Err(ProbeError::Answer(why));
+                    }
+                };
+            }
+            Ok(over.flatten())
+        };
+        let odd = match timeout(whole, rest).await {
+            Ok(over) => over?,
+            Err(_) => {
+                let why = format!("GET {path}: the answer does not end within {whole:?}");
+                return Err(ProbeError::Answer(why));
+            }
+        };
+        Ok(Got {
+            status: self.answer.status(),
+            ending: self.answer.ended(),
+            odd,
+        })
+    }
+
+    /// Reads once. `Some`: the answer is over, with what is odd about that.
+    async fn step<S>(
+        &mut self,
+        stream: &mut S,
+        bytes: &mut [u8],
+    ) -> Result<Option<Option<String>>, ProbeError>
+    where
+        S: AsyncRead + Unpin,
+    {
+        let length = match stream.read(bytes).await {
+            Ok(0) => return Ok(Some(None)),
+            Ok(length) => length,
+            Err(error) if self.tls.is_some() && self.answer.status().is_some() => {
+                return Ok(Some(self.unclean(&error)));
+            }
+            Err(error) => return Err(ProbeError::talk("read the answer")(error)),
+        };
+        self.read += length as u64;
+        if self.read > ANSWER_MAX {
+            return Err(ProbeError::Answer(format!(
+                "GET {}: the answer goes on after {} MiB",
+                self.path,
+                ANSWER_MAX >> 20
+            )));
+        }
+        let bytes = bytes.get(..length).unwrap_or_default();
+        let progress = self
+            .answer
+            .read(bytes, self.sink)
+            .map_err(|fault| ProbeError::Answer(format!("GET {}: {fault}", self.path)))?;
+        // How TLS ends is only known at its end.
+        Ok(match progress {
+            Progress::Whole if self.tls != Some(true) => Some(None),
+            Progress::Whole | Progress::More => None,
+        })
+    }
+
+    /// A TLS connection broke behind the header. keepalived judges what has come.
+    fn unclean(&self, error: &io::Error) -> Option<String> {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof if self.tls != Some(true) => None,
+            io::ErrorKind::UnexpectedEof => {
+                Some("the connection ended without a TLS close".to_owned())
+            }
+            _ => Some(format!("the connection broke: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
