@@ -14,8 +14,9 @@ use vipd::config::{Config, Files, Options, Style, load};
 use vipd::daemon::balancer_thread::{Inbox, Order, PROBES_MAX, Prepared, Status, open_ipvs, start};
 use vipd::daemon::notify_thread::Notices;
 use vipd::engine::balancer::{Balancer, StopKind};
-use vipd::engine::shared::{Roles, SessionFacts};
+use vipd::engine::shared::{FileFacts, Roles, SessionFacts};
 use vipd::lvs::Owned;
+use vipd::probe::Kit;
 
 use crate::lab::Case;
 use crate::lab::Lab;
@@ -136,7 +137,11 @@ struct Running {
     orders: mpsc::UnboundedSender<Order>,
     status: watch::Receiver<Status>,
     thread: JoinHandle<()>,
-    _facts: (watch::Sender<Roles>, watch::Sender<SessionFacts>),
+    _facts: (
+        watch::Sender<Roles>,
+        watch::Sender<SessionFacts>,
+        watch::Sender<FileFacts>,
+    ),
 }
 
 impl Running {
@@ -147,11 +152,14 @@ impl Running {
         let (orders, orders_in) = mpsc::unbounded_channel();
         let (roles, roles_in) = watch::channel(Roles::new());
         let (sessions, sessions_in) = watch::channel(SessionFacts::new());
+        let (files, files_in) = watch::channel(FileFacts::new());
         let (status_out, status) = watch::channel(Status::default());
         let inbox = Inbox {
             orders: orders_in,
             roles: roles_in,
             sessions: sessions_in,
+            files: files_in,
+            kit: Kit::default(),
             spawner: None,
             status: status_out,
             notices: Notices::to_nobody(),
@@ -164,7 +172,7 @@ impl Running {
             orders,
             status,
             thread,
-            _facts: (roles, sessions),
+            _facts: (roles, sessions, files),
         })
     }
 
