@@ -1,6 +1,7 @@
 //! Who is told what: scripts and FIFOs, beside keepalived with the same file.
 
 mod bounds;
+mod ears;
 mod mails;
 mod security;
 mod told;

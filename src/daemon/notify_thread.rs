@@ -306,6 +306,9 @@ impl Thread {
 
     /// Scripts first, then FIFOs, then mails, as keepalived does.
     fn tell(&mut self, notice: &Notice) {
+        if self.settings.compat == Compat::Keepalived && !notice.is_keepalived_s() {
+            return;
+        }
         let mut steps = Vec::new();
         let what = (notice.what(), notice.kind());
         self.queue.push(

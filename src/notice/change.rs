@@ -41,6 +41,9 @@ pub enum Change {
     Still(State),
     /// As master it heard a lower priority: two of them were master for a while.
     LowerPriorityHeard,
+    /// It is and was master, and another router that was master too has been heard: whoever was told of
+    /// that one is told of this one again.
+    SplitHealed,
     /// Its priority changed (`notify_priority_changes`), while it was master or not.
     Priority {
         /// It was.
@@ -81,6 +84,7 @@ impl Change {
     pub fn as_str(self) -> &'static str {
         match self {
             Change::Entered(state) | Change::Still(state) => state.as_str(),
+            Change::SplitHealed => State::Master.as_str(),
             Change::LowerPriorityHeard => "MASTER_RX_LOWER_PRI",
             Change::Priority { master: true } => "MASTER_PRIORITY",
             Change::Priority { master: false } => "BACKUP_PRIORITY",
@@ -158,6 +162,14 @@ pub enum Subject {
 }
 
 impl Notice {
+    /// Whether keepalived would tell of it, too.
+    pub fn is_keepalived_s(&self) -> bool {
+        let (Notice::Instance { change, .. } | Notice::Group { change, .. }) = self else {
+            return true;
+        };
+        *change != Change::SplitHealed
+    }
+
     /// Whom it is about.
     pub fn subject(&self) -> Subject {
         match self {

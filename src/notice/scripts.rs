@@ -22,7 +22,7 @@ impl Notice {
             } => {
                 let s = &instance.more.settings;
                 let own = match change {
-                    Change::Entered(State::Master) => &s.notify_master,
+                    Change::Entered(State::Master) | Change::SplitHealed => &s.notify_master,
                     Change::Entered(State::Backup) => &s.notify_backup,
                     Change::Entered(State::Fault) => &s.notify_fault,
                     Change::Entered(State::Stop) => &s.notify_stop,
@@ -36,7 +36,7 @@ impl Notice {
             Notice::Group { group, change } => {
                 let s = &group.settings;
                 let own = match change {
-                    Change::Entered(State::Master) => &s.notify_master,
+                    Change::Entered(State::Master) | Change::SplitHealed => &s.notify_master,
                     Change::Entered(State::Backup) => &s.notify_backup,
                     Change::Entered(State::Fault) => &s.notify_fault,
                     Change::Entered(State::Stop) => &s.notify_stop,
@@ -65,7 +65,7 @@ impl Notice {
     pub fn kind(&self) -> Kind {
         match self {
             Notice::Instance { change, .. } | Notice::Group { change, .. } => match change {
-                Change::Entered(_) | Change::Still(_) => Kind::State,
+                Change::Entered(_) | Change::Still(_) | Change::SplitHealed => Kind::State,
                 Change::LowerPriorityHeard | Change::Priority { .. } => Kind::Event,
             },
             Notice::Server(_) | Notice::Check(_) | Notice::Service(_) => Kind::State,
@@ -78,11 +78,11 @@ fn up_or_down(up: bool) -> &'static str {
 }
 
 fn every(run: &Option<Run>, change: Change, kind: &str, name: &str, priority: u8) -> Option<Run> {
-    let Change::Entered(state) = change else {
+    let (Change::Entered(_) | Change::SplitHealed) = change else {
         return None;
     };
     let mut run = run.clone()?;
-    let words = [kind, name, state.as_str(), &priority.to_string()];
+    let words = [kind, name, change.as_str(), &priority.to_string()];
     run.argv.extend(words.map(str::to_owned));
     Some(run)
 }
@@ -135,6 +135,14 @@ mod tests {
         assert_eq!(notice.line().unwrap(), "INSTANCE \"VI 1\" MASTER 101\n");
         let notice = of(Change::Entered(State::Stop));
         assert_eq!(words(&notice), ["/all x INSTANCE VI 1 STOP 101"]);
+    }
+
+    #[test]
+    fn a_split_that_has_healed_is_told_as_becoming_master_is() {
+        let (healed, master) = (of(Change::SplitHealed), of(Change::Entered(State::Master)));
+        assert_eq!(words(&healed), words(&master));
+        assert_eq!(healed.line(), master.line());
+        assert!(master.is_keepalived_s() && !healed.is_keepalived_s());
     }
 
     #[test]

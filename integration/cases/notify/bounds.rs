@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use super::LIMIT;
-use super::told::{Listener, script};
+use super::ears::{Listener, script};
 use crate::cases::daemon::only_vipd;
 use crate::cases::scene::{ELECTION, Instance, Lan, wait_owner};
 use crate::lab::Lab;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::LIMIT;
-use super::told::{Teller, script};
+use super::ears::{Teller, script};
 use crate::cases::scene::{Lan, VIP};
 use crate::lab::Lab;
 use crate::lab::check::{Outcome, ensure, ensure_eq, wait_until};

@@ -1,124 +1,19 @@
 //! The same file under keepalived and under vipd: what scripts and FIFOs were told.
 
 use std::fs;
-use std::io::Read as _;
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::LIMIT;
+use super::ears::{Listener, Teller, script};
 use crate::cases::daemon::only_vipd;
 use crate::cases::scene::{Lan, VIP};
 use crate::lab::Lab;
 use crate::lab::check::{Doing as _, Outcome, ensure, ensure_eq, wait_until};
 use crate::lab::daemon::{Daemon, Kind};
 use crate::lab::net::Net;
-
-/// Makes an executable script.
-pub(super) fn script(path: &Path, text: &str) -> Outcome<String> {
-    fs::write(path, format!("#!/bin/sh\n{text}"))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-    Ok(path.display().to_string())
-}
-
-/// A script that writes its user and its arguments to a file.
-pub(super) struct Teller {
-    /// Its path.
-    pub(super) script: String,
-    file: PathBuf,
-}
-
-impl Teller {
-    pub(super) fn new(dir: &Path) -> Outcome<Teller> {
-        fs::create_dir_all(dir)?;
-        let file = dir.join("told");
-        fs::write(&file, "")?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o666))?;
-        let text = format!(
-            "echo \"$(id -u):$(id -g):$(id -G) $*\" >> {}\n",
-            file.display()
-        );
-        let script = script(&dir.join("teller.sh"), &text)?;
-        Ok(Teller { script, file })
-    }
-
-    pub(super) fn lines(&self) -> Outcome<Vec<String>> {
-        let text = fs::read_to_string(&self.file)?;
-        Ok(text.lines().map(str::to_owned).collect())
-    }
-
-    /// What was told since `seen` lines, when nothing has come for a while; in any order, since
-    /// keepalived starts scripts beside each other.
-    pub(super) fn settled(&self, seen: &mut usize) -> Outcome<Vec<String>> {
-        let mut lines = self.lines()?;
-        let mut quiet = Instant::now();
-        while quiet.elapsed() < Duration::from_millis(1500) {
-            std::thread::sleep(Duration::from_millis(50));
-            let now = self.lines()?;
-            if now != lines {
-                quiet = Instant::now();
-                lines = now;
-            }
-        }
-        let mut new = lines.split_off((*seen).min(lines.len()));
-        *seen += new.len();
-        new.sort();
-        Ok(new)
-    }
-}
-
-/// The other end of a FIFO.
-pub(super) struct Listener {
-    path: PathBuf,
-    fifo: fs::File,
-    bytes: Vec<u8>,
-}
-
-impl Listener {
-    pub(super) fn open(path: &Path) -> Outcome<Listener> {
-        wait_until(format!("{} is there", path.display()), LIMIT, || {
-            Ok(path.exists())
-        })?;
-        Ok(Listener {
-            path: path.to_owned(),
-            fifo: Self::reader(path).doing(path.display())?,
-            bytes: Vec::new(),
-        })
-    }
-
-    fn reader(path: &Path) -> std::io::Result<fs::File> {
-        fs::File::options()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(path)
-    }
-
-    /// All lines so far. keepalived makes its FIFOs anew at each reload.
-    pub(super) fn text(&mut self) -> Outcome<String> {
-        self.drain()?;
-        if let Ok(now) = Self::reader(&self.path)
-            && now.metadata()?.ino() != self.fifo.metadata()?.ino()
-        {
-            self.fifo = now;
-            self.drain()?;
-        }
-        Ok(String::from_utf8_lossy(&self.bytes).into_owned())
-    }
-
-    fn drain(&mut self) -> Outcome {
-        let mut chunk = [0; 4096];
-        loop {
-            match self.fifo.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(len) => self.bytes.extend(chunk.iter().take(len)),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-}
 
 /// What one daemon told.
 #[derive(Debug, PartialEq, Eq)]
@@ -265,6 +160,9 @@ fn one_instance_story(lab: &Lab, kind: Kind) -> Outcome<Story> {
     // How often the two hear each other is their affair.
     let mut lower = teller.settled(&mut seen)?;
     lower.dedup();
+    if kind == Kind::Vipd {
+        told_again(&mut lower)?;
+    }
     scripts.push(lower);
     let mut step = |teller: &Teller| -> Outcome {
         scripts.push(teller.settled(&mut seen)?);
@@ -284,6 +182,10 @@ fn one_instance_story(lab: &Lab, kind: Kind) -> Outcome<Story> {
         .map(str::to_owned)
         .collect();
     read.dedup();
+    if kind == Kind::Vipd {
+        without_again(&mut lines)?;
+        without_again(&mut read)?;
+    }
     low.stop()?;
     let story = Story {
         scripts,
@@ -293,6 +195,32 @@ fn one_instance_story(lab: &Lab, kind: Kind) -> Outcome<Story> {
     };
     lan.net.demolish()?;
     Ok(story)
+}
+
+/// What keepalived does not do: after a split that has healed the scripts of the master run again. Takes
+/// their lines out.
+fn told_again(lines: &mut Vec<String>) -> Outcome {
+    for own in ["V-master", "V-any INSTANCE V MASTER"] {
+        let told = lines.iter().position(|line| line.contains(own));
+        let Some(told) = told else {
+            return Err(format!("{own} is not told again: {lines:?}").into());
+        };
+        lines.remove(told);
+    }
+    Ok(())
+}
+
+/// The same of the lines of a FIFO.
+fn without_again(lines: &mut Vec<String>) -> Outcome {
+    let again = lines.windows(2).position(|two| match two {
+        [one, next] => one.contains("\"V\" MASTER ") && next.contains("MASTER_RX_LOWER_PRI"),
+        _ => false,
+    });
+    let Some(again) = again else {
+        return Err(format!("MASTER is not told again: {lines:?}").into());
+    };
+    lines.remove(again);
+    Ok(())
 }
 
 /// Two instances that are one: a fault of one is a fault of both.

@@ -23,6 +23,7 @@ pub(super) fn of(slot: &Slot, actions: &[vrrp::Action], of_priority: bool) -> Ve
             ..
         } if owner => None,
         vrrp::Action::Entered { to, .. } => Some(Change::Entered(told(*to)?)),
+        vrrp::Action::Note(Note::SplitHealed(_)) => Some(Change::SplitHealed),
         vrrp::Action::Note(Note::LowerPriorityHeard { .. }) => Some(Change::LowerPriorityHeard),
         vrrp::Action::Note(Note::PriorityChanged { .. }) if of_priority => Some(Change::Priority {
             master: slot.state() == State::Master,
@@ -47,6 +48,11 @@ pub(super) fn farewell(slot: &Slot) -> Option<Action> {
 /// What is told of a group that is in this state now.
 pub(super) fn of_group(group: &Arc<SyncGroup>, state: State) -> Option<Action> {
     Some(group_notice(group, Change::Entered(told(state)?)))
+}
+
+/// What is told of a group of masters when one of them heard another master.
+pub(super) fn of_healed_group(group: &Arc<SyncGroup>) -> Action {
+    group_notice(group, Change::SplitHealed)
 }
 
 fn group_notice(group: &Arc<SyncGroup>, change: Change) -> Action {

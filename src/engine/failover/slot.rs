@@ -177,16 +177,21 @@ impl Failover {
         {
             self.stirred.insert(group);
         }
-        let mut rogue = false;
+        let (mut rogue, mut healed) = (false, false);
         let changes = notices::of(slot, &wanted, of_priority);
         for action in wanted {
-            let heard = |note: &vrrp::Note| matches!(note, vrrp::Note::LowerPriorityHeard { .. });
-            rogue |= matches!(&action, vrrp::Action::Note(note) if heard(note));
+            if let vrrp::Action::Note(note) = &action {
+                rogue |= matches!(note, vrrp::Note::LowerPriorityHeard { .. });
+                healed |= matches!(note, vrrp::Note::SplitHealed(_));
+            }
             self.carry_out(index, action, now, out);
         }
         self.note_leaving(index);
         // Told when it is done: a script may look for the addresses.
         self.tell(index, changes, out);
+        if let Some(group) = group.filter(|_| healed) {
+            self.tell_split_healed(group, now, out);
+        }
         self.retime(index);
         if let Some(group) = group.filter(|_| rogue) {
             self.announce_others(group, index, now, out);

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::model::SyncGroup;
 use crate::time::Time;
@@ -22,7 +23,12 @@ pub(super) struct Group {
     /// Members that came with a reload to others that were master: they have until they hear somebody
     /// else to become master too.
     joining: BTreeSet<usize>,
+    /// When it was told last that a split has healed.
+    healed_at: Option<Time>,
 }
+
+/// Members hear the other side one after the other; the group is told of one split once.
+const SPLIT_TOGETHER: Duration = Duration::from_secs(10);
 
 /// How members begin: all go on as masters or none does.
 pub(super) fn begin_together(starts: &mut [Start], members: &[usize]) {
@@ -74,6 +80,7 @@ impl Failover {
                 config: Arc::new(config.clone()),
                 state: before.map_or(State::Init, |group| group.state),
                 joining: joining.collect(),
+                healed_at: before.and_then(|group| group.healed_at),
                 members,
             });
             self.stirred.insert(index);
@@ -132,6 +139,18 @@ impl Failover {
         let members = self.groups.get(group).map(|group| group.members.clone());
         for member in members.into_iter().flatten().filter(|m| *m != slot) {
             self.drive(member, vrrp::Input::Reannounce, now, out);
+        }
+    }
+
+    /// A member, as master, heard somebody who was master in another part of the network.
+    pub(super) fn tell_split_healed(&mut self, group: usize, now: Time, out: &mut Vec<Action>) {
+        let Some(group) = self.groups.get_mut(group) else {
+            return;
+        };
+        let told = |at: Time| now.since(at) < SPLIT_TOGETHER;
+        if group.state == State::Master && !group.healed_at.is_some_and(told) {
+            group.healed_at = Some(now);
+            out.push(notices::of_healed_group(&group.config));
         }
     }
 

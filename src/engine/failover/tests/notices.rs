@@ -50,6 +50,25 @@ fn a_lower_priority_heard_by_a_master_is_told() {
 }
 
 #[test]
+fn a_master_that_finds_another_one_after_a_split_is_told_of_again_once() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    told(&mut bench);
+    bench.run(10);
+    assert_eq!(told(&mut bench), Vec::<String>::new());
+    let lower = "INSTANCE \"VI_1\" MASTER_RX_LOWER_PRI 100";
+    bench.hear(50, 51, b"123456\0\0");
+    assert_eq!(told(&mut bench), ["INSTANCE \"VI_1\" MASTER 100", lower]);
+    for _ in 0..5 {
+        bench.run(1);
+        bench.hear(50, 51, b"123456\0\0");
+        assert_eq!(told(&mut bench), [lower], "the same split");
+    }
+    bench.run(10);
+    bench.hear(50, 51, b"123456\0\0");
+    assert_eq!(told(&mut bench).len(), 2, "another one");
+}
+
+#[test]
 fn priorities_are_told_where_it_is_asked_for() {
     let weighted = |asked: Option<bool>| {
         let mut one = instance("VI_1", 51, "10.0.0.100");

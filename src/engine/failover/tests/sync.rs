@@ -76,6 +76,23 @@ fn a_member_that_yields_takes_the_others_along() {
 }
 
 #[test]
+fn a_group_is_told_once_of_a_split_that_has_healed() {
+    let mut bench = Bench::master(two());
+    bench.run(10);
+    bench.notices.clear();
+    bench.hear(50, 51, PASSWORD);
+    bench.hear(50, 52, PASSWORD);
+    let of_group = |bench: &Bench| {
+        let group = bench.notices.iter().filter(|n| n.starts_with("GROUP"));
+        group.cloned().collect::<Vec<String>>()
+    };
+    assert_eq!(of_group(&bench), ["GROUP \"G\" MASTER 0"]);
+    bench.run(20);
+    bench.hear(50, 52, PASSWORD);
+    assert_eq!(of_group(&bench).len(), 2, "another one");
+}
+
+#[test]
 fn a_fault_of_one_is_a_fault_of_all() {
     let mut config = two();
     std::sync::Arc::make_mut(&mut config.instances[1]).vips[0].dev = Some("eth9".parse().unwrap());
