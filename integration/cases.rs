@@ -14,6 +14,7 @@ mod front_door;
 mod garp;
 mod hand_over;
 mod ipvs;
+mod lease;
 mod matrix;
 mod namespaces;
 mod native;
@@ -76,6 +77,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     order::CASES,
     daemon::CASES,
     addresses::CASES,
+    lease::CASES,
     options::CASES,
     namespaces::CASES,
     firewall::iptables::GUEST,

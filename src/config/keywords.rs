@@ -268,6 +268,11 @@ impl Keyword {
         self
     }
 
+    const fn own(mut self) -> Keyword {
+        self.support = Support::VipdOwn;
+        self
+    }
+
     const fn refused(mut self, why: &'static str) -> Keyword {
         self.support = Support::Refused(why);
         self

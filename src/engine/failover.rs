@@ -13,6 +13,7 @@ mod event;
 mod filter;
 mod hand_over;
 mod kernel_view;
+mod lease;
 mod links;
 mod notices;
 mod own_links;
@@ -79,6 +80,8 @@ enum TimerOf {
     Script(usize),
     /// `garp_extra_if` of a slot.
     Extra(usize),
+    /// `vip_lease` of a slot.
+    Lease(usize),
     Bfd(usize),
 }
 
@@ -266,6 +269,7 @@ impl Failover {
             }
             TimerOf::Script(_) => Some((*at, Why::Script)),
             TimerOf::Extra(_) => Some((*at, Why::Announce)),
+            TimerOf::Lease(_) => Some((*at, Why::Lease)),
             TimerOf::Bfd(session) => Some((*at, self.bfd.why(*session)?)),
         });
         let ipvs = (!self.ipvs_ready).then_some((self.ipvs_wait_until, Why::IpvsWait));
@@ -366,14 +370,17 @@ impl Failover {
             .take_while(|(at, _)| *at <= now)
             .map(|(_, of)| *of)
             .collect();
+        let mut leases = Vec::new();
         for of in due {
             match of {
                 TimerOf::Slot(slot) => self.drive(slot, vrrp::Input::Timer, now, out),
                 TimerOf::Extra(slot) => self.extra_announcements(slot, now),
                 TimerOf::Bfd(session) => self.on_session_timer(session, now, out),
-                TimerOf::Script(_) => {}
+                TimerOf::Lease(slot) if leases.len() < lease::PORTION => leases.push(slot),
+                TimerOf::Lease(_) | TimerOf::Script(_) => {}
             }
         }
+        self.renew_leases(&leases, now, out);
         self.run_due_scripts(now, out);
         if !self.ipvs_ready && now >= self.ipvs_wait_until {
             out.push(Action::Event(Event::IpvsNotReady));

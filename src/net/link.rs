@@ -85,6 +85,8 @@ pub struct AddressSpec {
     /// Seconds for which it is preferred as the source of new connections, 0 for an address that is
     /// deprecated; for ever when absent. The kernel counts them down.
     pub preferred_lifetime: Option<u32>,
+    /// Seconds after which the kernel removes it; never when absent. The kernel counts them down.
+    pub valid_lifetime: Option<u32>,
 }
 
 /// An address as the kernel shows it.

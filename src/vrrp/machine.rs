@@ -139,6 +139,11 @@ impl Machine {
         self.state == State::Master || self.keeps_addresses || self.leaving.is_some()
     }
 
+    /// Whether it is a master that stood still for long, and listens before it speaks again.
+    pub fn listens(&self) -> bool {
+        self.listens
+    }
+
     /// What it was configured as.
     pub fn config(&self) -> &Arc<Instance> {
         &self.config
@@ -258,11 +263,7 @@ impl Machine {
                     Timer::Advert,
                     if next > now { next } else { now + interval },
                 );
-                if std::mem::take(&mut self.listens) {
-                    out.push(Action::Announce {
-                        repeat: self.config.garp.master_repeat,
-                    });
-                }
+                self.go_on(out);
             }
             // Not to be master yet; the timer runs on, so that standing still shows meanwhile.
             Timer::MasterDown if self.claim_reason.is_some() => self.wait_for_master(now),

@@ -340,6 +340,13 @@ pub(super) const VRRP: &[Keyword] = &[
         Arguments::One(Type::Seconds(1_000, TIMER_MAX)),
         "The same, counted from the boot of the machine.",
     ),
+    row(
+        "vip_lease",
+        whole_seconds(0, 86_400),
+        "Seconds after which the kernel removes the VIPs of a vipd that hangs or died; 0: never.",
+    )
+    .default("0")
+    .own(),
     row("log_unknown_vrids", FLAG, "Log adverts of others."),
     row("vmac_prefix", TEXT, "Names of VMAC interfaces.").default("vrrp"),
     row(

@@ -87,6 +87,13 @@ pub(super) const INSTANCE: &[Keyword] = &[
     )
     .default("1"),
     row("version", integer(2, 3), "Version of the protocol.").default("as vrrp_version"),
+    row(
+        "vip_lease",
+        whole_seconds(0, 86_400),
+        "Seconds after which the kernel removes the VIPs of a vipd that hangs or died; 0: never.",
+    )
+    .default("as vip_lease in global_defs")
+    .own(),
     row("native_ipv6", FLAG, "IPv6."),
     row("vrf", INTERFACE, "VRF of unicast."),
     row("authentication", FLAG, "Password of version 2.").block(BlockKind::Authentication),

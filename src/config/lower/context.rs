@@ -1,5 +1,6 @@
 //! What every area needs: texts of words and the walk through a block.
 
+mod own;
 mod unknown;
 
 use std::borrow::Cow;
@@ -14,7 +15,9 @@ use crate::net::{Family, InterfaceName};
 
 use super::corrections::{self, Respelling};
 use super::names::Names;
+
 use super::value::Value;
+use own::Said;
 
 /// One line with a known keyword.
 pub(super) struct Line<'t> {
@@ -257,11 +260,12 @@ impl<'a> Context<'a> {
         };
         let span = first.leaf.span;
         let word = self.text(first);
-        if first.own {
-            self.unknown_own(span, &word);
-            return;
-        }
-        let Some(row) = self.row(kind, &word, span) else {
+        let row = match self.own_row(kind, first.own, &word, span) {
+            Ok(Some(own)) => Some(own),
+            Ok(None) => self.row(kind, &word, span),
+            Err(Said) => return,
+        };
+        let Some(row) = row else {
             if !orphans.is_some_and(|inner| keywords::find(inner, &word).is_some()) {
                 self.unknown(kind, statement, span, &word, draft);
             }

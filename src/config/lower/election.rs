@@ -1,7 +1,10 @@
-//! `timer_expired_backup` and `owner_ignore_adverts`: what depends on other words about the election.
+//! `timer_expired_backup`, `owner_ignore_adverts` and `vip_lease`: what depends on other words about the
+//! election.
+
+use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
-use crate::config::model::Preempt;
+use crate::config::model::{Instance, Preempt};
 use crate::config::source::Span;
 use crate::units::Priority;
 
@@ -13,6 +16,7 @@ use super::value::Value;
 pub(super) struct ElectionWords {
     timer_expired_backup: Option<(Priority, Span)>,
     owner_ignore_adverts: Option<(bool, Span)>,
+    vip_lease: Option<(Duration, Span)>,
 }
 
 impl ElectionWords {
@@ -27,9 +31,39 @@ impl ElectionWords {
             "owner_ignore_adverts" => {
                 self.owner_ignore_adverts = Some((value.is_true(), line.span));
             }
+            "vip_lease" => self.vip_lease = value.seconds().map(|time| (time, line.span)),
             _ => return Handled::No,
         }
         Handled::Yes
+    }
+
+    /// Its own word, else the one of `global_defs`; in whole seconds, as the kernel counts.
+    pub(super) fn vip_lease(
+        &self,
+        ctx: &mut Context<'_>,
+        instance: &Instance,
+        global: Option<Duration>,
+        span: Span,
+    ) -> Option<Duration> {
+        let (lease, span) = self.vip_lease.or(global.map(|lease| (lease, span)))?;
+        let lease = Duration::from_secs(lease.as_millis().div_ceil(1000).try_into().ok()?);
+        if lease.is_zero() {
+            return None;
+        }
+        let patience = instance.advert_int.get() * u32::from(instance.down_timer_adverts);
+        if lease < patience {
+            let (name, lease_s) = (&instance.name, lease.as_secs());
+            let patience = patience.as_secs_f64();
+            let message = format!(
+                "`vip_lease` of `{name}` is {lease_s} s, and others wait {patience} s for its adverts"
+            );
+            ctx.say(
+                Diagnostic::warning(Code::Contradiction, span, message)
+                    .label("a standstill that no other router notices takes the addresses away")
+                    .hint(format!("use {} at least", patience.ceil())),
+            );
+        }
+        Some(lease)
     }
 
     /// keepalived: only whoever does not preempt would not take the addresses back at once.

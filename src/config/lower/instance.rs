@@ -267,7 +267,7 @@ impl InstanceDraft<'_> {
             "higher_prio_send_advert" => self.higher_prio_send_advert = Some(value.is_true()),
             "dont_track_primary" => self.dont_track_primary = true,
             "lvs_sync_daemon_interface" => self.lvs_sync_daemon_interface = interface(value),
-            "timer_expired_backup" | "owner_ignore_adverts" => {
+            "timer_expired_backup" | "owner_ignore_adverts" | "vip_lease" => {
                 return self.election.apply(line, &value);
             }
             name => {
@@ -356,6 +356,9 @@ impl InstanceDraft<'_> {
             .strict
             .unwrap_or(defaults.globals.vrrp.vrrp_strict);
         strict::apply(ctx, &mut instance, acceptance, strict, span);
+        let lease = defaults.globals.vrrp.vip_lease;
+        let lease = self.election.vip_lease(ctx, &instance, lease, span);
+        instance.more.settings.vip_lease = lease;
         Some(instance)
     }
 

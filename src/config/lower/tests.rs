@@ -84,7 +84,9 @@ fn example(row: &Keyword) -> String {
 
 fn unhandled(kind: BlockKind, draft: &mut dyn Draft<'static>) -> Vec<&'static str> {
     // What is not acted on reaches the configuration all the same; only what has no effect is dropped.
-    let acts = |row: &&'static Keyword| !matches!(row.support, Support::NoEffect(_));
+    // vipd's own stand on lines of their own kind, and have tests of their own.
+    let dropped = |row: &Keyword| matches!(row.support, Support::NoEffect(_) | Support::VipdOwn);
+    let acts = |row: &&'static Keyword| !dropped(row);
     let text: String = keywords::rows(kind).filter(acts).map(example).collect();
     let mut sources = SourceMap::default();
     let file = sources.add("k.conf".into(), text.into_bytes()).unwrap();
@@ -411,4 +413,40 @@ fn names_of_namespaces_and_instances_can_be_those_of_files() {
         assert!(!said(&format!("{keyword} blue")), "{keyword}");
     }
     assert!(!said("net_namespace_ipvs"));
+}
+
+#[test]
+fn own_keywords_stand_on_lines_that_keepalived_drops() {
+    let lease = |instance: &str| {
+        let text = format!(
+            "global_defs {{\n@vipd vip_lease 10\n}}\nvrrp_instance V {{\ninterface eth0\n\
+             virtual_router_id 1\n{instance}\nvirtual_ipaddress {{\n10.0.0.1\n}}\n}}\n"
+        );
+        let loaded = read(&text);
+        let lease = loaded.config.as_ref().unwrap().instances[0]
+            .more
+            .settings
+            .vip_lease;
+        let said: Vec<String> = loaded
+            .diagnostics
+            .iter()
+            .map(|d| d.message.clone())
+            .collect();
+        (lease.map(|lease| lease.as_secs()), said)
+    };
+    let quiet = Vec::<String>::new();
+    assert_eq!(lease(""), (Some(10), quiet.clone()));
+    assert_eq!(lease("@vipd vip_lease 4"), (Some(4), quiet.clone()));
+    assert_eq!(lease("@vipd vip_lease 0"), (None, quiet.clone()));
+    assert_eq!(lease("@vipd vip_lease 4.2"), (Some(5), quiet));
+    let (seconds, said) = lease("vip_lease 4");
+    assert_eq!(seconds, Some(10), "keepalived does not know it");
+    assert_eq!(said, ["`vip_lease` is a keyword of vipd's own"]);
+    let (seconds, said) = lease("@vipd vip_lease 2");
+    assert_eq!(seconds, Some(2));
+    let short = "`vip_lease` of `V` is 2 s, and others wait 3 s for its adverts";
+    assert_eq!(said, [short]);
+    let (seconds, said) = lease("@vipd priority 4");
+    assert_eq!(seconds, Some(10));
+    assert_eq!(said, ["this version has no keyword `@vipd priority` here"]);
 }

@@ -183,6 +183,8 @@ settings! {
         vrrp_startup_delay: Option<Duration>,
         #[serde(serialize_with = "seconds_or_null")]
         vrrp_delay_after_boot: Option<Duration>,
+        #[serde(serialize_with = "seconds_or_null")]
+        vip_lease: Option<Duration>,
         log_unknown_vrids: bool,
         vmac_prefix: Option<String>,
         vmac_addr_prefix: Option<String>,

@@ -50,6 +50,8 @@ settings! {
         notify: Option<Run>,
         notify_priority_changes: Option<bool>,
         smtp_alert: Option<bool>,
+        #[serde(serialize_with = "seconds_or_null")]
+        vip_lease: Option<Duration>,
     }
 }
 

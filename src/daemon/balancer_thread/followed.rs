@@ -14,6 +14,8 @@ pub(super) struct Followed {
     monitor: Monitor,
     readiness: AsyncFd<OwnedFd>,
     route: Route,
+    /// Which of those that were asked for last were here.
+    here: BTreeSet<IpAddr>,
 }
 
 impl Followed {
@@ -26,6 +28,7 @@ impl Followed {
             monitor,
             readiness,
             route,
+            here: BTreeSet::new(),
         })
     }
 
@@ -34,7 +37,8 @@ impl Followed {
         match self.route.addresses() {
             Ok(all) => {
                 let here = all.iter().map(|address| address.key.cidr.addr());
-                Some(here.filter(|address| wanted.contains(address)).collect())
+                self.here = here.filter(|address| wanted.contains(address)).collect();
+                Some(self.here.clone())
             }
             Err(error) => {
                 tracing::warn!("ha_suspend: {error}; what was known before holds");
@@ -51,7 +55,7 @@ impl Followed {
             };
             ready.clear_ready();
             drop(ready);
-            let concerned = concerned(&mut self.monitor, wanted);
+            let concerned = concerned(&mut self.monitor, wanted, &self.here);
             if concerned && let Some(here) = self.read(wanted) {
                 return here;
             }
@@ -71,12 +75,14 @@ pub(super) async fn changed(
 }
 
 /// Reads everything that waits; whether something of it is about one of `wanted`.
-fn concerned(monitor: &mut Monitor, wanted: &BTreeSet<IpAddr>) -> bool {
+fn concerned(monitor: &mut Monitor, wanted: &BTreeSet<IpAddr>, here: &BTreeSet<IpAddr>) -> bool {
     let mut concerned = false;
     loop {
         match monitor.next() {
             Ok(Some(Event::AddressAdded(address))) => {
-                concerned |= wanted.contains(&address.key.cidr.addr());
+                // One that was here has another lifetime now, which is renewed all the time.
+                let address = address.key.cidr.addr();
+                concerned |= wanted.contains(&address) && !here.contains(&address);
             }
             Ok(Some(Event::AddressRemoved(key))) => concerned |= wanted.contains(&key.cidr.addr()),
             Ok(Some(Event::Overrun)) => concerned = true,

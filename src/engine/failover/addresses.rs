@@ -15,21 +15,27 @@ use crate::vrrp::{self, State};
 use super::kernel_view::KernelView;
 use super::slot::device;
 use super::statics;
-use super::vip::{address_key, address_spec, same_address};
+use super::vip::{address_key, differs_in_lifetime_only, same_address};
 use super::{Action, Event, Failover, LOOK_AGAIN, NetFailure, RESTORE_AFTER, RETRY};
 
 impl Failover {
     /// A machine became master: what it lacks is set.
-    pub(super) fn hold(&mut self, index: usize, out: &mut Vec<Action>) {
+    pub(super) fn hold(&mut self, index: usize, now: Time, out: &mut Vec<Action>) {
         let Some(slot) = self.slots.get(index) else {
             return;
         };
-        let missing = slot
+        // What is there and has a lease begins it anew.
+        let is_due = |key: &AddressKey, spec: &AddressSpec| {
+            !self.kernel.has(key) || spec.valid_lifetime.is_some()
+        };
+        let due = slot
             .keys(&self.kernel)
-            .filter(|(key, _)| !self.kernel.has(key))
-            .map(|(key, vip)| AddressCommand::Add(key, address_spec(vip)))
+            .map(|(key, vip)| (key, self.spec_of(slot, &key, vip)))
+            .filter(|(key, spec)| is_due(key, spec))
+            .map(|(key, spec)| AddressCommand::Add(key, spec))
             .collect();
-        self.order(missing, out);
+        self.order(due, out);
+        self.begin_lease(index, now);
         self.hold_routing(index, out);
     }
 
@@ -161,6 +167,12 @@ impl Failover {
         });
         if let Some(slot) = holder.and_then(|index| self.slots.get_mut(index)) {
             slot.missing.insert(key);
+            if slot.lease.note_gone(now) {
+                out.push(Action::Event(Event::LeaseOver {
+                    instance: slot.config().name.clone(),
+                    cidr: key.cidr,
+                }));
+            }
             self.restore_at.get_or_insert(now + RESTORE_AFTER);
         } else if !self.stopping && self.is_static(&key) {
             self.on_static_gone(now, out);
@@ -182,12 +194,15 @@ impl Failover {
                 continue;
             };
             let mut missing = std::mem::take(&mut slot.missing);
+            let lapsed = slot.lease.take_lapsed();
             if missing.is_empty() || slot.machine.state() != State::Master {
                 continue;
             }
             let held: BTreeSet<AddressKey> = slot.keys(&self.kernel).map(|(key, _)| key).collect();
             missing.retain(|key| held.contains(key) && !self.kernel.has(key));
-            if !missing.is_empty() {
+            if lapsed {
+                self.on_lapsed(index, missing, now, out);
+            } else if !missing.is_empty() {
                 self.defend(index, missing, now, out);
             }
         }
@@ -227,7 +242,7 @@ impl Failover {
                 out,
             );
         } else {
-            self.hold(index, out);
+            self.hold(index, now, out);
             if self.has_routes(index) {
                 // IPv4 routes from an address go with it, and nobody is told.
                 self.look_again_at = self.look_again_at.min(now + RESTORE_AFTER);
@@ -310,11 +325,12 @@ impl Failover {
             .iter()
             .filter(|slot| slot.machine.holds_addresses())
         {
-            let master = slot.machine.state() == State::Master;
+            // Who stood still and listens keeps what is there, and takes nothing.
+            let master = slot.machine.state() == State::Master && !slot.machine.listens();
             for (key, vip) in slot.keys(&self.kernel) {
                 // A predecessor's addresses are kept, not made.
                 if master || observed.contains_key(&key) {
-                    desired.insert(key, address_spec(vip));
+                    desired.insert(key, self.spec_of(slot, &key, vip));
                 }
                 if master {
                     masters.insert(key, slot.config().garp.master_repeat);
@@ -335,7 +351,10 @@ impl Failover {
                 }
                 Change::Change(key, spec) => {
                     // The kernel cannot change label, scope or broadcast of an address in place.
-                    commands.push(AddressCommand::Delete(key));
+                    let lasting = observed.get(&key);
+                    if !lasting.is_some_and(|old| differs_in_lifetime_only(&spec, old)) {
+                        commands.push(AddressCommand::Delete(key));
+                    }
                     commands.push(AddressCommand::Add(key, spec));
                 }
                 Change::Remove(key) => commands.push(AddressCommand::Delete(key)),

@@ -129,6 +129,13 @@ pub enum Event {
         /// It is not put back any more.
         too_often: bool,
     },
+    /// An address of a master went because vipd did not run for as long as `vip_lease`.
+    LeaseOver {
+        /// Whose.
+        instance: String,
+        /// Which.
+        cidr: Cidr,
+    },
     /// Somebody else removed a route or a rule.
     RoutingTaken {
         /// Whose; nobody's when it is static.
@@ -163,6 +170,7 @@ impl Event {
             | Event::LinkFailed { .. }
             | Event::AddressFailed { .. }
             | Event::AddressTaken { .. }
+            | Event::LeaseOver { .. }
             | Event::RoutingTaken { .. }
             | Event::FactMissing { .. }
             | Event::IpvsNotReady => true,
@@ -274,6 +282,11 @@ impl fmt::Display for Event {
                 f,
                 "({instance}) address {cidr} was removed by somebody else again and again: \
                  find out who manages addresses on this host beside vipd"
+            ),
+            Event::LeaseOver { instance, cidr } => write!(
+                f,
+                "({instance}) vipd did not run for as long as vip_lease, and the kernel has removed {cidr}: \
+                 it is set again unless somebody else is master now"
             ),
             Event::RoutingTaken {
                 instance,

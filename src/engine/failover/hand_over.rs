@@ -117,7 +117,8 @@ impl Failover {
         self.scripts.clear();
         self.script_index.clear();
         self.ipvs_ready = true;
-        self.timers.retain(|(_, of)| matches!(of, TimerOf::Slot(_)));
+        let goes_on = |of: &TimerOf| matches!(of, TimerOf::Slot(_) | TimerOf::Lease(_));
+        self.timers.retain(|(_, of)| goes_on(of));
         match kind {
             StopKind::Release => {
                 for slot in 0..self.slots.len() {
@@ -169,7 +170,7 @@ impl Failover {
         self.slots.retain(|slot| !slot.departed);
         let count = self.slots.len();
         self.timers.retain(|(_, of)| match of {
-            TimerOf::Slot(slot) | TimerOf::Extra(slot) => *slot < count,
+            TimerOf::Slot(slot) | TimerOf::Extra(slot) | TimerOf::Lease(slot) => *slot < count,
             TimerOf::Script(_) | TimerOf::Bfd(_) => true,
         });
         self.index_slots();

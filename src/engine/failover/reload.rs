@@ -104,6 +104,7 @@ impl Failover {
             self.refresh_standing(slot, now, out);
         }
         self.forget_since();
+        self.retime_leases(now);
         self.tell_again(&states, out);
         self.run_due_scripts(now, out);
         self.remove_stale_links(out);

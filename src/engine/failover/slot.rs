@@ -13,6 +13,7 @@ use crate::vrrp::{self, Heard, Machine, Receiver, State};
 
 use super::adverts::{self, Ready};
 use super::kernel_view::KernelView;
+use super::lease::Lease;
 use super::notices;
 use super::routes;
 use super::tracked::Tracked;
@@ -52,6 +53,7 @@ pub(super) struct Slot {
     pub(super) track_groups: Vec<String>,
     /// When the next round of `garp_extra_if` is.
     pub(super) extra_at: Option<Time>,
+    pub(super) lease: Lease,
     /// As its machine was leaving when last asked.
     pub(super) leaving: bool,
     /// It is not in the configuration any more and only holds its addresses for a successor.
@@ -74,6 +76,7 @@ impl Slot {
             group: None,
             track_groups: Vec::new(),
             extra_at: None,
+            lease: Lease::default(),
             leaving: false,
             departed: false,
         }
@@ -193,6 +196,7 @@ impl Failover {
             self.tell_split_healed(group, now, out);
         }
         self.retime(index);
+        self.time_lease(index, now);
         if let Some(group) = group.filter(|_| rogue) {
             self.announce_others(group, index, now, out);
         }
@@ -225,7 +229,7 @@ impl Failover {
             vrrp::Action::SendAdvert { priority } => {
                 adverts::send(slot, &self.kernel, priority, out)
             }
-            vrrp::Action::Hold => self.hold(index, out),
+            vrrp::Action::Hold => self.hold(index, now, out),
             vrrp::Action::Release => self.release(index, out),
             vrrp::Action::Announce { repeat } => self.announce(index, repeat),
             vrrp::Action::Entered { from, to, reason } => {

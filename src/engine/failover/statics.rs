@@ -17,7 +17,7 @@ pub(super) fn addresses<'a>(
 ) -> impl Iterator<Item = (AddressKey, AddressSpec)> + 'a {
     config.statics.addresses.iter().filter_map(|address| {
         let interface = kernel.index_of(address.dev.as_ref()?)?;
-        Some((address_key(interface, address), address_spec(address)))
+        Some((address_key(interface, address), address_spec(address, None)))
     })
 }
 

@@ -4,6 +4,7 @@ mod announce;
 mod bfd;
 mod hand_over;
 mod kernel;
+mod lease;
 mod links;
 mod notices;
 mod own_links;

@@ -317,4 +317,6 @@ pub enum Why {
     Restore,
     /// An announcement may leave.
     Announce,
+    /// The lifetime of addresses is renewed.
+    Lease,
 }

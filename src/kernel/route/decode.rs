@@ -109,9 +109,12 @@ pub(super) fn address(payload: &[u8]) -> Option<ObservedAddress> {
             Ifa::Label => spec.label = attribute.text().map(str::to_owned),
             Ifa::Flags => flags = attribute.u32().unwrap_or(flags),
             Ifa::Cacheinfo => {
-                let preferred = attribute.value.first_chunk().copied();
-                spec.preferred_lifetime =
-                    preferred.map(u32::from_ne_bytes).filter(|s| *s != FOR_EVER);
+                let (times, _) = attribute.value.as_chunks::<4>();
+                let time = |at: usize| {
+                    let time = times.get(at).copied().map(u32::from_ne_bytes);
+                    time.filter(|seconds| *seconds != FOR_EVER)
+                };
+                (spec.preferred_lifetime, spec.valid_lifetime) = (time(0), time(1));
             }
             Ifa::UnrecognizedConst(IFA_PROTO) => protocol = attribute.u8().unwrap_or(0),
             _ => {}

@@ -178,9 +178,12 @@ fn address(key: AddressKey, spec: Option<&AddressSpec>) -> Result<Buffer, Encode
         if flags > 0xff {
             payload.u32(IFA_FLAGS, flags);
         }
-        if let Some(preferred) = spec.preferred_lifetime {
-            // `struct ifa_cacheinfo`: preferred, valid, and two times that only the kernel writes.
-            let lifetimes = [preferred, FOR_EVER, 0, 0].map(u32::to_ne_bytes);
+        if spec.preferred_lifetime.is_some() || spec.valid_lifetime.is_some() {
+            // `struct ifa_cacheinfo`: preferred, valid, and two times that only the kernel writes. It
+            // refuses what is preferred for longer than it is there.
+            let valid = spec.valid_lifetime.unwrap_or(FOR_EVER);
+            let preferred = spec.preferred_lifetime.unwrap_or(valid).min(valid);
+            let lifetimes = [preferred, valid, 0, 0].map(u32::to_ne_bytes);
             payload.bytes(IFA_CACHEINFO, lifetimes.as_flattened());
         }
         payload.u8(IFA_PROTO, ADDRESS_PROTOCOL);

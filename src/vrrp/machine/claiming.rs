@@ -118,6 +118,17 @@ impl Machine {
         self.time_refresh(now);
     }
 
+    /// It stood still, has listened, and has said that it is master still: it is, with everything that
+    /// belongs to it. What went while it stood still (`vip_lease`) was not set before.
+    pub(super) fn go_on(&mut self, out: &mut Vec<Action>) {
+        if std::mem::take(&mut self.listens) {
+            out.push(Action::Hold);
+            out.push(Action::Announce {
+                repeat: self.config.garp.master_repeat,
+            });
+        }
+    }
+
     /// Now, and once more after `delay` unless that is zero.
     pub(super) fn announce(
         &mut self,

@@ -81,6 +81,7 @@ impl Machine {
                 return;
             }
             self.send_advert(out);
+            self.go_on(out);
             self.timers
                 .set(Timer::Advert, now + self.config.advert_int.get());
             return;
@@ -125,6 +126,7 @@ impl Machine {
         }));
         if !self.config.lower_prio_no_advert {
             self.send_advert(out);
+            self.go_on(out);
             self.count_warning(now);
         }
         let garp = *self.config.garp;

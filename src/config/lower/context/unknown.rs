@@ -15,7 +15,7 @@ const CUTS_OFF: &str =
 
 impl Context<'_> {
     pub(super) fn unknown_own(&mut self, span: Span, word: &str) {
-        let message = format!("this version has no keyword `@vipd {word}`");
+        let message = format!("this version has no keyword `@vipd {word}` here");
         self.say(
             Diagnostic::warning(Code::UnknownKeyword, span, message).label("the line is skipped"),
         );

@@ -105,6 +105,7 @@ proptest! {
         scope in any::<u8>(),
         flags in any::<[bool; 5]>(),
         preferred_lifetime in prop::option::of(0..u32::MAX),
+        valid_lifetime in prop::option::of(1..u32::MAX),
         other in prop::option::of(any::<IpAddr>()),
     ) {
         let key = AddressKey {
@@ -124,9 +125,16 @@ proptest! {
             no_prefix_route,
             auto_join,
             preferred_lifetime,
+            valid_lifetime,
         };
         let read = address(&written(AddressCommand::Add(key, spec.clone()))).unwrap();
         prop_assert_eq!(read.key, key);
+        // Nothing is preferred for longer than it is there.
+        let preferred_lifetime = match (preferred_lifetime, valid_lifetime) {
+            (Some(preferred), Some(valid)) => Some(preferred.min(valid)),
+            (preferred, valid) => preferred.or(valid),
+        };
+        let spec = AddressSpec { preferred_lifetime, ..spec };
         prop_assert_eq!(read.spec, spec);
         prop_assert_eq!(read.protocol, ADDRESS_PROTOCOL);
         let read = address(&written(AddressCommand::Delete(key))).unwrap();

@@ -24,6 +24,7 @@ fn a_master_that_stood_still_listens_before_it_speaks() {
         asserts,
         [
             Action::SendAdvert { priority: 100 },
+            Action::Hold,
             Action::Announce { repeat: 5 }
         ]
     );
