@@ -8,8 +8,8 @@ mod plan;
 mod quorum;
 
 pub use desired::{
-    ServerState, before_checks, daemons, destination_key, service, service_key, sorry_key,
-    timeouts, virtual_address, weight_up,
+    ServerState, before_checks, daemons, destination_in, destination_key, service, service_key,
+    service_keys, sorry_key, timeouts, virtual_addresses, weight_up,
 };
 pub use observation::Observation;
 pub use owned::Owned;

@@ -2,18 +2,18 @@
 //! stands.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::lab::check::{Doing, Outcome, ensure, ensure_eq, wait_until};
+use crate::lab::check::{Outcome, ensure, ensure_eq, wait_until};
 use crate::lab::daemon::{Daemon, Kind};
 use crate::lab::net::{Host, Net};
+use crate::lab::traffic::Server;
 use crate::lab::{Case, Lab};
 
 pub(crate) const CASES: &[Case] = &[Case {
     name: "pools.same_as_keepalived",
-    proves: "quorum, hysteresis, sorry servers, alpha, inhibition, ha_suspend, the sync daemon of the node \
-             and timeouts give keepalived's table at each step",
+    proves: "quorum, hysteresis, sorry servers, alpha, inhibition, ha_suspend, groups, the sync daemon of \
+             the node and timeouts give keepalived's table at each step",
     limit: Duration::from_secs(150),
     run: same_as_keepalived,
 }];
@@ -33,6 +33,62 @@ const POOLS: &[&str] = &[
     "ha_suspend\n sorry_server 192.0.2.1 8009",
     "sorry_server 192.0.2.1 8009\n sorry_server_lvs_method TUN",
 ];
+
+/// One pool behind several addresses: with NAT, a range, a network and a mark; with DR, where each service
+/// has its own port.
+const GROUPS: &str = "
+virtual_server_group wide {
+ 192.0.2.210 8200
+ 192.0.2.211-212 8201
+ 192.0.2.216/31 8202
+ fwmark 5
+}
+virtual_server group wide {
+ delay_loop 1
+ warmup 0
+ retry 0
+ lb_algo wlc
+ lb_kind NAT
+ protocol TCP
+ quorum 2
+ sorry_server 192.0.2.1 8009
+ real_server 192.0.2.1 8001 {
+ TCP_CHECK {
+ connect_timeout 2
+ }
+ }
+ real_server 192.0.2.1 8002 {
+ inhibit_on_failure
+ TCP_CHECK {
+ connect_timeout 2
+ }
+ }
+ real_server 192.0.2.1 8003 {
+ weight 2
+ TCP_CHECK {
+ connect_timeout 2
+ }
+ }
+}
+virtual_server_group direct {
+ 192.0.2.220 8300
+ 192.0.2.221 8301
+}
+virtual_server group direct {
+ delay_loop 1
+ warmup 0
+ retry 0
+ lb_algo rr
+ lb_kind DR
+ protocol TCP
+ persistence_timeout 60
+ real_server 192.0.2.1 8001 {
+ TCP_CHECK {
+ connect_timeout 2
+ }
+ }
+}
+";
 
 fn conf() -> String {
     let mut text =
@@ -57,13 +113,13 @@ fn conf() -> String {
         }
         text += "}\n";
     }
-    text
+    text + GROUPS
 }
 
 struct Site {
     host: Host,
     daemon: Daemon,
-    servers: BTreeMap<u16, TcpListener>,
+    servers: BTreeMap<u16, Server>,
 }
 
 impl Site {
@@ -87,9 +143,9 @@ impl Site {
         for number in numbers {
             let port = 8000 + number;
             if !self.servers.contains_key(&port) {
-                let listen = || TcpListener::bind(("192.0.2.1", port));
-                let listener = self.host.within(listen)?.doing("listen")?;
-                self.servers.insert(port, listener);
+                let at = format!("192.0.2.1:{port}");
+                let server = Server::tcp(&self.host, &at, "server")?;
+                self.servers.insert(port, server);
             }
         }
         Ok(())

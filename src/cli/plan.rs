@@ -65,12 +65,7 @@ pub(super) fn run(args: &PlanArgs) -> ExitCode {
     let table: ipvs::Table = config
         .virtual_servers
         .iter()
-        .map(|server| {
-            (
-                lvs::service_key(&server.address),
-                lvs::before_checks(server),
-            )
-        })
+        .flat_map(lvs::before_checks)
         .collect();
     let Format::Ipvsadm = args.format;
     let _ = std::io::stdout().write_all(ipvs::save(&table).as_bytes());

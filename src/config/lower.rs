@@ -24,6 +24,7 @@ mod real_server;
 mod route;
 mod rule;
 mod script;
+mod services;
 mod strict;
 mod sync_daemon;
 mod sync_group;

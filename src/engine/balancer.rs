@@ -246,7 +246,7 @@ impl Balancer {
     pub fn follows(&self) -> BTreeSet<IpAddr> {
         let suspended = self.config.virtual_servers.iter();
         let suspended = suspended.filter(|vs| vs.pool.ha_suspend);
-        suspended.filter_map(lvs::virtual_address).collect()
+        suspended.flat_map(lvs::virtual_addresses).collect()
     }
 
     /// Names of the files that checks ask for.
@@ -336,6 +336,12 @@ impl Balancer {
             self.tell_gone(&config, out);
         }
         let old = std::mem::replace(&mut self.config, config);
+        let moved = notices::moved_groups(&old, &self.config);
+        self.pools.rename(&moved);
+        self.monitor.rename(|server| {
+            let service = *moved.get(&server.service)?;
+            Some(ServerKey { service, ..*server })
+        });
         if self.phase == Phase::New {
             self.owned = self.record.clone();
         }

@@ -170,6 +170,24 @@ impl<K: Ord + Copy> Monitor<K> {
         check
     }
 
+    /// Servers are known by another name from now on; one that `name` gives no name keeps its own. Two
+    /// must not get the same.
+    pub fn rename(&mut self, name: impl Fn(&K) -> Option<K>) {
+        let renamed: Vec<(K, K)> = self
+            .servers
+            .keys()
+            .filter_map(|k| Some((*k, name(k)?)))
+            .collect();
+        for (from, to) in renamed {
+            if let Some(checks) = self.servers.remove(&from) {
+                for id in checks.keys() {
+                    self.homes.insert(*id, to);
+                }
+                self.servers.insert(to, checks);
+            }
+        }
+    }
+
     /// Takes a server for down until its checks have passed; one without checks cannot be. Says
     /// whether that changed anything.
     pub fn assume_down(&mut self, server: K, now: Time) -> bool {

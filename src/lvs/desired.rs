@@ -39,22 +39,33 @@ pub fn service_key(address: &VirtualServerAddress) -> ServiceKey {
     }
 }
 
-/// The address of a virtual server; a firewall mark has none.
-pub fn virtual_address(virtual_server: &VirtualServer) -> Option<IpAddr> {
-    match virtual_server.address {
-        VirtualServerAddress::Endpoint { endpoint, .. } => Some(endpoint.addr),
-        VirtualServerAddress::FwMark { .. } => None,
-    }
+/// The services that a virtual server is: one, or for a group one for each address. The first of them
+/// stands for the virtual server as a whole.
+pub fn service_keys(virtual_server: &VirtualServer) -> impl Iterator<Item = ServiceKey> {
+    virtual_server.addresses().map(|a| service_key(&a))
 }
 
-/// The destination that a real server is.
+/// The addresses of a virtual server; a firewall mark has none.
+pub fn virtual_addresses(virtual_server: &VirtualServer) -> impl Iterator<Item = IpAddr> {
+    virtual_server.addresses().filter_map(|a| match a {
+        VirtualServerAddress::Endpoint { endpoint, .. } => Some(endpoint.addr),
+        VirtualServerAddress::FwMark { .. } => None,
+    })
+}
+
+/// The destination that a real server is, in the first service of its virtual server.
+pub fn destination_key(virtual_server: &VirtualServer, server: &RealServer) -> DestinationKey {
+    destination_in(&service_key(&virtual_server.address), server)
+}
+
+/// The destination that a real server is in a service.
 ///
 /// DR and TUN leave the port of a packet as it is, so the port is the service's (none with a mark); with
 /// NAT a port 0 means the service's.
-pub fn destination_key(virtual_server: &VirtualServer, server: &RealServer) -> DestinationKey {
-    let service_port = match virtual_server.address {
-        VirtualServerAddress::Endpoint { endpoint, .. } => endpoint.port,
-        VirtualServerAddress::FwMark { .. } => 0,
+pub fn destination_in(service: &ServiceKey, server: &RealServer) -> DestinationKey {
+    let service_port = match service {
+        ServiceKey::Endpoint { endpoint, .. } => endpoint.port,
+        ServiceKey::FwMark { .. } => 0,
     };
     let port = match (server.forwarding, server.endpoint.port) {
         (ForwardingMethod::DirectRoute | ForwardingMethod::Tunnel, _) | (_, 0) => service_port,
@@ -63,13 +74,14 @@ pub fn destination_key(virtual_server: &VirtualServer, server: &RealServer) -> D
     DestinationKey(Endpoint::new(server.endpoint.addr, port))
 }
 
-/// The service of a virtual server with the destinations it should have now.
+/// One of the services of a virtual server with the destinations it should have now.
 ///
 /// A server that is down has left, or stays with weight 0 (`inhibit_on_failure`). Without a quorum the
 /// `sorry_server` stands alone in their place, if there is one; with it the sorry server is gone, or stays
 /// with weight 0 (`sorry_server_inhibit`).
 pub fn service(
     virtual_server: &VirtualServer,
+    key: &ServiceKey,
     quorum: Quorum,
     state: impl Fn(&RealServer) -> ServerState,
 ) -> Service {
@@ -83,7 +95,7 @@ pub fn service(
             _ => continue,
         };
         destinations
-            .entry(destination_key(virtual_server, server))
+            .entry(destination_in(key, server))
             .or_insert(DestinationSpec {
                 forwarding: server.forwarding,
                 weight,
@@ -93,7 +105,7 @@ pub fn service(
             });
     }
     if let Some(sorry) = sorry {
-        let key = sorry_key(virtual_server, sorry);
+        let key = sorry_key(key, sorry);
         if closed {
             destinations.insert(key, sorry_spec(sorry, 1));
         } else if virtual_server.pool.sorry_server_inhibit {
@@ -118,9 +130,9 @@ pub fn weight_up(
     virtual_server.real_servers.iter().map(weight).sum()
 }
 
-/// The service that keepalived would have when it has started and no check has run yet: servers with
+/// The services that keepalived would have when it has started and no check has run yet: servers with
 /// a check that has `alpha` count as down.
-pub fn before_checks(virtual_server: &VirtualServer) -> Service {
+pub fn before_checks(virtual_server: &VirtualServer) -> Vec<(ServiceKey, Service)> {
     let state = |server: &RealServer| {
         let waits = server.checkers.iter().any(|checker| checker.alpha);
         match waits {
@@ -132,15 +144,17 @@ pub fn before_checks(virtual_server: &VirtualServer) -> Service {
     };
     let limits = QuorumLimits::of(virtual_server);
     let quorum = Quorum::default().after(limits, weight_up(virtual_server, state));
-    service(virtual_server, quorum, state)
+    service_keys(virtual_server)
+        .map(|key| (key, service(virtual_server, &key, quorum, state)))
+        .collect()
 }
 
-/// The destination that a sorry server is: as a real server's.
-pub fn sorry_key(virtual_server: &VirtualServer, sorry: &SorryServer) -> DestinationKey {
-    let port = match (virtual_server.address, sorry.endpoint.port) {
-        (VirtualServerAddress::FwMark { .. }, port) => port,
-        (VirtualServerAddress::Endpoint { endpoint, .. }, 0) => endpoint.port,
-        (VirtualServerAddress::Endpoint { endpoint, .. }, port) => match sorry.forwarding {
+/// The destination that a sorry server is in a service: as a real server's.
+pub fn sorry_key(service: &ServiceKey, sorry: &SorryServer) -> DestinationKey {
+    let port = match (service, sorry.endpoint.port) {
+        (ServiceKey::FwMark { .. }, port) => port,
+        (ServiceKey::Endpoint { endpoint, .. }, 0) => endpoint.port,
+        (ServiceKey::Endpoint { endpoint, .. }, port) => match sorry.forwarding {
             ForwardingMethod::DirectRoute | ForwardingMethod::Tunnel => endpoint.port,
             ForwardingMethod::Masquerading | ForwardingMethod::Local => port,
         },

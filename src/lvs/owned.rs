@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::Config;
 use crate::ipvs::{DestinationKey, ServiceKey, SyncRole};
 
-use super::{Observation, destination_key, service_key, sorry_key};
+use super::{Observation, destination_in, service_keys, sorry_key};
 
 /// Keys that may be changed and removed. Whatever is not listed belongs to somebody else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,11 +20,14 @@ pub struct Owned {
 impl Owned {
     /// What a configuration names, whether its servers are up or not.
     pub fn named_by(config: &Config) -> Owned {
-        let services = config.virtual_servers.iter().map(|vs| {
-            let servers = vs.real_servers.iter();
-            let sorry = vs.sorry_server.iter().map(|sorry| sorry_key(vs, sorry));
-            let destinations = servers.map(|rs| destination_key(vs, rs)).chain(sorry);
-            (service_key(&vs.address), destinations.collect())
+        let services = config.virtual_servers.iter().flat_map(|vs| {
+            service_keys(vs).map(|key| {
+                let servers = vs.real_servers.iter();
+                let servers = servers.map(|rs| destination_in(&key, rs));
+                let sorry = vs.sorry_server.iter();
+                let sorry = sorry.map(|sorry| sorry_key(&key, sorry));
+                (key, servers.chain(sorry).collect())
+            })
         });
         let syncs = config.globals.lvs_sync_daemon.is_some()
             || config

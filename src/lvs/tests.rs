@@ -59,7 +59,7 @@ fn by_endpoint(text: &str) -> VirtualServerAddress {
 }
 
 fn text_of(vs: &VirtualServer, down: &str) -> String {
-    let service = service(vs, Quorum::Gained, |rs| {
+    let service = service(vs, &service_key(&vs.address), Quorum::Gained, |rs| {
         if rs.endpoint == endpoint(down) {
             ServerState::Down
         } else {
@@ -114,6 +114,7 @@ fn only_nat_changes_the_port() {
     );
     let service = service(
         &virtual_server(by_endpoint("10.0.0.1:80"), servers),
+        &service_key(&by_endpoint("10.0.0.1:80")),
         Quorum::Lost,
         |_| ServerState::Down,
     );
@@ -143,7 +144,7 @@ fn owned_keys_are_forgotten_only_when_neither_named_nor_there() {
     assert!(!owned.any_in(&seen.now));
     seen.now.table.insert(
         key,
-        service(&config.virtual_servers[0], Quorum::Lost, |_| {
+        service(&config.virtual_servers[0], &key, Quorum::Lost, |_| {
             ServerState::Down
         }),
     );
@@ -153,8 +154,7 @@ fn owned_keys_are_forgotten_only_when_neither_named_nor_there() {
 
 /// Services and destinations before any check has run.
 fn text_before(vs: &VirtualServer) -> String {
-    let table = [(service_key(&vs.address), before_checks(vs))];
-    crate::ipvs::save(&table.into_iter().collect())
+    crate::ipvs::save(&before_checks(vs).into_iter().collect())
 }
 
 #[test]
@@ -205,7 +205,9 @@ fn tunnels_reach_the_kernel_as_they_are_written() {
         port: 6080,
         checksum: TunnelChecksum::Remote,
     };
-    let service = service(&vs, Quorum::Gained, |_| ServerState::Up { weight: 1 });
+    let service = service(&vs, &service_key(&vs.address), Quorum::Gained, |_| {
+        ServerState::Up { weight: 1 }
+    });
     let tunnels = service.destinations.values().map(|spec| spec.tunnel);
     let expected = TunnelKind::Gue {
         port: 6080,

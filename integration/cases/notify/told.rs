@@ -309,6 +309,8 @@ pub(super) fn servers(lab: &Lab) -> Outcome {
         "RS [192.0.2.1]:tcp:8002 [192.0.2.200]:tcp:9000 UP",
         "VS [192.0.2.200]:tcp:8000 UP",
         "VS [192.0.2.200]:tcp:8000 DOWN",
+        "VS [web]:0 DOWN",
+        "RS [192.0.2.1]:tcp:8001 [web]:0 UP",
     ] {
         ensure!(fifo.contains(line), "no {line:?} in\n{fifo}");
     }
@@ -334,12 +336,16 @@ fn server_story(lab: &Lab, kind: Kind) -> Outcome<Story> {
         "global_defs {{\n    lvs_notify_fifo {}\n    rs_init_notifies\n}}\n\
          virtual_server 192.0.2.200 8000 {{\n{head}    omega\n    \
          quorum_up \"{tell} quorum up\"\n    quorum_down \"{tell} quorum down\" nobody\n{}{}}}\n\
-         virtual_server 192.0.2.200 9000 {{\n{head}{}{}}}\n",
+         virtual_server 192.0.2.200 9000 {{\n{head}{}{}}}\n\
+         virtual_server_group web {{\n    192.0.2.201-202 80\n    192.0.2.203 443\n}}\n\
+         virtual_server group web {{\n{head}    \
+         quorum_up \"{tell} web up\"\n    quorum_down \"{tell} web down\"\n{}}}\n",
         fifo.display(),
         server(8001, 1, checked),
         server(8003, 3, &format!("        alpha\n{checked}")),
         server(8002, 2, ""),
         server(8012, 12, ""),
+        server(8001, 101, checked),
     );
     let net = Net::new(lab)?;
     let host = net.host("director")?;
@@ -357,17 +363,17 @@ fn server_story(lab: &Lab, kind: Kind) -> Outcome<Story> {
         let what = format!("scripts were told {times} times");
         wait_until(what, LIMIT, || Ok(teller.lines()?.len() >= times))
     };
-    // Up from the start: three and the quorum; down at its first check: the fourth.
-    told(5)?;
+    // Up from the start: four and two quorums, the group's told once; down at its first check: the fifth.
+    told(7)?;
     let mut scripts = vec![teller.settled(&mut seen)?];
     drop(listens);
-    told(7)?;
+    told(11)?;
     scripts.push(teller.settled(&mut seen)?);
     let _listens = listen()?;
-    told(9)?;
+    told(15)?;
     scripts.push(teller.settled(&mut seen)?);
     daemon.reload(&conf.replace("real_server 192.0.2.1 8002", "real_server 192.0.2.1 8009"))?;
-    told(11)?;
+    told(17)?;
     scripts.push(teller.settled(&mut seen)?);
     listener.text()?;
     let status = daemon.stop()?;

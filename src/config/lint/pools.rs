@@ -1,6 +1,6 @@
 //! Virtual servers: whether packets find a server, and answers their way back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::config::diagnostic::Diagnostics;
@@ -19,10 +19,6 @@ pub(super) fn lint(config: &Config, origins: &Origins, diagnostics: &mut Diagnos
         }
     }
     for server in &config.virtual_servers {
-        // The addresses of a group have one pool: the first speaks for all.
-        if server.group.as_ref().is_some_and(|group| group.ordinal > 0) {
-            continue;
-        }
         let span = origins.virtual_servers.get(&server.address).copied();
         real_servers(server, span, &vips, diagnostics);
         quorum(server, span, diagnostics);
@@ -35,19 +31,21 @@ fn real_servers(
     vips: &BTreeMap<IpAddr, (Cidr, &str)>,
     diagnostics: &mut Diagnostics,
 ) {
-    let address = match server.address {
+    let addresses = server.addresses().filter_map(|address| match address {
         VirtualServerAddress::Endpoint { endpoint, .. } => Some(endpoint.addr),
         VirtualServerAddress::FwMark { .. } => None,
-    };
+    });
+    let addresses: BTreeSet<IpAddr> = addresses.collect();
+    let networks = addresses.iter().filter_map(|address| vips.get(address));
+    let networks: BTreeSet<Cidr> = networks.map(|(cidr, _)| *cidr).collect();
     let mut neighbours = Vec::new();
     for real in &server.real_servers {
         let addr = real.endpoint.addr;
         let whose = match vips.get(&addr) {
-            _ if address == Some(addr) => "the virtual server's own address".to_owned(),
+            _ if addresses.contains(&addr) => "the virtual server's own address".to_owned(),
             Some((_, instance)) => format!("a virtual address of `{instance}`"),
             None => {
-                let network = address.and_then(|address| vips.get(&address));
-                let near = network.is_some_and(|(cidr, _)| cidr.contains(addr));
+                let near = networks.iter().any(|network| network.contains(addr));
                 if near && real.forwarding == ForwardingMethod::Masquerading {
                     neighbours.push(addr);
                 }

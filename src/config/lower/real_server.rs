@@ -21,8 +21,8 @@ use super::virtual_server::port_of;
 pub(super) struct Pool {
     /// Of a group the first.
     pub(super) address: VirtualServerAddress,
-    /// Whether it has more addresses than that, perhaps with other ports.
-    pub(super) grouped: bool,
+    /// The port of all its addresses; 0: every port, or each has its own.
+    pub(super) port: u16,
     pub(super) family: Family,
     pub(super) forwarding: Forwarding,
     pub(super) virtualhost: Option<String>,
@@ -132,9 +132,11 @@ impl RealServerDraft {
             (VirtualServerAddress::FwMark { .. }, port) => {
                 port.filter(|_| nat).map_or(0, |(port, _)| port)
             }
-            (VirtualServerAddress::Endpoint { endpoint, .. }, None) => endpoint.port,
+            (VirtualServerAddress::Endpoint { .. }, None) => pool.port,
             (VirtualServerAddress::Endpoint { endpoint, .. }, Some((port, span))) => {
-                if nat || pool.grouped || port == endpoint.port {
+                // Where addresses differ in their ports, each service takes its own.
+                let differ = pool.port != endpoint.port;
+                if nat || differ || port == endpoint.port {
                     return port;
                 }
                 let message = format!(

@@ -8,6 +8,8 @@ use crate::config::model::{ParamMatch, Weight};
 use crate::config::tree::Block;
 use crate::config::{Files, Loaded, load, model};
 
+mod services;
+
 /// One file, `k.conf`.
 struct One(String);
 

@@ -1,19 +1,19 @@
 //! `virtual_server`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
 use crate::config::model::{
-    GroupMember, Persistence, PoolSettings, SchedulerSpec, SorryServer, VirtualServer,
+    Persistence, PoolSettings, SchedulerSpec, ServiceGroup, SorryServer, VirtualServer,
     VirtualServerAddress,
 };
 use crate::config::source::Span;
 use crate::config::suggest::nearest;
 use crate::config::tree::{Statement, Word};
-use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, Protocol, Scheduler, SchedulerFlag};
+use crate::net::{Endpoint, Family, FwMark, Protocol, Scheduler, SchedulerFlag};
 
 use super::check::CheckWords;
 use super::context::{Context, Draft, Handled, Line};
@@ -21,6 +21,7 @@ use super::forwarding::{self, Forwarding};
 use super::globals::Defaults;
 use super::group::{GroupAddress, Groups};
 use super::real_server::{self, Pool, RealServerDraft};
+use super::services::Services;
 use super::value::Value;
 
 /// Reads every `virtual_server`.
@@ -39,52 +40,11 @@ pub(super) fn lower(
         let mut draft = VirtualServerDraft::default();
         ctx.read_block(BlockKind::VirtualServer, statement, &mut draft);
         let Some(head) = head else { continue };
-        for server in draft.finish(ctx, &head, span, defaults) {
+        if let Some(server) = draft.finish(ctx, &head, span, defaults) {
             services.add(ctx, server, span);
         }
     }
-    services.list
-}
-
-/// Virtual servers; two blocks for one address are one service with the servers of both, as they are
-/// in the kernel when keepalived has added them one after the other.
-#[derive(Default)]
-struct Services {
-    list: Vec<VirtualServer>,
-    places: BTreeMap<VirtualServerAddress, usize>,
-    members: BTreeSet<(VirtualServerAddress, Endpoint)>,
-}
-
-impl Services {
-    fn add(&mut self, ctx: &mut Context<'_>, server: VirtualServer, span: Span) {
-        let address = server.address;
-        let members = server.real_servers.iter().map(|r| (address, r.endpoint));
-        let Some(known) = self.places.get(&address).copied() else {
-            self.members.extend(members);
-            self.places.insert(address, self.list.len());
-            ctx.origins().virtual_servers.insert(address, span);
-            self.list.push(server);
-            return;
-        };
-        let mut twice = Diagnostic::warning(
-            Code::Duplicate,
-            span,
-            "this virtual server is defined twice",
-        )
-        .label("its real servers join those of the first; nothing else of it counts")
-        .hint("put all its real servers into one block".to_owned());
-        if let Some(&first) = ctx.origins().virtual_servers.get(&address) {
-            twice = twice.related(first, "first defined here");
-        }
-        ctx.say(twice);
-        if let Some(first) = self.list.get_mut(known) {
-            for joining in server.real_servers {
-                if self.members.insert((address, joining.endpoint)) {
-                    first.real_servers.push(joining);
-                }
-            }
-        }
-    }
+    services.into_list()
 }
 
 /// What stands behind `virtual_server`.
@@ -249,26 +209,24 @@ impl VirtualServerDraft {
         self.flags.insert(flag);
     }
 
-    /// One virtual server for each address.
+    /// `None`: it was said why.
     fn finish(
         mut self,
         ctx: &mut Context<'_>,
         head: &Head,
         span: Span,
         defaults: &Defaults,
-    ) -> Vec<VirtualServer> {
+    ) -> Option<VirtualServer> {
         let addresses = self.addresses(ctx, head, span);
         let drafts = std::mem::take(&mut self.real_servers);
-        let Some(&first) = addresses.first() else {
-            return Vec::new();
-        };
+        let (&address, more) = addresses.split_first()?;
         if drafts.is_empty() {
             let message = "this virtual server has no real server";
             ctx.say(
                 Diagnostic::warning(Code::EmptyBlock, span, message)
                     .label("left out, as in keepalived"),
             );
-            return Vec::new();
+            return None;
         }
         if addresses.len().saturating_mul(drafts.len()) > DESTINATIONS_MAX {
             let message = format!(
@@ -280,14 +238,14 @@ impl VirtualServerDraft {
                 Diagnostic::error(Code::OutOfRange, span, message)
                     .hint("use a firewall mark for so many addresses".to_owned()),
             );
-            return Vec::new();
+            return None;
         }
-        let family = family(&first);
+        let family = family(&address);
         let forwarding = self.forwarding(ctx, span);
         let scheduler = self.scheduler(ctx, span);
         let pool = Pool {
-            address: first,
-            grouped: addresses.len() > 1,
+            address,
+            port: common_port(&addresses),
             family,
             forwarding,
             virtualhost: self.more.virtualhost.clone(),
@@ -298,33 +256,23 @@ impl VirtualServerDraft {
         };
         let real_servers = real_server::finish(ctx, &pool, drafts);
         let sorry_forwarding = self.sorry_forwarding.unwrap_or(forwarding);
-        let sorry_server = self.sorry_server.map(|endpoint| SorryServer {
-            endpoint,
-            forwarding: sorry_forwarding.method,
-            tunnel: sorry_forwarding.tunnel,
-        });
-        let mut servers = Vec::with_capacity(addresses.len());
-        for (ordinal, address) in (0..).zip(addresses) {
-            let mut real_servers = real_servers.clone();
-            for server in real_servers.iter_mut().filter(|_| pool.grouped) {
-                if let VirtualServerAddress::Endpoint { endpoint, .. } = address
-                    && server.forwarding != ForwardingMethod::Masquerading
-                {
-                    server.endpoint.port = endpoint.port;
-                }
-            }
-            servers.push(VirtualServer {
-                address,
-                scheduler: scheduler.clone(),
-                persistence: self.persistence(ctx, &address, family, span),
-                one_packet: self.one_packet,
-                real_servers,
-                group: head.group.clone().map(|name| GroupMember { name, ordinal }),
-                sorry_server: sorry_server.clone(),
-                pool: self.more.clone().into(),
-            });
-        }
-        servers
+        Some(VirtualServer {
+            address,
+            scheduler,
+            persistence: self.persistence(ctx, &addresses, family, span),
+            one_packet: self.one_packet,
+            real_servers,
+            group: head.group.clone().map(|name| ServiceGroup {
+                name,
+                more: more.to_vec(),
+            }),
+            sorry_server: self.sorry_server.map(|endpoint| SorryServer {
+                endpoint,
+                forwarding: sorry_forwarding.method,
+                tunnel: sorry_forwarding.tunnel,
+            }),
+            pool: self.more.into(),
+        })
     }
 
     fn forwarding(&self, ctx: &mut Context<'_>, span: Span) -> Forwarding {
@@ -358,8 +306,9 @@ impl VirtualServerDraft {
         let mut marks = false;
         let mut protocol = None;
         let mut addresses = Vec::with_capacity(head.addresses.len());
+        let mut seen = BTreeSet::new();
         for address in &head.addresses {
-            addresses.push(match *address {
+            let address = match *address {
                 GroupAddress::Endpoint(endpoint) => VirtualServerAddress::Endpoint {
                     protocol: *protocol.get_or_insert_with(|| self.protocol(ctx, span)),
                     endpoint,
@@ -370,7 +319,10 @@ impl VirtualServerDraft {
                     let family = family.or(self.ip_family).or(first).unwrap_or(Family::V4);
                     VirtualServerAddress::FwMark { family, mark }
                 }
-            });
+            };
+            if seen.insert(address) {
+                addresses.push(address);
+            }
         }
         if let (true, None, Some((_, span))) = (marks, protocol, self.protocol) {
             let message = "a firewall mark selects packets of every protocol";
@@ -393,12 +345,13 @@ impl VirtualServerDraft {
     fn persistence(
         &self,
         ctx: &mut Context<'_>,
-        address: &VirtualServerAddress,
+        addresses: &[VirtualServerAddress],
         family: Family,
         span: Span,
     ) -> Option<Persistence> {
-        let every_port = matches!(address, VirtualServerAddress::Endpoint { endpoint, .. }
-            if endpoint.port == 0);
+        let every_port = addresses.iter().any(
+            |a| matches!(a, VirtualServerAddress::Endpoint { endpoint, .. } if endpoint.port == 0),
+        );
         let granularity = self
             .persistence_granularity
             .and_then(|(written, span)| prefix(ctx, written, family, span));
@@ -420,6 +373,20 @@ impl VirtualServerDraft {
             granularity: granularity.unwrap_or(family.bits()),
             engine: self.persistence_engine.clone(),
         })
+    }
+}
+
+/// The port of all addresses; 0 when they differ.
+fn common_port(addresses: &[VirtualServerAddress]) -> u16 {
+    let mut ports = addresses.iter().map(|address| match address {
+        VirtualServerAddress::Endpoint { endpoint, .. } => endpoint.port,
+        VirtualServerAddress::FwMark { .. } => 0,
+    });
+    let first = ports.next().unwrap_or(0);
+    if ports.all(|port| port == first) {
+        first
+    } else {
+        0
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Checker, Run, Shared};
 /// One service that IPVS forwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VirtualServer {
-    /// Which packets.
+    /// Which packets; of a group its first address.
     pub address: VirtualServerAddress,
     /// `lb_algo` with its flags; wlc when absent.
     pub scheduler: SchedulerSpec,
@@ -27,21 +27,29 @@ pub struct VirtualServer {
     pub one_packet: bool,
     /// In the order of the file; endpoints are unique.
     pub real_servers: Vec<RealServer>,
-    /// The `virtual_server_group` that this address is of.
-    pub group: Option<GroupMember>,
+    /// The `virtual_server_group` whose addresses it has.
+    pub group: Option<ServiceGroup>,
     /// `sorry_server`.
     pub sorry_server: Option<SorryServer>,
     /// Quorum and notifications.
     pub pool: Shared<PoolSettings>,
 }
 
-/// A virtual server that stands for one address of a group.
+impl VirtualServer {
+    /// Every address that it has: each is a service in the kernel.
+    pub fn addresses(&self) -> impl Iterator<Item = VirtualServerAddress> {
+        let more = self.group.iter().flat_map(|group| &group.more);
+        std::iter::once(self.address).chain(more.copied())
+    }
+}
+
+/// What makes a virtual server one with several addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct GroupMember {
+pub struct ServiceGroup {
     /// `virtual_server group NAME`.
     pub name: String,
-    /// Its place among the addresses of the group, from 0.
-    pub ordinal: u32,
+    /// Its addresses behind the first.
+    pub more: Vec<VirtualServerAddress>,
 }
 
 /// Takes the place of the pool when the quorum is lost.

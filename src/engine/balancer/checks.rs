@@ -8,6 +8,7 @@ use crate::time::Time;
 
 use super::backoff::Object;
 use super::pools::QuorumNews;
+use super::words::service_name;
 use super::{Action, Balancer, BalancerEvent, PoolChange, QuorumWhen, ServerKey, notices};
 
 impl Balancer {
@@ -125,7 +126,8 @@ impl Balancer {
             (Status::Down, false) => PoolChange::Removing,
             (Status::Down, true) => PoolChange::Disabling,
         };
-        out.push(Action::Event(BalancerEvent::Pool { server, change }));
+        let vs = self.service_name(&server.service);
+        out.push(Action::Event(BalancerEvent::Pool { server, vs, change }));
         self.tell_server(&server, status, out);
         self.refresh_pool(server, out);
     }
@@ -139,11 +141,13 @@ impl Balancer {
         if let Some(news) = refreshed.quorum {
             self.on_quorum(news, out);
         }
-        for destination in refreshed.destinations {
+        for (service, destination) in refreshed.destinations {
             self.backoff
                 .reset(Object::Destination(service, destination));
         }
-        self.dirty.services.insert(service);
+        if let Some(vs) = self.pools.virtual_server(&service, &self.config) {
+            self.dirty.services.extend(lvs::service_keys(vs));
+        }
     }
 
     /// Says what becomes of a pool, and of its sorry server.
@@ -160,8 +164,10 @@ impl Balancer {
             true => QuorumWhen::Start,
             false => QuorumWhen::Change,
         };
+        let vs = self.service_name(&service);
         out.push(Action::Event(BalancerEvent::Quorum {
             service,
+            vs: vs.clone(),
             quorum,
             limits,
             sum,
@@ -174,11 +180,11 @@ impl Balancer {
         {
             out.push(notices::of_service(vs, quorum, mail));
         }
-        let Some((vs, sorry)) = virtual_server.and_then(|vs| Some((vs, vs.sorry_server.as_ref()?)))
-        else {
+        let with_sorry = virtual_server.and_then(|vs| Some((vs, vs.sorry_server.as_ref()?)));
+        let Some((virtual_server, sorry)) = with_sorry else {
             return;
         };
-        let change = match (quorum, vs.pool.sorry_server_inhibit) {
+        let change = match (quorum, virtual_server.pool.sorry_server_inhibit) {
             (Quorum::Gained, _) if starts => return,
             (Quorum::Lost, false) => PoolChange::Adding,
             (Quorum::Lost, true) => PoolChange::Enabling,
@@ -187,6 +193,7 @@ impl Balancer {
         };
         out.push(Action::Event(BalancerEvent::Sorry {
             service,
+            vs,
             endpoint: sorry.endpoint,
             change,
         }));
@@ -217,13 +224,15 @@ impl Balancer {
                 let server = ServerKey { service, endpoint };
                 if self.monitor.status(&server) == Status::Up {
                     let change = PoolChange::Removing;
-                    out.push(Action::Event(BalancerEvent::Pool { server, change }));
+                    let vs = service_name(vs);
+                    out.push(Action::Event(BalancerEvent::Pool { server, vs, change }));
                     self.tell_server_stops(&server, out);
                 }
             }
             if self.pools.quorum(&service) == Quorum::Gained {
                 out.push(Action::Event(BalancerEvent::Quorum {
                     service,
+                    vs: service_name(vs),
                     quorum: Quorum::Lost,
                     limits: QuorumLimits::of(vs),
                     sum: 0,

@@ -11,7 +11,7 @@ use crate::net::Endpoint;
 /// A real server of one virtual server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServerKey {
-    /// Of which service.
+    /// Of which virtual server: its service, or the first of its group.
     pub service: ServiceKey,
     /// As the configuration has it.
     pub endpoint: Endpoint,
@@ -70,6 +70,8 @@ pub enum BalancerEvent {
     Pool {
         /// Whose.
         server: ServerKey,
+        /// The virtual server, as keepalived names it.
+        vs: String,
         /// What is done.
         change: PoolChange,
     },
@@ -78,11 +80,15 @@ pub enum BalancerEvent {
     StillOut {
         /// Which.
         server: ServerKey,
+        /// The virtual server, as keepalived names it.
+        vs: String,
     },
     /// The servers of a pool have become enough, or too few.
     Quorum {
         /// Which pool.
         service: ServiceKey,
+        /// The same, as keepalived names it.
+        vs: String,
         /// What it is now.
         quorum: Quorum,
         /// What decides.
@@ -96,6 +102,8 @@ pub enum BalancerEvent {
     Sorry {
         /// Which pool.
         service: ServiceKey,
+        /// The same, as keepalived names it.
+        vs: String,
         /// The server.
         endpoint: Endpoint,
         /// What is done.

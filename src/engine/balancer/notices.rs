@@ -1,6 +1,6 @@
 //! Whom the balancer tells of a server that came or went, beside the log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Config;
 use crate::config::model::{CheckerKind, RealServer, VirtualServer};
@@ -27,9 +27,45 @@ fn servers(config: &Config) -> impl Iterator<Item = (ServerKey, &VirtualServer, 
     })
 }
 
+/// Groups whose first service is another one now: they are still the same virtual servers, as in
+/// keepalived, which knows them by name. From the old to the new.
+pub(super) fn moved_groups(old: &Config, new: &Config) -> BTreeMap<ServiceKey, ServiceKey> {
+    let named = |config: &Config| -> BTreeMap<(String, usize), ServiceKey> {
+        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut groups = BTreeMap::new();
+        for vs in &config.virtual_servers {
+            if let Some(group) = &vs.group {
+                let time = times.entry(&group.name).or_default();
+                groups.insert((group.name.clone(), *time), lvs::service_key(&vs.address));
+                *time += 1;
+            }
+        }
+        groups
+    };
+    let (before, after) = (named(old), named(new));
+    let both = before
+        .iter()
+        .filter_map(|(id, from)| Some((*from, *after.get(id)?)));
+    let firsts = old
+        .virtual_servers
+        .iter()
+        .map(|vs| lvs::service_key(&vs.address));
+    let taken: BTreeSet<ServiceKey> = firsts.collect();
+    both.filter(|(from, to)| from != to && !taken.contains(to))
+        .collect()
+}
+
+fn renamed(key: ServerKey, moved: Option<&BTreeMap<ServiceKey, ServiceKey>>) -> ServerKey {
+    let to = moved.and_then(|moved| moved.get(&key.service));
+    ServerKey {
+        service: to.copied().unwrap_or(key.service),
+        ..key
+    }
+}
+
 fn notice(
     key: &ServerKey,
-    server: &RealServer,
+    (virtual_server, server): (&VirtualServer, &RealServer),
     status: Status,
     mail: Option<&'static str>,
 ) -> Action {
@@ -40,7 +76,7 @@ fn notice(
     };
     Action::Notice(Notice::Server(Box::new(ServerNotice {
         server: key.to_string(),
-        service: service_name(key.service),
+        service: service_name(virtual_server),
         up,
         run: run.clone(),
         smtp_alert: server.more.smtp_alert,
@@ -56,7 +92,7 @@ pub(super) fn of_service(virtual_server: &VirtualServer, quorum: Quorum, mail: S
         Quorum::Lost => &virtual_server.pool.quorum_down,
     };
     Action::Notice(Notice::Service(Box::new(ServiceNotice {
-        service: service_name(lvs::service_key(&virtual_server.address)),
+        service: service_name(virtual_server),
         up,
         run: run.clone(),
         smtp_alert: virtual_server.pool.smtp_alert,
@@ -82,10 +118,17 @@ pub(super) fn of_service_stop(virtual_server: &VirtualServer) -> Action {
 }
 
 impl Balancer {
-    fn real_server(&self, key: &ServerKey) -> Option<&RealServer> {
+    fn configured(&self, key: &ServerKey) -> Option<(&VirtualServer, &RealServer)> {
         let virtual_server = self.pools.virtual_server(&key.service, &self.config)?;
         let mut servers = virtual_server.real_servers.iter();
-        servers.find(|rs| rs.endpoint == key.endpoint)
+        let server = servers.find(|rs| rs.endpoint == key.endpoint)?;
+        Some((virtual_server, server))
+    }
+
+    /// A virtual server, by its first service, as keepalived writes it.
+    pub(super) fn service_name(&self, key: &ServiceKey) -> String {
+        let virtual_server = self.pools.virtual_server(key, &self.config);
+        virtual_server.map_or_else(|| key.to_string(), service_name)
     }
 
     /// A check of a server went from up to down or back; `changed`: with it the server.
@@ -97,7 +140,7 @@ impl Balancer {
         changed: bool,
         out: &mut Vec<Action>,
     ) {
-        let Some(server) = self.real_server(key) else {
+        let Some((virtual_server, server)) = self.configured(key) else {
             return;
         };
         let (name, how) = match (checker, passed) {
@@ -116,7 +159,7 @@ impl Balancer {
         };
         out.push(Action::Notice(Notice::Check(Box::new(CheckNotice {
             server: key.to_string(),
-            service: service_name(key.service),
+            service: service_name(virtual_server),
             up: self.monitor.status(key) == Status::Up,
             changed,
             smtp_alert: server.more.smtp_alert,
@@ -127,15 +170,15 @@ impl Balancer {
 
     /// At the end, for those of `omega`.
     pub(super) fn tell_server_stops(&self, key: &ServerKey, out: &mut Vec<Action>) {
-        if let Some(server) = self.real_server(key) {
-            out.push(notice(key, server, Status::Down, Some(STOPPING)));
+        if let Some(configured) = self.configured(key) {
+            out.push(notice(key, configured, Status::Down, Some(STOPPING)));
         }
     }
 
     /// A server is up or down now.
     pub(super) fn tell_server(&self, key: &ServerKey, status: Status, out: &mut Vec<Action>) {
-        if let Some(server) = self.real_server(key) {
-            out.push(notice(key, server, status, None));
+        if let Some(configured) = self.configured(key) {
+            out.push(notice(key, configured, status, None));
         }
     }
 
@@ -145,14 +188,14 @@ impl Balancer {
         if !self.config.globals.scripts.rs_init_notifies {
             return;
         }
-        let known: BTreeSet<ServerKey> = before
-            .into_iter()
-            .flat_map(servers)
-            .map(|(key, ..)| key)
+        let moved = before.map(|before| moved_groups(before, &self.config));
+        let known = before.into_iter().flat_map(servers);
+        let known: BTreeSet<ServerKey> = known
+            .map(|(key, ..)| renamed(key, moved.as_ref()))
             .collect();
-        for (key, _, server) in servers(&self.config) {
+        for (key, vs, server) in servers(&self.config) {
             if !known.contains(&key) && self.monitor.status(&key) == Status::Up {
-                out.push(notice(&key, server, Status::Up, None));
+                out.push(notice(&key, (vs, server), Status::Up, None));
             }
         }
     }
@@ -160,17 +203,20 @@ impl Balancer {
     /// Servers that were up, and pools that had a quorum, and leave with a reload are down for those who
     /// are told.
     pub(super) fn tell_gone(&self, next: &Config, out: &mut Vec<Action>) {
+        let moved = moved_groups(&self.config, next);
         let stay: BTreeSet<ServerKey> = servers(next).map(|(key, ..)| key).collect();
-        for (key, _, server) in servers(&self.config) {
-            if !stay.contains(&key) && self.monitor.status(&key) == Status::Up {
-                out.push(notice(&key, server, Status::Down, Some(REMOVING)));
+        for (key, vs, server) in servers(&self.config) {
+            let stays = stay.contains(&renamed(key, Some(&moved)));
+            if !stays && self.monitor.status(&key) == Status::Up {
+                out.push(notice(&key, (vs, server), Status::Down, Some(REMOVING)));
             }
         }
         let next = next.virtual_servers.iter();
         let stay: BTreeSet<ServiceKey> = next.map(|vs| lvs::service_key(&vs.address)).collect();
         for vs in &self.config.virtual_servers {
             let service = lvs::service_key(&vs.address);
-            if !stay.contains(&service) && self.pools.quorum(&service) == Quorum::Gained {
+            let then = moved.get(&service).unwrap_or(&service);
+            if !stay.contains(then) && self.pools.quorum(&service) == Quorum::Gained {
                 out.push(of_service(vs, Quorum::Lost, REMOVING.to_owned()));
             }
         }

@@ -14,7 +14,7 @@ use super::{KernelEvent, ServerKey};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Refreshed {
     /// Destinations whose desired state changed.
-    pub(super) destinations: Vec<DestinationKey>,
+    pub(super) destinations: Vec<(ServiceKey, DestinationKey)>,
     pub(super) quorum: Option<QuorumNews>,
 }
 
@@ -30,14 +30,23 @@ pub(super) struct QuorumNews {
     pub(super) starts: bool,
 }
 
+/// Pools by the first service of their virtual server, and services by their own key.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pools(BTreeMap<ServiceKey, Pool>);
+pub(super) struct Pools {
+    pools: BTreeMap<ServiceKey, Pool>,
+    services: BTreeMap<ServiceKey, Wanted>,
+}
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Pool {
     /// In `Config::virtual_servers`.
     index: usize,
     quorum: Quorum,
+}
+
+/// One service of a pool.
+#[derive(Clone, Debug)]
+struct Wanted {
     /// With the weights set by hand.
     desired: Service,
     /// Our own weight of each destination whose weight was set by hand.
@@ -51,32 +60,39 @@ impl Pools {
         config: &Config,
         state: impl Fn(&ServerKey, &RealServer) -> ServerState,
     ) -> Vec<QuorumNews> {
-        let mut old = std::mem::take(&mut self.0);
+        let mut old = std::mem::take(self);
         let mut news = Vec::new();
         for (index, virtual_server) in config.virtual_servers.iter().enumerate() {
-            let key = lvs::service_key(&virtual_server.address);
-            let before = old.remove(&key);
-            let was = before.as_ref().map(|pool| pool.quorum);
-            let (quorum, told) = look(key, virtual_server, was, &state);
+            let pool = lvs::service_key(&virtual_server.address);
+            let was = old.pools.get(&pool).map(|pool| pool.quorum);
+            let (quorum, told) = look(pool, virtual_server, was, &state);
             news.extend(told);
-            let fresh = desired(key, virtual_server, quorum, &state);
-            let pool = match before {
-                None => Pool {
-                    index,
-                    quorum,
-                    desired: fresh,
-                    by_hand: BTreeMap::new(),
-                },
-                Some(mut pool) => {
-                    pool.index = index;
-                    pool.quorum = quorum;
-                    pool.replace(fresh);
-                    pool
-                }
-            };
-            self.0.insert(key, pool);
+            self.pools.insert(pool, Pool { index, quorum });
+            for service in lvs::service_keys(virtual_server) {
+                let fresh = desired(pool, service, virtual_server, quorum, &state);
+                let wanted = match old.services.remove(&service) {
+                    None => Wanted {
+                        desired: fresh,
+                        by_hand: BTreeMap::new(),
+                    },
+                    Some(mut wanted) => {
+                        wanted.replace(fresh);
+                        wanted
+                    }
+                };
+                self.services.insert(service, wanted);
+            }
         }
         news
+    }
+
+    /// Pools are known by another service than before.
+    pub(super) fn rename(&mut self, moved: &BTreeMap<ServiceKey, ServiceKey>) {
+        for (from, to) in moved {
+            if let Some(pool) = self.pools.remove(from) {
+                self.pools.insert(*to, pool);
+            }
+        }
     }
 
     /// One pool anew.
@@ -86,7 +102,7 @@ impl Pools {
         config: &Config,
         state: impl Fn(&ServerKey, &RealServer) -> ServerState,
     ) -> Refreshed {
-        let Some(pool) = self.0.get_mut(&key) else {
+        let Some(pool) = self.pools.get_mut(&key) else {
             return Refreshed::default();
         };
         let Some(virtual_server) = config.virtual_servers.get(pool.index) else {
@@ -94,44 +110,54 @@ impl Pools {
         };
         let (quorum, news) = look(key, virtual_server, Some(pool.quorum), &state);
         pool.quorum = quorum;
+        let mut destinations = Vec::new();
+        for service in lvs::service_keys(virtual_server) {
+            if let Some(wanted) = self.services.get_mut(&service) {
+                let fresh = desired(key, service, virtual_server, quorum, &state);
+                let changed = wanted.replace(fresh).into_iter();
+                destinations.extend(changed.map(|d| (service, d)));
+            }
+        }
         Refreshed {
-            destinations: pool.replace(desired(key, virtual_server, quorum, &state)),
+            destinations,
             quorum: news,
         }
     }
 
     /// Whether a pool has its quorum.
     pub(super) fn quorum(&self, key: &ServiceKey) -> Quorum {
-        self.0.get(key).map(|pool| pool.quorum).unwrap_or_default()
+        let pool = self.pools.get(key);
+        pool.map(|pool| pool.quorum).unwrap_or_default()
     }
 
     /// Whether somebody set this weight by hand and it stays for the time being.
     pub(super) fn is_by_hand(&self, key: &ServiceKey, destination: &DestinationKey) -> bool {
-        let pool = self.0.get(key);
-        pool.is_some_and(|pool| pool.by_hand.contains_key(destination))
+        let wanted = self.services.get(key);
+        wanted.is_some_and(|wanted| wanted.by_hand.contains_key(destination))
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        *self = Pools::default();
     }
 
     pub(super) fn all(&self) -> BTreeMap<ServiceKey, &Service> {
-        let pools = self.0.iter();
-        pools.map(|(key, pool)| (*key, &pool.desired)).collect()
+        let services = self.services.iter();
+        services.map(|(key, s)| (*key, &s.desired)).collect()
     }
 
+    /// That of a pool.
     pub(super) fn virtual_server<'a>(
         &self,
         key: &ServiceKey,
         config: &'a Config,
     ) -> Option<&'a VirtualServer> {
-        self.0
-            .get(key)
-            .and_then(|p| config.virtual_servers.get(p.index))
+        let pool = self.pools.get(key)?;
+        config.virtual_servers.get(pool.index)
     }
 
+    /// One service as it should be.
     pub(super) fn get(&self, key: &ServiceKey) -> Option<&Service> {
-        self.0.get(key).map(|pool| &pool.desired)
+        self.services.get(key).map(|wanted| &wanted.desired)
     }
 
     /// Looks for what somebody else did to destinations of ours between two observations, and keeps it:
@@ -143,14 +169,14 @@ impl Pools {
         ours: impl Fn(&ServiceKey, &DestinationKey) -> bool,
     ) -> Vec<KernelEvent> {
         let mut events = Vec::new();
-        for (&service, pool) in &mut self.0 {
+        for (&service, wanted) in &mut self.services {
             let Some(found) = now.get(&service) else {
                 continue;
             };
             let known = before.get(&service);
             for (&destination, have) in &found.destinations {
                 let had = known.and_then(|s| s.destinations.get(&destination));
-                let Some(want) = pool.desired.destinations.get_mut(&destination) else {
+                let Some(want) = wanted.desired.destinations.get_mut(&destination) else {
                     if had.is_none() && !ours(&service, &destination) {
                         events.push(KernelEvent::AddedByHand {
                             service,
@@ -163,10 +189,10 @@ impl Pools {
                 if !was_as_desired || have.weight == want.weight {
                     continue;
                 }
-                let ours = *pool.by_hand.entry(destination).or_insert(want.weight);
+                let ours = *wanted.by_hand.entry(destination).or_insert(want.weight);
                 want.weight = have.weight;
                 if have.weight == ours {
-                    pool.by_hand.remove(&destination);
+                    wanted.by_hand.remove(&destination);
                     continue;
                 }
                 events.push(KernelEvent::SetByHand {
@@ -181,7 +207,7 @@ impl Pools {
     }
 }
 
-impl Pool {
+impl Wanted {
     fn replace(&mut self, mut fresh: Service) -> Vec<DestinationKey> {
         self.by_hand.retain(|destination, ours| {
             let old = self.desired.destinations.get(destination);
@@ -203,13 +229,14 @@ impl Pool {
 }
 
 fn desired(
+    pool: ServiceKey,
     service: ServiceKey,
     virtual_server: &VirtualServer,
     quorum: Quorum,
     state: &impl Fn(&ServerKey, &RealServer) -> ServerState,
 ) -> Service {
-    lvs::service(virtual_server, quorum, |server| {
-        state(&key(service, server), server)
+    lvs::service(virtual_server, &service, quorum, |server| {
+        state(&key(pool, server), server)
     })
 }
 

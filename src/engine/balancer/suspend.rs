@@ -22,7 +22,7 @@ impl Balancer {
             .copied()
             .collect();
         self.refresh_suspended(
-            |vs| lvs::virtual_address(vs).is_some_and(|a| changed.contains(&a)),
+            |vs| lvs::virtual_addresses(vs).any(|a| changed.contains(&a)),
             now,
         );
         for &address in &changed {
@@ -49,8 +49,9 @@ impl Balancer {
             .filter(|vs| vs.pool.ha_suspend);
         for vs in suspended.filter(|vs| concerned(vs)) {
             let service = lvs::service_key(&vs.address);
-            // A mark has no address that could be away.
-            let here = lvs::virtual_address(vs).is_none_or(|a| addresses.contains(&a));
+            // A mark has no address that could be away; of a group one is enough.
+            let mut all = lvs::virtual_addresses(vs).peekable();
+            let here = all.peek().is_none() || all.any(|a| addresses.contains(&a));
             for rs in &vs.real_servers {
                 let endpoint = rs.endpoint;
                 monitor.set_paused(&ServerKey { service, endpoint }, !here, now);

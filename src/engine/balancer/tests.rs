@@ -19,6 +19,7 @@ use super::{Action, Balancer, Failure, FailureKind, Input, StopKind};
 
 mod converge;
 mod faults;
+mod groups;
 mod notices;
 mod quorum;
 mod reload;

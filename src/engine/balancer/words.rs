@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use crate::config::model::CheckerKind;
+use crate::config::model::{CheckerKind, VirtualServer};
 use crate::ipvs::ServiceKey;
-use crate::lvs::{Quorum, QuorumLimits};
+use crate::lvs::{self, Quorum, QuorumLimits};
 use crate::net::Endpoint;
 
 use super::event::{BalancerEvent, KernelEvent, PoolChange, Programmed, QuorumWhen, ServerKey};
@@ -50,32 +50,27 @@ impl fmt::Display for BalancerEvent {
                 checker,
                 remark,
             } => write!(f, "{} passed, but {remark}", Asked(server, &checker.kind)),
-            BalancerEvent::Pool { server, change } => {
+            BalancerEvent::Pool { server, vs, change } => {
                 let (verb, word) = change.words();
-                write!(
-                    f,
-                    "{verb} service {server} {word} VS {}",
-                    Vs(server.service)
-                )
+                write!(f, "{verb} service {server} {word} VS {vs}")
             }
-            BalancerEvent::StillOut { server } => write!(
+            BalancerEvent::StillOut { server, vs } => write!(
                 f,
-                "service {server} was out of VS {} before this start and stays out until its checks \
-                 have passed",
-                Vs(server.service)
+                "service {server} was out of VS {vs} before this start and stays out until its checks \
+                 have passed"
             ),
             BalancerEvent::Quorum {
-                service,
+                vs,
                 quorum,
                 limits,
                 sum,
                 when,
+                ..
             } => {
                 let QuorumLimits {
                     quorum: q,
                     hysteresis: h,
                 } = limits;
-                let vs = Vs(*service);
                 match (quorum, when) {
                     (_, QuorumWhen::Stop) => {
                         write!(f, "Shutdown of VS {vs}: its quorum is given up")
@@ -93,12 +88,13 @@ impl fmt::Display for BalancerEvent {
             }
             BalancerEvent::Sorry {
                 service,
+                vs,
                 endpoint,
                 change,
             } => {
                 let (verb, word) = change.words();
                 let server = Name(*service, *endpoint);
-                write!(f, "{verb} sorry server {server} {word} VS {}", Vs(*service))
+                write!(f, "{verb} sorry server {server} {word} VS {vs}")
             }
             BalancerEvent::Suspended { address, here } => {
                 let (how, what) = match here {
@@ -178,9 +174,12 @@ impl fmt::Display for Programmed {
     }
 }
 
-/// A virtual server as keepalived writes it: `[10.0.0.1]:tcp:80`, `FWM 3`.
-pub(super) fn service_name(service: ServiceKey) -> String {
-    Vs(service).to_string()
+/// A virtual server as keepalived writes it: `[10.0.0.1]:tcp:80`, `FWM 3`, `[GROUP]:0`.
+pub(super) fn service_name(virtual_server: &VirtualServer) -> String {
+    match &virtual_server.group {
+        Some(group) => format!("[{}]:0", group.name),
+        None => Vs(lvs::service_key(&virtual_server.address)).to_string(),
+    }
 }
 
 /// `[10.1.0.1]:tcp:80`.

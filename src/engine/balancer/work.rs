@@ -291,15 +291,19 @@ impl Balancer {
         let mut out_of_pool = Vec::new();
         for vs in &self.config.virtual_servers {
             let service = lvs::service_key(&vs.address);
-            let Some(there) = found.table.get(&service) else {
+            // Of a group the first that was there and ours speaks for all.
+            let there = lvs::service_keys(vs)
+                .filter(|key| record.has_service(key))
+                .find_map(|key| Some((key, found.table.get(&key)?)));
+            let Some((at, there)) = there else {
                 continue;
             };
             for rs in &vs.real_servers {
-                let destination = lvs::destination_key(vs, rs);
+                let destination = lvs::destination_in(&at, rs);
                 let weight = there.destinations.get(&destination).map(|d| d.weight);
                 let inhibited = rs.inhibit_on_failure && rs.weight > 0 && weight == Some(0);
                 let was_down = weight.is_none() || inhibited;
-                if was_down && record.has_destination(&service, &destination) {
+                if was_down && record.has_destination(&at, &destination) {
                     let endpoint = rs.endpoint;
                     out_of_pool.push(ServerKey { service, endpoint });
                 }
@@ -309,7 +313,8 @@ impl Balancer {
             let was = self.monitor.status(&server);
             self.monitor.assume_down(server, now);
             if was == Status::Up && self.monitor.status(&server) == Status::Down {
-                out.push(Action::Event(BalancerEvent::StillOut { server }));
+                let vs = self.service_name(&server.service);
+                out.push(Action::Event(BalancerEvent::StillOut { server, vs }));
                 self.refresh_pool(server, out);
             }
         }
