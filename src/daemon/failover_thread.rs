@@ -115,7 +115,7 @@ impl Handle {
 /// Starts the thread.
 ///
 /// # Errors
-/// When the kernel gives no thread or no eventfd.
+/// When the kernel gives no thread, no timer or no eventfd.
 pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Result<Handle> {
     let waker = Waker::new()?;
     let (commands, inbox) = channel();
@@ -152,7 +152,7 @@ pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Re
         runs: BTreeMap::new(),
         next_run: 0,
         script_user,
-        poller: Poller::new(),
+        poller: Poller::exact()?,
         packet: vec![0; BUFFER_LEN].into(),
     };
     let thread = std::thread::Builder::new()

@@ -1,7 +1,7 @@
 //! Reading the clock, waiting for descriptors, waking a waiter.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
@@ -47,6 +47,49 @@ pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     }
     // SAFETY: the call has just made this descriptor, nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A timer (timerfd_create(2)) of `CLOCK_BOOTTIME`, not set, non-blocking, closed on exec.
+pub(crate) fn timerfd() -> io::Result<OwnedFd> {
+    let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+    // SAFETY: takes no pointers.
+    let fd = unsafe { libc::timerfd_create(libc::CLOCK_BOOTTIME, flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has just made this descriptor, nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sets a [`timerfd`] to expire once, when [`boottime_ns`] is `nanos`, which must not be 0. Until then
+/// nothing can be read from it.
+pub(crate) fn expire_at(timer: BorrowedFd<'_>, nanos: u64) -> io::Result<()> {
+    let never = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let at = libc::timespec {
+        tv_sec: libc::time_t::try_from(nanos / 1_000_000_000).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::try_from(nanos % 1_000_000_000).unwrap_or(0),
+    };
+    let when = libc::itimerspec {
+        it_interval: never,
+        it_value: at,
+    };
+    // SAFETY: the pointer is to an itimerspec of ours that lives through the call, which only reads it;
+    // nothing is asked to be written.
+    let set = unsafe {
+        libc::timerfd_settime(
+            timer.as_raw_fd(),
+            libc::TFD_TIMER_ABSTIME,
+            &raw const when,
+            std::ptr::null_mut(),
+        )
+    };
+    if set < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// A descriptor of our own to wait for in a tokio runtime, in whose context this must be called.
