@@ -31,6 +31,7 @@ mod scene;
 mod scheduling;
 mod self_test;
 mod side_by_side;
+mod silence;
 mod sync_group;
 mod tcp_check;
 mod track;
@@ -53,6 +54,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     matrix::ELECTIONS,
     scheduling::CASES,
     vmac::CASES,
+    silence::NATIVE,
 ];
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.
@@ -82,6 +84,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     namespaces::CASES,
     firewall::iptables::GUEST,
     routes::CASES,
+    silence::GUEST,
     notify::CASES,
     bad_input::CASES,
 ];

@@ -53,6 +53,10 @@ pub(crate) enum Packet {
         src: (Ipv4Addr, u16),
         dst: (Ipv4Addr, u16),
     },
+    /// An answer to an ICMP echo request, over IPv4.
+    EchoReply { src: Ipv4Addr, dst: Ipv4Addr },
+    /// Who joins and leaves which group, over IPv4.
+    Igmp,
     /// A BFD control packet, of either family.
     Bfd(Bfd),
     /// Anything else.
@@ -237,6 +241,8 @@ fn ipv4(bytes: &[u8]) -> Option<Packet> {
     let (src, dst) = (ipv4_at(bytes, 12)?, ipv4_at(bytes, 16)?);
     let body = bytes.get(header..)?;
     match bytes.get(9)? {
+        2 => Some(Packet::Igmp),
+        1 if *body.first()? == 0 => Some(Packet::EchoReply { src, dst }),
         112 => {
             let count = usize::from(*body.get(3)?);
             let addresses = (0..count).map_while(|n| ipv4_at(body, 8 + 4 * n)).collect();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::net::{Cidr, InterfaceIndex, InterfaceName, OwnLink, OwnLinkKind};
+use crate::net::{Cidr, InterfaceIndex, InterfaceName, ObservedAddress, OwnLink, OwnLinkKind};
 
 use super::netlink::Error;
 use super::route::{LinkDetails, Route};
@@ -116,7 +116,8 @@ fn is_ours(there: &LinkDetails, link: &OwnLink, base: InterfaceIndex) -> bool {
         && link.mac().is_none_or(|mac| there.mac == mac)
 }
 
-/// Everything but the link itself.
+/// Everything but the link itself; what is as it should be is not asked for again, so that a reload of the
+/// same file asks for nothing.
 fn equip(route: &mut Route, link: &OwnLink, base: InterfaceIndex) -> Result<Vec<String>, Error> {
     let Some(there) = route.link_details(&link.name)? else {
         return Ok(Vec::new());
@@ -141,33 +142,43 @@ fn equip(route: &mut Route, link: &OwnLink, base: InterfaceIndex) -> Result<Vec<
         set("ipv4", "rp_filter", "0");
         set("ipv4", "promote_secondaries", "1");
     }
-    match route.stop_address_generation(there.index, &link.name) {
-        Err(error) if !link.v6 => drop(error),
-        done => done?,
+    if !there.makes_no_address {
+        match route.stop_address_generation(there.index, &link.name) {
+            Err(error) if !link.v6 => drop(error),
+            done => done?,
+        }
     }
     if let OwnLinkKind::Ipvlan {
         address: Some(address),
         ..
     } = link.kind
+        && !route.addresses()?.iter().any(is(there.index, address))
     {
         route.add_own_address(there.index, &link.name, address, false)?;
     }
-    route.set_up(there.index, &link.name)?;
+    if !there.is_up {
+        route.set_up(there.index, &link.name)?;
+    }
     if link.v6 && link.mac().is_some() {
         // Adverts of IPv6 leave from the interface's own link-local address, which must be here for it.
-        let own = link_local_of(route, base)?;
-        if let Some(own) = own {
+        let addresses = route.addresses()?;
+        if let Some(own) = link_local_of(&addresses, base)
+            && !addresses.iter().any(is(there.index, own))
+        {
             route.add_own_address(there.index, &link.name, own, true)?;
         }
     }
     Ok(warnings)
 }
 
-fn link_local_of(route: &mut Route, base: InterfaceIndex) -> Result<Option<Cidr>, Error> {
-    let addresses = route.addresses()?;
-    let on_base = addresses.into_iter().map(|address| address.key);
+fn is(interface: InterfaceIndex, cidr: Cidr) -> impl Fn(&ObservedAddress) -> bool {
+    move |address| address.key.interface == interface && address.key.cidr == cidr
+}
+
+fn link_local_of(addresses: &[ObservedAddress], base: InterfaceIndex) -> Option<Cidr> {
+    let on_base = addresses.iter().map(|address| address.key);
     let mut on_base = on_base.filter(|key| key.interface == base);
     let own =
         on_base.find(|key| matches!(key.cidr.addr(), IpAddr::V6(v6) if v6.is_unicast_link_local()));
-    Ok(own.map(|key| key.cidr))
+    own.map(|key| key.cidr)
 }

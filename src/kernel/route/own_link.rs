@@ -60,6 +60,10 @@ pub struct LinkDetails {
     pub base: Option<InterfaceIndex>,
     /// Its group; 0 is the default one.
     pub group: u32,
+    /// Whether it is set up.
+    pub is_up: bool,
+    /// Whether it gets no IPv6 address by itself.
+    pub makes_no_address: bool,
 }
 
 /// For messages: what is done to which link.
@@ -252,19 +256,31 @@ impl Route {
 
 fn details(payload: &[u8]) -> Option<LinkDetails> {
     let (header, attributes) = payload.split_first_chunk::<16>()?;
-    let [_, _, _, _, i0, i1, i2, i3, ..] = *header;
+    let [_, _, _, _, i0, i1, i2, i3, f0, f1, f2, f3, ..] = *header;
     let mut details = LinkDetails {
         index: InterfaceIndex::new(u32::from_ne_bytes([i0, i1, i2, i3]))?,
         mac: MacAddr::default(),
         kind: String::new(),
         base: None,
         group: 0,
+        is_up: u32::from_ne_bytes([f0, f1, f2, f3]) & UP != 0,
+        makes_no_address: false,
     };
     for attribute in Attributes::new(attributes) {
         match attribute.kind {
             IFLA_ADDRESS => details.mac = attribute.bytes().map(MacAddr).unwrap_or_default(),
             IFLA_LINK => details.base = attribute.u32().and_then(InterfaceIndex::new),
             IFLA_GROUP => details.group = attribute.u32().unwrap_or(0),
+            IFLA_AF_SPEC => {
+                let inet6 = attribute
+                    .nested()
+                    .find(|family| family.kind == u16::from(AF_INET6));
+                let mode = inet6.and_then(|inet6| {
+                    let mut settings = inet6.nested();
+                    settings.find(|setting| setting.kind == IFLA_INET6_ADDR_GEN_MODE)
+                });
+                details.makes_no_address = mode.and_then(|mode| mode.u8()) == Some(GEN_MODE_NONE);
+            }
             IFLA_LINKINFO => {
                 let mut info = attribute.nested();
                 let kind = info.find(|inner| inner.kind == IFLA_INFO_KIND);
