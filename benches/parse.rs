@@ -1,8 +1,9 @@
 //! How long a large configuration takes to be read and checked, beside `keepalived -t` on the same file
 //! in the same run: 2277 virtual servers with 16 real servers each, and their checks.
 //!
-//! `cargo bench --bench parse [-- ROUNDS]`. Programs take turns, so that what else the machine does
-//! falls on both; only the ratio means something. Without a keepalived it stands alone.
+//! `cargo bench --bench parse [-- ROUNDS] [--into FILE]`. Programs take turns, so that what else the machine
+//! does falls on both; only the ratio means something. Without a keepalived it stands alone. `scripts/bench`
+//! makes a table of the values that go into the file.
 
 #![allow(
     clippy::disallowed_methods,
@@ -37,11 +38,30 @@ fn main() {
     }
     let _ = std::fs::remove_file(&file);
     println!("{VIRTUAL_SERVERS} virtual servers x {REAL_SERVERS} real servers, {rounds} rounds");
+    if let Some(into) = std::env::args().skip_while(|arg| arg != "--into").nth(1) {
+        let both = [("vipd", &ours), ("keepalived", &theirs)];
+        std::fs::write(into, lines(&both)).expect("the values are kept");
+    }
     let ours = report("vipd -t", &mut ours).expect("vipd reads the file");
     match report("keepalived -t", &mut theirs) {
         Some(theirs) => println!("ratio of the medians: {:.2}", ours.div_duration_f64(theirs)),
         None => println!("keepalived is not installed: nothing to compare with"),
     }
+}
+
+/// One value each: what, who, unit, value, with tabs between.
+fn lines(both: &[(&str, &Vec<Duration>)]) -> String {
+    let mut text = String::new();
+    for (who, times) in both {
+        for time in *times {
+            let ms = time.as_secs_f64() * 1e3;
+            let _ = writeln!(
+                text,
+                "{VIRTUAL_SERVERS} x {REAL_SERVERS}: -t\t{who}\tms\t{ms:.3}"
+            );
+        }
+    }
+    text
 }
 
 /// Wall time of one run; `None` where the program is missing.

@@ -88,6 +88,7 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
             ..host::Options::default()
         },
     )
+    .0
 }
 
 /// Everything that the demonstration runs on.

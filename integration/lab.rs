@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 
 use check::Outcome;
 use daemon::Kind;
+use report::Sample;
 
 /// One case: one name, one sentence saying what it proves.
 #[derive(Clone, Copy)]
@@ -59,6 +60,7 @@ pub(crate) struct Lab {
     words: Vec<String>,
     started: Instant,
     notes: RefCell<Vec<String>>,
+    samples: RefCell<Vec<Sample>>,
 }
 
 impl Lab {
@@ -66,13 +68,13 @@ impl Lab {
     pub(crate) fn new(name: &str, subject: Kind, words: Vec<String>) -> Outcome<Self> {
         let dir = case_dir(name);
         fs::create_dir_all(dir.join("log"))?;
-        let (started, notes) = (Instant::now(), RefCell::default());
         Ok(Self {
             dir,
             subject,
             words,
-            started,
-            notes,
+            started: Instant::now(),
+            notes: RefCell::default(),
+            samples: RefCell::default(),
         })
     }
 
@@ -103,8 +105,24 @@ impl Lab {
         self.notes.borrow_mut().push(line.to_string());
     }
 
+    /// A value of a benchmark: one of several of `row`, from which the table is made.
+    pub(crate) fn sample(&self, row: &str, who: &str, unit: &str, value: f64) {
+        let at = self.started.elapsed().as_secs_f64();
+        println!("{at:9.3} {row}: {who} {value:.3} {unit}");
+        self.samples.borrow_mut().push(Sample {
+            row: row.to_owned(),
+            who: who.to_owned(),
+            unit: unit.to_owned(),
+            value,
+        });
+    }
+
     fn take_notes(&self) -> Vec<String> {
         self.notes.take()
+    }
+
+    fn take_samples(&self) -> Vec<Sample> {
+        self.samples.take()
     }
 }
 

@@ -14,6 +14,7 @@
     reason = "a test harness: it has a clock, sleeps, prints its report and ends with its verdict"
 )]
 
+mod bench;
 mod cases;
 mod demo;
 mod lab;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     match args.first().map(String::as_str) {
         Some("--role=guest") => lab::guest::run_cases(),
         Some("--role=case") => lab::guest::run_one_case(args.get(1).map_or("", String::as_str)),
+        Some("bench") => bench::main(args.get(1..).unwrap_or_default()),
         Some("demo") => demo::main(args.get(1..).unwrap_or_default()),
         _ => lab::host::main(&args),
     }

@@ -181,6 +181,7 @@ fn supervise(case: &Case) -> Outcome<Record> {
         name: case.name.to_owned(),
         verdict: Verdict::Failed("the process of the case ended without a verdict".to_owned()),
         notes: Vec::new(),
+        samples: Vec::new(),
         seconds,
     });
     if !in_time {
@@ -301,6 +302,7 @@ fn case_record(name: &str) -> Outcome {
         name: name.to_owned(),
         verdict,
         notes: lab.take_notes(),
+        samples: lab.take_samples(),
         seconds: 0.0,
     };
     Ok(fs::write(verdict_file(name), serde_json::to_vec(&record)?)?)

@@ -20,7 +20,7 @@ use super::prepare::{memory_dir, preload, prepare, which};
 use super::process::read_lossy;
 use super::report::{self, Event, Job, Record, Totals, Verdict};
 use super::{Case, native, sys};
-use crate::{cases, demo};
+use crate::{bench, cases, demo};
 
 /// A guest boots in about 3 s; on a loaded machine in more.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -74,7 +74,7 @@ fn all_cases() -> impl Iterator<Item = &'static Case> {
 
 /// The case of this name.
 pub(crate) fn find_case(name: &str) -> Outcome<&'static Case> {
-    let mut all = all_cases().chain([&demo::CASE]);
+    let mut all = all_cases().chain([&demo::CASE]).chain(bench::CASES);
     all.find(|case| case.name == name)
         .ok_or_else(|| format!("no case is named {name}").into())
 }
@@ -140,36 +140,40 @@ fn parse(args: &[String]) -> Outcome<Request> {
     Ok(Request::Run(options, chosen))
 }
 
-/// One case with the screen for itself: the demonstration.
-pub(crate) fn run_alone(case: &'static Case, options: Options) -> ExitCode {
-    run(
-        &[case],
-        &Options {
-            stream: true,
-            guests: 1,
-            ..options
-        },
-    )
+/// One case with the screen for itself: the demonstration, a benchmark.
+pub(crate) fn run_alone(case: &'static Case, options: Options) -> (ExitCode, Vec<Record>) {
+    let options = Options {
+        stream: true,
+        guests: 1,
+        ..options
+    };
+    let records = records(&[case], &options);
+    (verdict(&[case], &records), records)
 }
 
 fn run(chosen: &[&'static Case], options: &Options) -> ExitCode {
+    let records = records(chosen, options);
+    let json = target_dir().join("results.json");
+    if let Err(e) = report::write_json(&json, options.subject.name(), &records) {
+        eprintln!("integration: {e}");
+    }
+    for record in records.iter().filter(|r| r.verdict != Verdict::Passed) {
+        println!("not passed: {}", record.name);
+    }
+    println!("{}", Totals::of(&records).line());
+    verdict(chosen, &records)
+}
+
+fn records(chosen: &[&'static Case], options: &Options) -> Vec<Record> {
     let target = target_dir();
-    let records = match prepare(&target) {
+    match prepare(&target) {
         Ok(()) => run_stages(chosen, options, &target),
         Err(e) => chosen.iter().map(|case| skipped(case, &e)).collect(),
-    };
-    let totals = Totals::of(&records);
-    if !options.stream {
-        let json = target.join("results.json");
-        if let Err(e) = report::write_json(&json, options.subject.name(), &records) {
-            eprintln!("integration: {e}");
-        }
-        for record in records.iter().filter(|r| r.verdict != Verdict::Passed) {
-            println!("not passed: {}", record.name);
-        }
-        println!("{}", totals.line());
     }
-    if totals.passed == chosen.len() {
+}
+
+fn verdict(chosen: &[&'static Case], records: &[Record]) -> ExitCode {
+    if Totals::of(records).passed == chosen.len() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -182,6 +186,7 @@ fn skipped(case: &Case, why: &Failure) -> Record {
         name: case.name.into(),
         verdict,
         notes: Vec::new(),
+        samples: Vec::new(),
         seconds: 0.0,
     };
     println!("{}", report::describe(case, &record, ""));
@@ -207,7 +212,7 @@ fn run_stages(chosen: &[&'static Case], options: &Options, target: &Path) -> Vec
     };
     let (mut measured, mut native, mut guests) = (Vec::new(), Vec::new(), Vec::new());
     for (at, case) in chosen.iter().copied().enumerate() {
-        let stage = if among(cases::MEASURED, case) {
+        let stage = if among(cases::MEASURED, case) || among(&[bench::CASES], case) {
             &mut measured
         } else if among(cases::NATIVE, case) {
             &mut native
@@ -294,6 +299,7 @@ fn run_lane(
                 name: case.name.into(),
                 verdict,
                 notes: vec![],
+                samples: vec![],
                 seconds: 0.0,
             };
             println!("{}", report::describe(case, &record, ""));

@@ -271,9 +271,14 @@ pub(crate) struct Net<'a> {
 impl<'a> Net<'a> {
     /// An empty network.
     pub(crate) fn new(lab: &'a Lab) -> Outcome<Self> {
+        Self::with_switch(lab, "switch")
+    }
+
+    /// An empty network beside others: the name of its switch tells them apart.
+    pub(crate) fn with_switch(lab: &'a Lab, switch: &str) -> Outcome<Self> {
         Ok(Self {
             lab,
-            switch: Host::new(lab, "switch")?,
+            switch: Host::new(lab, switch)?,
             ports: RefCell::new(0),
         })
     }

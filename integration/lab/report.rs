@@ -43,6 +43,18 @@ pub(crate) enum Event {
     Ended(Record),
 }
 
+/// One measured value, of a benchmark.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub(crate) struct Sample {
+    /// What was measured.
+    pub(crate) row: String,
+    /// vipd, keepalived, or what stands beside them.
+    pub(crate) who: String,
+    /// `ms`, `s`, `%`.
+    pub(crate) unit: String,
+    pub(crate) value: f64,
+}
+
 /// One case as it ended.
 #[derive(Serialize, Deserialize, Clone)]
 pub(crate) struct Record {
@@ -53,6 +65,9 @@ pub(crate) struct Record {
     pub(crate) verdict: Verdict,
     /// Measured values.
     pub(crate) notes: Vec<String>,
+    /// What a benchmark measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) samples: Vec<Sample>,
     /// How long it ran, seconds.
     pub(crate) seconds: f64,
 }

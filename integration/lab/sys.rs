@@ -130,7 +130,20 @@ pub(crate) fn isolate(command: &mut Command, lane: Option<usize>) {
     }
 }
 
-fn allowed_cpus() -> Vec<usize> {
+/// The calling thread stays on this CPU.
+pub(crate) fn run_on(cpu: usize) -> io::Result<()> {
+    // SAFETY: cpu_set_t is plain bits, for which zero is valid; CPU_SET checks its bounds; 0 is the calling
+    // thread.
+    check(unsafe {
+        let mut set: libc::cpu_set_t = zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
+    })
+    .map(drop)
+}
+
+/// CPUs that the calling thread may run on.
+pub(crate) fn allowed_cpus() -> Vec<usize> {
     // SAFETY: cpu_set_t is plain bits, for which zero is valid.
     let mut set: libc::cpu_set_t = unsafe { zeroed() };
     // SAFETY: the size is that of the set the pointer leads to.
@@ -174,6 +187,15 @@ pub(crate) fn die_with(number: usize, pid: i32) {
         libc::signal(libc::SIGINT, handler);
         libc::signal(libc::SIGTERM, handler);
     }
+}
+
+/// The calling thread runs before all others that have no real-time priority (SCHED_FIFO).
+pub(crate) fn run_first(priority: i32) -> io::Result<()> {
+    let how = libc::sched_param {
+        sched_priority: priority,
+    };
+    // SAFETY: the pointer leads to a sched_param; 0 is the calling thread.
+    check(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const how) }).map(drop)
 }
 
 /// Free bytes of the file system at `path`, if programs may be mapped from it.
