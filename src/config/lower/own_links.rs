@@ -131,6 +131,9 @@ impl<'s> Links<'s> {
             self.carries(own, family);
         }
         let everywhere = instance.more.settings.use_vmac_addr;
+        // As in keepalived an ipvlan interface is for adverts: the addresses are on the one below, which
+        // has the same hardware address.
+        let own = own.filter(|_| instance.more.vmac.is_some());
         for vip in instance.vips.iter_mut().chain(&mut instance.vips_excluded) {
             self.place(vip, vrid, &base, own.as_ref(), everywhere);
         }
