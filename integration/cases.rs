@@ -14,6 +14,7 @@ mod front_door;
 mod garp;
 mod hand_over;
 mod ipvs;
+mod keywords;
 mod lease;
 mod matrix;
 mod namespaces;
@@ -22,6 +23,7 @@ mod netlink;
 mod notify;
 mod options;
 mod order;
+mod own_links;
 mod pair;
 mod pools;
 mod protocol;
@@ -54,6 +56,8 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     matrix::ELECTIONS,
     scheduling::CASES,
     vmac::CASES,
+    keywords::CASES,
+    own_links::CASES,
     silence::NATIVE,
 ];
 
@@ -82,6 +86,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     lease::CASES,
     options::CASES,
     namespaces::CASES,
+    own_links::GUEST,
     firewall::iptables::GUEST,
     routes::CASES,
     silence::GUEST,

@@ -19,6 +19,13 @@ pub(crate) const CASES: &[Case] = &[
         run: addresses,
     },
     Case {
+        name: "options.over_ipv6",
+        proves: "every option of an address of IPv6 has the effect that it has in keepalived, as \
+                 master, as backup and after the end",
+        limit: Duration::from_secs(180),
+        run: over_ipv6,
+    },
+    Case {
         name: "options.first_of_network",
         proves: "a VIP that was first in its network goes without the host's own address and the \
                  route behind it",
@@ -97,6 +104,44 @@ fn addresses(lab: &Lab) -> Outcome {
     both.same("as master, with fewer", &[ADDRESSES], LEFT_BEHIND)?;
     let from_start = shown(&both.vipd.host, ADDRESSES, &[])?;
     ensure_eq!(after, from_start, "a reload, beside a start");
+    Ok(())
+}
+
+/// Addresses of IPv6 with every option.
+const OVER_IPV6: &str = "\
+    2001:db8::100
+    2001:db8::101/64
+    2001:db8::102/64 -nodad
+    2001:db8::103/64 home noprefixroute
+    2001:db8::104/64 preferred_lft 0
+    2001:db8::105/128 preferred_lft forever
+    2001:db8::106/64 mngtmpaddr
+    2001:db8::107/64 preferred_lft 1000
+    2001:db8::108 dev eth1
+    2001:db8::109 peer 2001:db8:1::9";
+
+fn over_ipv6(lab: &Lab) -> Outcome {
+    only_vipd(lab)?;
+    let mut both = SideBySide::start(lab, &excluded(OVER_IPV6), "")?;
+    let there = shown(&both.vipd.host, ADDRESSES, &[])?;
+    for line in &there {
+        lab.note(line);
+    }
+    let count = there
+        .iter()
+        .filter(|line| line.contains("2001:db8::10"))
+        .count();
+    ensure_eq!(count, 10, "addresses of IPv6: {there:?}");
+    both.same("as master", &[ADDRESSES], &[])?;
+    both.as_backup(|| both.same("as backup", &[ADDRESSES], &["2001:db8::109"]))?;
+    both.same("as master again", &[ADDRESSES], &["2001:db8::109"])?;
+    both.stop()?;
+    both.same("after the end", &[ADDRESSES], &["2001:db8::109"])?;
+    let own = shown(&both.vipd.host, ADDRESSES, &[])?;
+    ensure!(
+        own.iter().all(|line| !line.contains("2001:db8::10")),
+        "left: {own:?}"
+    );
     Ok(())
 }
 
