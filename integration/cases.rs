@@ -24,6 +24,7 @@ mod notify;
 mod options;
 mod order;
 mod own_links;
+mod pages;
 mod pair;
 mod pools;
 mod protocol;
@@ -80,6 +81,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     bfd::GUEST,
     pools::CASES,
     checks::CASES,
+    pages::CASES,
     order::CASES,
     daemon::CASES,
     addresses::CASES,

@@ -3,9 +3,12 @@
 pub mod args;
 mod check;
 mod config_test;
+mod genhash;
 mod plan;
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -14,8 +17,12 @@ use crate::daemon;
 
 /// What `main` does.
 pub fn run() -> ExitCode {
+    if let Some(args) = as_genhash(std::env::args_os()) {
+        return genhash::run(&genhash::Genhash::parse_from(args).args);
+    }
     let args = args::Args::parse();
     match &args.command {
+        Some(args::Command::Genhash(args)) => return genhash::run(args),
         Some(args::Command::Check(args)) => return check::run(args),
         Some(args::Command::Plan(args)) => return plan::run(args),
         None => {}
@@ -32,6 +39,20 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Called by the name `genhash`, or as keepalived with `--genhash` first: the command line without that.
+fn as_genhash(args: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
+    let mut args: Vec<OsString> = args.collect();
+    let name = Path::new(args.first()?).file_name();
+    if name.is_some_and(|name| name == "genhash") {
+        return Some(args);
+    }
+    let first = args.get(1)?;
+    (first == "--genhash" || first == "-T").then(|| {
+        args.remove(1);
+        args
+    })
+}
+
 /// Prints to standard error, where nobody may be listening.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "vipd: {text}");
@@ -40,4 +61,20 @@ fn say(text: &str) {
 /// Whether colours are welcome on a stream (<https://no-color.org>).
 fn wants_colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn genhash_is_what_it_is_called() {
+        let asked =
+            |line: &str| as_genhash(line.split(' ').map(OsString::from)).map(|args| args.len());
+        assert_eq!(asked("/usr/bin/genhash -S"), Some(2));
+        assert_eq!(asked("vipd --genhash -S"), Some(2));
+        assert_eq!(asked("vipd -T -S"), Some(2));
+        assert_eq!(asked("vipd -n --genhash"), None);
+        assert_eq!(asked("vipd"), None);
+    }
 }

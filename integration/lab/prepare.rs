@@ -17,6 +17,7 @@ pub(crate) fn prepare(target: &Path) -> Outcome {
         ("keepalived", "keepalived"),
         ("ping", "iputils-ping"),
         ("unshare", "util-linux"),
+        ("nginx", "nginx-light"),
     ];
     let absent: Vec<&str> = tools
         .iter()

@@ -11,6 +11,7 @@ use crate::daemon::options::{Options, Parts, RUN_DIR};
 use crate::daemon::prepare;
 
 use super::check::CheckArgs;
+use super::genhash::GenhashArgs;
 use super::plan::PlanArgs;
 
 /// Keeps a service reachable at a virtual IP: VRRP, health checks and IPVS, from the keepalived.conf you
@@ -198,6 +199,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Print what a configuration asks of the kernel, without touching it
     Plan(PlanArgs),
+    /// Print the MD5 digest of a page, for `digest` of HTTP_GET and SSL_GET
+    Genhash(GenhashArgs),
 }
 
 /// How a configuration is read.
