@@ -1,5 +1,7 @@
 //! What a client notices of a master that leaves on purpose.
 
+mod ipv6;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -18,6 +20,13 @@ pub(crate) const CASES: &[Case] = &[
         run: stop,
     },
     Case {
+        name: "hand_over.stop_ipv6",
+        proves: "the same over IPv6, and both routers have the address no longer than the new one's \
+                 neighbour advertisement takes",
+        limit: Duration::from_secs(240),
+        run: ipv6::stop,
+    },
+    Case {
         name: "hand_over.back",
         proves: "and as long at most when the better router comes back and takes over",
         limit: Duration::from_secs(120),
@@ -31,7 +40,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-const PULSE: Duration = Duration::from_millis(5);
+pub(super) const PULSE: Duration = Duration::from_millis(5);
 const GAP_MAX: Duration = Duration::from_millis(15);
 const ROUNDS: usize = 3;
 /// Measured again while it fails: a stall of this machine is no verdict.
@@ -40,13 +49,13 @@ const SERIES_MAX: usize = 3;
 /// What a client saw: how long it waited when the address moved, and the longest of all its other waits,
 /// which are this machine's doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Waits {
+pub(super) struct Waits {
     moved: Duration,
     bare: Duration,
 }
 
 impl Waits {
-    fn of(answers: &[Answer]) -> Outcome<Waits> {
+    pub(super) fn of(answers: &[Answer]) -> Outcome<Waits> {
         let (mut moved, mut bare) = (Vec::new(), Duration::ZERO);
         for pair in answers.windows(2) {
             if let [before, after] = pair {
@@ -64,7 +73,7 @@ impl Waits {
         }
     }
 
-    fn passes(self) -> bool {
+    pub(super) fn passes(self) -> bool {
         self.moved <= GAP_MAX.max(self.bare + PULSE)
     }
 }

@@ -1,13 +1,14 @@
-//! Hears what others on the link say of their addresses: gratuitous ARP and ARP replies.
+//! Hears what others on the link say of their addresses: gratuitous ARP, ARP replies, neighbour
+//! advertisements.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use socket2::{Domain, SockFilter, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use crate::net::{InterfaceIndex, MacAddr};
-use crate::wire::arp;
+use crate::wire::{arp, ndp};
 
 use super::sys;
 
@@ -16,14 +17,24 @@ const ETH_P_ARP: u16 = 0x0806;
 /// An ARP packet for IPv4; what pads it to the shortest frame is cut off.
 const PACKET_LEN: usize = 28;
 
-/// A packet socket (packet(7)) for ARP on every interface, deaf until [`AnnouncementWatch::listen`].
+/// Neighbour advertisement (RFC 4861 section 4.4).
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// A neighbour advertisement with options beside the one that matters.
+const MESSAGE_LEN: usize = 512;
+/// Of what comes from this link and nowhere else (RFC 4861 section 7.1.2).
+const HOP_LIMIT: u8 = 255;
+
+/// A packet socket (packet(7)) for ARP and a raw socket (ipv6(7)) for ICMPv6, on every interface, deaf
+/// until [`AnnouncementWatch::listen`].
 ///
-/// It is opened once and kept: closing such a socket waits for every processor to have left the network
+/// They are opened once and kept: closing a packet socket waits for every processor to have left the network
 /// code, which takes milliseconds that a protocol thread has not. What is not wanted is dropped by a
 /// filter in the kernel before it is queued.
 #[derive(Debug)]
 pub struct AnnouncementWatch {
     socket: Socket,
+    /// None on a machine without IPv6.
+    socket6: Option<Socket>,
 }
 
 /// What somebody said of his address.
@@ -32,7 +43,7 @@ pub struct Announcement {
     /// Where it was heard.
     pub interface: InterfaceIndex,
     /// Which address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Where it is.
     pub mac: MacAddr,
 }
@@ -72,7 +83,12 @@ impl AnnouncementWatch {
         socket.set_nonblocking(true)?;
         socket.attach_filter(&DEAF)?;
         socket.bind(&sys::packet::every_link(ETH_P_ARP)?)?;
-        Ok(AnnouncementWatch { socket })
+        let socket6 = match open6() {
+            Ok(socket6) => Some(socket6),
+            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(AnnouncementWatch { socket, socket6 })
     }
 
     /// From now on announcements are heard, or no longer. What came in before and was not read is still
@@ -81,6 +97,9 @@ impl AnnouncementWatch {
     /// # Errors
     /// `ENOMEM`; then it hears or does not, as before.
     pub fn listen(&self, on: bool) -> io::Result<()> {
+        if let Some(socket6) = &self.socket6 {
+            sys::raw6::let_in(socket6.as_fd(), on.then_some(NEIGHBOUR_ADVERTISEMENT))?;
+        }
         if on {
             self.socket.attach_filter(&LISTENING)
         } else {
@@ -93,6 +112,13 @@ impl AnnouncementWatch {
     /// # Errors
     /// `ENETDOWN` once when an interface went down; reading may go on.
     pub fn next(&self) -> io::Result<Option<Announcement>> {
+        match self.next_arp()? {
+            Some(said) => Ok(Some(said)),
+            None => self.next_advertisement(),
+        }
+    }
+
+    fn next_arp(&self) -> io::Result<Option<Announcement>> {
         let mut packet = [0; PACKET_LEN];
         loop {
             let (read, interface) = match sys::packet::receive(self.socket.as_fd(), &mut packet) {
@@ -102,6 +128,7 @@ impl AnnouncementWatch {
             };
             let said = packet.get(..read).and_then(arp::announcement);
             if let (Some((address, mac)), Some(interface)) = (said, interface) {
+                let address = IpAddr::V4(address);
                 return Ok(Some(Announcement {
                     interface,
                     address,
@@ -110,10 +137,44 @@ impl AnnouncementWatch {
             }
         }
     }
+
+    fn next_advertisement(&self) -> io::Result<Option<Announcement>> {
+        let Some(socket6) = &self.socket6 else {
+            return Ok(None);
+        };
+        let mut message = [0; MESSAGE_LEN];
+        loop {
+            let received = match sys::raw6::receive(socket6.as_fd(), &mut message) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let said = message.get(..received.len).and_then(ndp::advertisement);
+            if let (Some((address, mac)), Some(interface), Some(HOP_LIMIT)) =
+                (said, received.interface, received.hop_limit)
+            {
+                let address = IpAddr::V6(address);
+                return Ok(Some(Announcement {
+                    interface,
+                    address,
+                    mac,
+                }));
+            }
+        }
+    }
+
+    /// What becomes readable when there is one.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let sockets = std::iter::once(&self.socket).chain(&self.socket6);
+        sockets.map(Socket::as_fd)
+    }
 }
 
-impl AsFd for AnnouncementWatch {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
+fn open6() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
+    sys::raw6::let_in(socket.as_fd(), None)?;
+    socket.set_nonblocking(true)?;
+    socket.set_recv_hoplimit_v6(true)?;
+    sys::raw6::want_destination(socket.as_fd())?;
+    Ok(socket)
 }

@@ -1,5 +1,5 @@
 //! Unsolicited neighbour advertisements (RFC 4861 section 4.4 and 7.2.6): tell everyone on a link which
-//! hardware address an IPv6 address has now.
+//! hardware address an IPv6 address has now; and reading what others say of theirs.
 
 use std::net::Ipv6Addr;
 
@@ -58,6 +58,30 @@ pub fn unsolicited(mac: MacAddr, address: Ipv6Addr, router: bool) -> [u8; FRAME_
     frame
 }
 
+/// What somebody says of himself: his address and where it is. From an ICMPv6 message that is a neighbour
+/// advertisement and says both, whoever it is for; `None` for any other, and for what is too short. That its
+/// hop limit was 255 is for the caller to see (RFC 4861 section 7.1.2).
+pub fn advertisement(message: &[u8]) -> Option<(Ipv6Addr, MacAddr)> {
+    let (header, mut options) = message.split_first_chunk::<24>()?;
+    let [kind, code, ..] = *header;
+    let target = Ipv6Addr::from(*header.last_chunk::<16>()?);
+    if (kind, code) != (NEIGHBOUR_ADVERTISEMENT, 0) || target.is_multicast() {
+        return None;
+    }
+    // Type, length in units of eight bytes, value (RFC 4861 section 4.6).
+    while let [kind, length, ..] = *options {
+        let option = options.split_at_checked(usize::from(length) * 8);
+        let (option, rest) = option.filter(|(option, _)| !option.is_empty())?;
+        if let [_, _, mac @ ..] = option
+            && kind == TARGET_LINK_LAYER_ADDRESS
+        {
+            return mac.try_into().ok().map(|mac| (target, MacAddr(mac)));
+        }
+        options = rest;
+    }
+    None
+}
+
 /// Bytes at their place; the places above fit, and tests pin every byte.
 fn put(into: &mut [u8], at: usize, bytes: &[u8]) {
     if let Some(place) = into.get_mut(at..at + bytes.len()) {
@@ -83,6 +107,39 @@ mod tests {
         let mac = MacAddr([0x02, 0, 0, 0, 0, 0x0a]);
         let address = "2001:db8::53".parse().unwrap();
         assert_eq!(unsolicited(mac, address, false), CAPTURED);
+    }
+
+    #[test]
+    fn an_advertisement_is_read_as_it_was_written_and_nothing_else_is() {
+        let mac = MacAddr([2, 0, 0, 0, 0, 0x0a]);
+        let address = "2001:db8::53".parse().unwrap();
+        let message = &CAPTURED[ETHERNET_LEN + IPV6_LEN..];
+        assert_eq!(advertisement(message), Some((address, mac)));
+        for len in 0..message.len() {
+            assert_eq!(advertisement(&message[..len]), None);
+        }
+        // Behind another option.
+        let mut longer = message[..24].to_vec();
+        longer.extend([14, 2].iter().chain(&[0; 14]));
+        longer.extend(&message[24..]);
+        assert_eq!(advertisement(&longer), Some((address, mac)));
+        longer[25] = 0; // an option of no length
+        assert_eq!(advertisement(&longer), None);
+        let changed = |at: usize, to: u8| {
+            let mut changed = message.to_vec();
+            changed[at] = to;
+            advertisement(&changed)
+        };
+        assert_eq!(changed(0, 135), None, "somebody asks");
+        assert_eq!(changed(8, 0xff), None, "nobody is a group");
+        assert_eq!(changed(25, 2), None, "another kind of link");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_taken(bytes: Vec<u8>) {
+            let _ = advertisement(&bytes);
+        }
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! What comes in: facts, news of the kernel, packets, the ends of scripts. Each source has a budget, so that
 //! none keeps the others waiting.
 
-use std::net::IpAddr;
-
 use tracing::{debug, error, warn};
 
 use crate::config::model::ScriptUser;
@@ -99,7 +97,7 @@ impl Thread {
             };
             let input = Input::AnnouncementSeen {
                 interface: said.interface,
-                address: IpAddr::V4(said.address),
+                address: said.address,
                 mac: said.mac,
             };
             self.feed(input, clock::now());

@@ -4,6 +4,8 @@ use std::io;
 use std::net::Ipv6Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use crate::net::InterfaceIndex;
+
 use super::option;
 
 /// A packet that was read.
@@ -15,6 +17,8 @@ pub(crate) struct Packet {
     pub(crate) source: Ipv6Addr,
     /// To whom; [`want_destination`] was called before it came in.
     pub(crate) destination: Option<Ipv6Addr>,
+    /// Where it came in; known with the destination.
+    pub(crate) interface: Option<InterfaceIndex>,
     /// Hop limit as it came in, if the socket wants it (IPV6_RECVHOPLIMIT).
     pub(crate) hop_limit: Option<u8>,
 }
@@ -23,6 +27,37 @@ pub(crate) struct Packet {
 pub(crate) fn want_destination(fd: BorrowedFd<'_>) -> io::Result<()> {
     option::set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
 }
+
+/// ICMP6_FILTER (RFC 3542 section 3.2): of ICMPv6 messages none but those of this type are let in; none
+/// at all without one. The kernel drops the others before it copies them.
+pub(crate) fn let_in(fd: BorrowedFd<'_>, kind: Option<u8>) -> io::Result<()> {
+    // A bit for each type; set: kept out (linux/icmpv6.h).
+    let mut filter = [u32::MAX; 8];
+    if let Some(kind) = kind
+        && let Some(word) = filter.get_mut(usize::from(kind / 32))
+    {
+        *word &= !(1 << (kind % 32));
+    }
+    // SAFETY: the pointer and the length are those of eight words, which is what a struct icmp6_filter is;
+    // they live through the call, which only reads them, and the descriptor is borrowed and so open.
+    let done = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_ICMPV6,
+            ICMPV6_FILTER,
+            std::ptr::from_ref(&filter).cast(),
+            option::socklen_of::<[u32; 8]>(),
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// ICMPV6_FILTER (linux/icmpv6.h).
+const ICMPV6_FILTER: libc::c_int = 1;
 
 /// Room for both pieces of ancillary data, and for one that we did not ask for.
 const CONTROL_WORDS: usize = 16;
@@ -55,6 +90,7 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packe
         len: len.min(buffer.len()),
         source: Ipv6Addr::from(from.sin6_addr.s6_addr),
         destination: None,
+        interface: None,
         hop_limit: None,
     };
     // SAFETY: recvmsg filled in a control buffer of this length, aligned for cmsghdr, and it is alive.
@@ -68,6 +104,7 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packe
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 let info: Option<libc::in6_pktinfo> = read_data(header, data);
                 packet.destination = info.map(|info| Ipv6Addr::from(info.ipi6_addr.s6_addr));
+                packet.interface = info.and_then(|info| InterfaceIndex::new(info.ipi6_ifindex));
             }
             (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
                 let hops: Option<libc::c_int> = read_data(header, data);
