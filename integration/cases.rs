@@ -35,6 +35,7 @@ mod scheduling;
 mod self_test;
 mod side_by_side;
 mod silence;
+mod standby;
 mod sync_group;
 mod tcp_check;
 mod track;
@@ -63,7 +64,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
 ];
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.
-pub(crate) const MEASURED: &[&[Case]] = &[bfd::MEASURED, hand_over::CASES];
+pub(crate) const MEASURED: &[&[Case]] = &[bfd::MEASURED, hand_over::CASES, standby::CASES];
 
 /// Every case that runs in the guest, group by group.
 pub(crate) const ALL: &[&[Case]] = &[

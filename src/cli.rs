@@ -5,6 +5,7 @@ mod check;
 mod config_test;
 mod genhash;
 mod plan;
+mod standby;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write as _};
@@ -25,6 +26,7 @@ pub fn run() -> ExitCode {
         Some(args::Command::Genhash(args)) => return genhash::run(args),
         Some(args::Command::Check(args)) => return check::run(args),
         Some(args::Command::Plan(args)) => return plan::run(args),
+        Some(args::Command::Standby(args)) => return standby::run(args),
         None => {}
     }
     if let Some(log) = &args.config_test {

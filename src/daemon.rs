@@ -29,6 +29,7 @@ mod restart;
 pub mod run_dir;
 mod scheduling;
 mod sessions;
+pub mod standby;
 pub mod trackers;
 
 use std::collections::BTreeSet;
@@ -207,8 +208,11 @@ fn serve_logged(
         .map_err(Failure::fatal)?;
     let announcements = AnnouncementSocket::open()
         .map_err(|error| Failure::fatal(format!("open socket for announcements: {error}")))?;
-    let watch = AnnouncementWatch::open()
-        .map_err(|error| Failure::fatal(format!("open socket that hears ARP: {error}")))?;
+    let watch = AnnouncementWatch::open().map_err(|error| {
+        Failure::fatal(format!(
+            "open sockets that hear ARP and neighbours: {error}"
+        ))
+    })?;
     let masters = Masters::create(&run_dir.file("masters"), &place, &left).map_err(|error| {
         Failure::fatal(format!(
             "make {}: {error}",
@@ -223,13 +227,18 @@ fn serve_logged(
     let mut bases = own_links::Bases::new(run_dir.file("interfaces"));
     bases.apply(&prepared.config, &prepared.picture.links);
     let now = clock::now();
-    let engine = Failover::new(
+    let standby = standby::read(&options.state_dir);
+    if let Some(standby) = &standby {
+        warn!("{standby}; no address is claimed before `vipd standby off`");
+    }
+    let mut engine = Failover::new(
         Arc::clone(&prepared.config),
         prepared.picture,
         |instance, beat| how_to_start(&left, instance, beat),
         !prepared.config.virtual_servers.is_empty(),
         now,
     );
+    engine.begin_in_standby(standby.is_some());
     let balancer = Balancer::new(Arc::clone(&prepared.config), left_ipvs, now.as_nanos());
     let resources = Resources {
         route,
@@ -245,6 +254,7 @@ fn serve_logged(
         file: file.to_owned(),
         config: prepared.config,
         owned,
+        standby,
         run_dir,
         home,
         ipvs_place,

@@ -37,6 +37,8 @@ pub(crate) struct Daemon {
     process: Process,
 }
 
+/// Name of vipd's state directory, beside its configuration.
+const STATE: &str = "state";
 /// Long enough for a guest that is busy with everything else.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -62,7 +64,13 @@ impl Daemon {
         let beside = |name: &str| dir.join(name).display().to_string();
         let mut words = match kind {
             Kind::Keepalived => vec!["keepalived".to_owned(), "-G".to_owned()],
-            Kind::Vipd => vec![vipd_path(), "--run-dir".to_owned(), beside("run")],
+            Kind::Vipd => vec![
+                vipd_path(),
+                "--run-dir".to_owned(),
+                beside("run"),
+                "--state-dir".to_owned(),
+                beside(STATE),
+            ],
         };
         words.extend(["-n", "-l", "-D", "-f"].map(str::to_owned));
         words.push(file.display().to_string());
@@ -160,11 +168,19 @@ impl Daemon {
         self.process.signal_tree(libc::SIGCONT)
     }
 
-    /// Starts it again after its end as a machine that boots does: with its configuration, and
-    /// without anything else it kept.
+    /// The directory of what outlives a reboot.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.file.with_file_name(STATE)
+    }
+
+    /// Starts it again after its end as a machine that boots does: with its configuration and its state
+    /// directory, and without anything else it kept.
     pub(crate) fn boot_again(&mut self) -> Outcome {
         for entry in fs::read_dir(self.file.parent().unwrap_or(&self.file))?.flatten() {
             let path = entry.path();
+            if path == self.state_dir() {
+                continue;
+            }
             if path.is_dir() {
                 fs::remove_dir_all(&path)?;
             } else if path != self.file {

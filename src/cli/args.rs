@@ -7,12 +7,13 @@ use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::config::{self, Compat};
 use crate::daemon::logging;
-use crate::daemon::options::{Options, Parts, RUN_DIR};
+use crate::daemon::options::{Options, Parts, RUN_DIR, STATE_DIR};
 use crate::daemon::prepare;
 
 use super::check::CheckArgs;
 use super::genhash::GenhashArgs;
 use super::plan::PlanArgs;
+use super::standby::StandbyArgs;
 
 /// Keeps a service reachable at a virtual IP: VRRP, health checks and IPVS, from the keepalived.conf you
 /// have.
@@ -69,6 +70,15 @@ pub struct Args {
     /// [default: /run/vipd, or with net_namespace or instance a directory in it]
     #[arg(long, value_name = "DIR", help_heading = "Process")]
     pub run_dir: Option<PathBuf>,
+
+    /// Where that is kept which outlives a reboot (`vipd standby`)
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = STATE_DIR,
+        help_heading = "Process"
+    )]
+    pub state_dir: PathBuf,
 
     /// Run in this network namespace, whatever net_namespace in the configuration says
     #[arg(
@@ -201,6 +211,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Print the MD5 digest of a page, for `digest` of HTTP_GET and SSL_GET
     Genhash(GenhashArgs),
+    /// Have this node yield all its addresses, and stay so until told otherwise
+    Standby(StandbyArgs),
 }
 
 /// How a configuration is read.
@@ -240,6 +252,7 @@ impl Args {
             reading: self.reading.options(),
             foreground: self.dont_fork,
             run_dir: self.run_dir.clone().unwrap_or_else(|| RUN_DIR.into()),
+            state_dir: self.state_dir.clone(),
             run_dir_named: self.run_dir.is_some(),
             namespace: self.namespace.clone(),
             parts: match (self.vrrp_only, self.check_only) {

@@ -54,6 +54,8 @@ pub enum Command {
         /// Sockets by interface.
         sockets: Sockets,
     },
+    /// Yield everything and stay so, or take part again.
+    Standby(bool),
     /// Let go and end.
     Stop(StopKind),
 }
@@ -66,7 +68,7 @@ pub struct Resources {
     pub monitor: Monitor,
     /// Gratuitous ARP and neighbour advertisements.
     pub announcements: AnnouncementSocket,
-    /// Gratuitous ARP of others.
+    /// Gratuitous ARP and neighbour advertisements of others.
     pub watch: AnnouncementWatch,
     /// One for each link that an instance is on.
     pub sockets: Sockets,
@@ -245,7 +247,9 @@ impl Thread {
             self.poller.watch(self.spawner.as_fd(), Interest::Read);
         }
         if self.watching {
-            self.poller.watch(self.watch.as_fd(), Interest::Read);
+            for socket in self.watch.descriptors() {
+                self.poller.watch(socket, Interest::Read);
+            }
         }
         for socket in self.channels.descriptors() {
             self.poller.watch(socket, Interest::Read);
@@ -276,6 +280,7 @@ impl Thread {
                     self.listen_to_routes();
                     self.channels.drop_prepared();
                 }
+                Command::Standby(on) => self.feed(Input::Standby(on), now),
                 Command::Stop(kind) => self.feed(Input::Stop(kind), now),
             }
         }

@@ -34,6 +34,7 @@ use super::record::{self, Place};
 use super::reload::{Reading, answer};
 use super::run_dir::{PidFiles, RunDir};
 use super::scheduling::{self, Scheduling};
+use super::standby::{self, Standby};
 use super::{logging, restart};
 
 /// How long the failover thread may take to let go of its VIPs.
@@ -48,6 +49,8 @@ pub(super) struct Daemon<'a> {
     pub(super) config: Arc<Config>,
     /// What the configuration names of IPVS, and what a predecessor left.
     pub(super) owned: Owned,
+    /// What was read at the start.
+    pub(super) standby: Option<Standby>,
     pub(super) run_dir: RunDir,
     pub(super) home: Home,
     /// Where IPVS is.
@@ -155,6 +158,7 @@ impl Daemon<'_> {
         let mut again = false;
         let mut told_ready = false;
         let mut recorded = self.owned.clone();
+        let mut standby = standby::Watch::new(&self.options.state_dir, self.standby.take());
         loop {
             let status = threads.balancer.borrow_and_update().clone();
             if status.ready && !told_ready {
@@ -180,6 +184,10 @@ impl Daemon<'_> {
                 }
                 () = tokio::time::sleep(scheduling::LOOK), if threads.looks() => {
                     if let Some(scheduling) = &mut threads.scheduling { scheduling.look(); }
+                }
+                changed = standby.changed() => {
+                    say_standby(changed.as_ref());
+                    threads.failover.send(Command::Standby(changed.is_some()));
                 }
                 read = answer(&mut reading) => {
                     reading = None;
@@ -308,6 +316,13 @@ impl Daemon<'_> {
 enum Ended {
     Asked,
     Fault(&'static str),
+}
+
+fn say_standby(standby: Option<&Standby>) {
+    match standby {
+        Some(standby) => warn!("{standby}: every address is yielded"),
+        None => info!("standby is over: this node takes part again"),
+    }
 }
 
 async fn became<T>(

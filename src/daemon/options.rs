@@ -12,6 +12,9 @@ pub const DEFAULT_FILES: [&str; 2] = ["/etc/vipd/vipd.conf", "/etc/keepalived/ke
 /// The run directory where none is named.
 pub const RUN_DIR: &str = "/run/vipd";
 
+/// The state directory where none is named.
+pub const STATE_DIR: &str = "/var/lib/vipd";
+
 /// Everything that a start may choose.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -23,6 +26,8 @@ pub struct Options {
     pub foreground: bool,
     /// The run directory.
     pub run_dir: PathBuf,
+    /// The state directory: what outlives a reboot.
+    pub state_dir: PathBuf,
     /// It was named: `net_namespace` and `instance` do not move it.
     pub run_dir_named: bool,
     /// `-s`: the network namespace, whatever the configuration says.

@@ -3,9 +3,11 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use tokio::io::unix::AsyncFd;
 
 use super::sys;
 
@@ -65,6 +67,14 @@ impl Inotify {
     /// Ends a watch; one that has ended by itself is no error.
     pub fn forget(&self, watch: Watch) {
         let _ = sys::watch::inotify_remove(self.file.as_fd(), watch.0);
+    }
+
+    /// Its readiness in a tokio runtime, in whose context this must be called.
+    ///
+    /// # Errors
+    /// The kernel gives no descriptor.
+    pub fn readiness(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        sys::poll::wait_for(self.as_fd().try_clone_to_owned()?)
     }
 
     /// What has happened since, as much as one read gives; empty when nothing has.

@@ -98,6 +98,11 @@ impl Failover {
         }
     }
 
+    /// Before [`Failover::start`]: whether an operator wanted the node to yield before it was started.
+    pub fn begin_in_standby(&mut self, on: bool) {
+        self.standby = on;
+    }
+
     /// An operator makes the whole node yield until further notice, or lets it take part again.
     pub(super) fn on_standby(&mut self, on: bool, now: Time, out: &mut Vec<Action>) {
         self.standby = on;
