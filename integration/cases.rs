@@ -6,6 +6,7 @@ mod bad_input;
 mod balancer;
 mod bfd;
 mod checks;
+mod control;
 mod daemon;
 mod election;
 mod files;
@@ -76,6 +77,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     files::CASES,
     pair::CASES,
     election::CASES,
+    control::CASES,
     garp::CASES,
     ipvs::CASES,
     tcp_check::CASES,

@@ -2,10 +2,15 @@
 
 pub mod args;
 mod check;
+mod client;
 mod config_test;
+mod events;
 mod genhash;
+mod orders;
 mod plan;
 mod standby;
+mod status;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write as _};
@@ -27,6 +32,7 @@ pub fn run() -> ExitCode {
         Some(args::Command::Check(args)) => return check::run(args),
         Some(args::Command::Plan(args)) => return plan::run(args),
         Some(args::Command::Standby(args)) => return standby::run(args),
+        Some(command) => return asked(command),
         None => {}
     }
     if let Some(log) = &args.config_test {
@@ -52,6 +58,25 @@ fn as_genhash(args: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
     (first == "--genhash" || first == "-T").then(|| {
         args.remove(1);
         args
+    })
+}
+
+/// Commands that ask the vipd that runs.
+fn asked(command: &args::Command) -> ExitCode {
+    let done = match command {
+        args::Command::Status(args) => status::run(args),
+        args::Command::Why(args) => why::run(args),
+        args::Command::Events(args) => events::run(args),
+        args::Command::Reload(args) => orders::reload(args),
+        args::Command::Failover(args) => orders::failover(args),
+        args::Command::Announce(args) => orders::announce(args),
+        args::Command::Check(_) | args::Command::Plan(_) | args::Command::Genhash(_) => {
+            return ExitCode::FAILURE;
+        }
+    };
+    done.unwrap_or_else(|error| {
+        say(&error);
+        ExitCode::FAILURE
     })
 }
 

@@ -10,6 +10,7 @@ mod audit;
 pub mod background;
 pub mod balancer_thread;
 pub mod channels;
+mod control;
 pub mod failover_thread;
 pub mod failure;
 pub mod files;

@@ -14,7 +14,7 @@
 //! | 2 logic | `vrrp`, `bfd`, `track`, `health`, `lvs`, `notice`, `reconcile` | pure: input and time in, actions out |
 //! | 3 join | `engine` | the two engines, one for each thread; pure |
 //! | 3 edges | [`kernel`], [`notify`], [`probe`] | sockets, netlink, processes; no policy |
-//! | 4 runtime | `daemon`, `cli` | threads, signals, files, the terminal |
+//! | 4 runtime | `daemon`, `control`, `cli` | threads, signals, files, HTTP, the terminal |
 
 pub mod errno;
 pub mod fact;
@@ -41,4 +41,5 @@ pub mod notify;
 pub mod probe;
 
 pub mod cli;
+pub mod control;
 pub mod daemon;

@@ -163,6 +163,7 @@ impl Running {
             spawner: None,
             status: status_out,
             notices: Notices::to_nobody(),
+            events: vipd::control::Events::to_nobody(),
             probes_max: PROBES_MAX,
         };
         let balancer = Balancer::new(config.clone(), record, 1);

@@ -11,9 +11,13 @@ use crate::daemon::options::{Options, Parts, RUN_DIR, STATE_DIR};
 use crate::daemon::prepare;
 
 use super::check::CheckArgs;
+use super::events::EventsArgs;
 use super::genhash::GenhashArgs;
+use super::orders::{AnnounceArgs, FailoverArgs, ReloadArgs};
 use super::plan::PlanArgs;
 use super::standby::StandbyArgs;
+use super::status::StatusArgs;
+use super::why::WhyArgs;
 
 /// Keeps a service reachable at a virtual IP: VRRP, health checks and IPVS, from the keepalived.conf you
 /// have.
@@ -213,6 +217,18 @@ pub enum Command {
     Genhash(GenhashArgs),
     /// Have this node yield all its addresses, and stay so until told otherwise
     Standby(StandbyArgs),
+    /// Show what the vipd that runs does, and why
+    Status(StatusArgs),
+    /// Say why something is as it is
+    Why(WhyArgs),
+    /// Show what happened
+    Events(EventsArgs),
+    /// Have the configuration read again, and say what came of it
+    Reload(ReloadArgs),
+    /// Hand an instance over to another router, once
+    Failover(FailoverArgs),
+    /// Tell the network again where the addresses of an instance are
+    Announce(AnnounceArgs),
 }
 
 /// How a configuration is read.

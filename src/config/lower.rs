@@ -10,6 +10,7 @@ mod auth;
 mod auth_hmac;
 mod check;
 mod context;
+mod control;
 mod corrections;
 mod election;
 mod forwarding;

@@ -23,8 +23,8 @@ pub use check::{
     HttpUrl, MaskedByte, MiscCheck, SmtpCheck, UdpCheck,
 };
 pub use globals::{
-    FilterSettings, Globals, LvsSettings, MailSettings, NodeSettings, NotifyFifo, OutputSettings,
-    SchedulingSettings, ScriptSettings, SmtpServer, VrrpSettings,
+    ControlSettings, FilterSettings, Globals, LvsSettings, MailSettings, NodeSettings, NotifyFifo,
+    OutputSettings, SchedulingSettings, ScriptSettings, SmtpServer, VrrpSettings,
 };
 pub use instance::{
     AntiReplay, AuthHmac, HmacMode, InstanceMore, InstanceSettings, Ipvlan, IpvlanMode, Vmac,

@@ -18,18 +18,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 
 use crate::config::model::{CheckerKind, MiscCheck, ScriptUser};
+use crate::control::Events;
 use crate::engine::balancer::{
-    Action, Balancer, BalancerEvent, Failure, FailureKind, Input, Severity, StopKind,
+    Action, Balancer, BalancerEvent, Failure, FailureKind, Input, Severity, StopKind, View,
 };
 use crate::engine::shared::{FileFacts, Roles, SessionFacts};
 use crate::health::{CheckOutcome, ProbeId, Question};
 use crate::ipvs::Command;
 use crate::kernel::clock;
-use crate::kernel::ipvs::Ipvs;
+use crate::kernel::ipvs::{Ipvs, Snapshot};
 use crate::kernel::spawner::Spawner;
 use crate::lvs::{Observation, Owned};
 use crate::probe::Kit;
@@ -54,6 +55,10 @@ const RELOAD_WAIT: Duration = Duration::from_millis(200);
 pub enum Order {
     /// Use this from now on. Everything that can fail has been done.
     Reload(Prepared),
+    /// Answer with what the engine knows.
+    View(oneshot::Sender<View>),
+    /// Answer with the kernel's counters, if they can be read.
+    Traffic(oneshot::Sender<Option<Snapshot>>),
     /// End; [`Status::stopped`] follows, and the thread ends.
     Stop(StopKind),
 }
@@ -76,6 +81,8 @@ pub struct Inbox {
     pub spawner: Option<Spawner>,
     /// Who is told of servers.
     pub notices: Notices,
+    /// Who keeps what happened.
+    pub events: Events,
     /// How many checks may run at once, at least 1; others wait, their timeout not running yet.
     /// [`PROBES_MAX`], or more where the limit of open files was raised.
     pub probes_max: usize,
@@ -102,6 +109,11 @@ pub trait Kernel: Send + 'static {
     /// It cannot be read.
     fn observe(&mut self) -> Result<Observation, String>;
 
+    /// Everything with its counters; `None`, where that cannot be read.
+    fn traffic(&mut self) -> Option<Snapshot> {
+        None
+    }
+
     /// Carries all out in order and gives those that failed.
     fn apply(&mut self, commands: &[Command]) -> Vec<Failure>;
 }
@@ -119,6 +131,10 @@ impl Kernel for Ipvs {
             })
         };
         read(self).map_err(|e: crate::kernel::netlink::Error| e.to_string())
+    }
+
+    fn traffic(&mut self) -> Option<Snapshot> {
+        self.snapshot().ok()
     }
 
     fn apply(&mut self, commands: &[Command]) -> Vec<Failure> {
@@ -175,6 +191,7 @@ where
             balancer,
             status: inbox.status,
             notices: inbox.notices,
+            events: inbox.events,
             ask: Rc::new(ask),
             kit: Arc::new(inbox.kit),
             running: BTreeMap::new(),
@@ -203,6 +220,7 @@ struct Thread<A> {
     balancer: Balancer,
     status: watch::Sender<Status>,
     notices: Notices,
+    events: Events,
     ask: Rc<A>,
     kit: Arc<Kit>,
     running: BTreeMap<ProbeId, AbortHandle>,
@@ -250,6 +268,16 @@ where
                         let input = self.take(prepared);
                         self.input(input);
                         self.follow();
+                        continue;
+                    }
+                    // Whoever asked may have gone; nobody waits for that.
+                    Some(Order::View(reply)) => {
+                        let _ = reply.send(self.balancer.view(clock::now()));
+                        continue;
+                    }
+                    Some(Order::Traffic(reply)) => {
+                        let kernel = self.kernel.as_mut();
+                        let _ = reply.send(kernel.and_then(|kernel| kernel.traffic()));
                         continue;
                     }
                     Some(Order::Stop(kind)) => Input::Stop(kind),
@@ -343,7 +371,10 @@ where
             Action::Ready => self.status.send_modify(|s| s.ready = true),
             Action::Stopped => self.status.send_modify(|s| s.stopped = true),
             Action::Notice(notice) => self.notices.send(notice),
-            Action::Event(event) if event.is_told() => log(&event),
+            Action::Event(event) if event.is_told() => {
+                self.events.balancer(&event);
+                log(&event);
+            }
             Action::Event(_) => {}
         }
         None

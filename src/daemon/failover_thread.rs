@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
 use crate::config::model::ScriptUser;
-use crate::engine::failover::{Action, Beat, Failover, Input, NetFailure, StopKind};
+use crate::control::Events;
+use crate::engine::failover::{Action, Beat, Failover, Input, NetFailure, StopKind, View};
 use crate::engine::shared::{Roles, SessionFacts};
 use crate::kernel::announcement_socket::AnnouncementSocket;
 use crate::kernel::announcement_watch::AnnouncementWatch;
@@ -56,8 +57,39 @@ pub enum Command {
     },
     /// Yield everything and stay so, or take part again.
     Standby(bool),
+    /// Answer with what the engine does and why.
+    View(oneshot::Sender<View>),
+    /// An operator hands an instance over.
+    HandOver(String),
+    /// An operator has an instance's addresses announced again.
+    Announce(String),
     /// Let go and end.
     Stop(StopKind),
+}
+
+/// Sends commands; clones reach the same thread.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    commands: Sender<Command>,
+    waker: Waker,
+}
+
+impl Caller {
+    /// One, and where its commands arrive.
+    ///
+    /// # Errors
+    /// The kernel gives no eventfd.
+    pub fn new() -> io::Result<(Caller, Receiver<Command>)> {
+        let (commands, inbox) = channel();
+        let waker = Waker::new()?;
+        Ok((Caller { commands, waker }, inbox))
+    }
+
+    /// Sends a command; a thread that has ended does not hear it.
+    pub fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+        self.waker.wake();
+    }
 }
 
 /// Everything that may fail, opened before the thread starts.
@@ -81,8 +113,8 @@ pub struct Resources {
 /// The thread as main sees it.
 #[derive(Debug)]
 pub struct Handle {
-    commands: Sender<Command>,
-    waker: Waker,
+    /// Tells it what to do.
+    pub caller: Caller,
     /// Roles of the instances, newest value.
     pub roles: watch::Receiver<Roles>,
     /// What checks may know of BFD sessions, newest value.
@@ -101,8 +133,7 @@ pub struct Handle {
 impl Handle {
     /// Sends a command; a thread that has ended does not hear it.
     pub fn send(&self, command: Command) {
-        let _ = self.commands.send(command);
-        self.waker.wake();
+        self.caller.send(command);
     }
 
     /// Waits for the thread's end; an error if it panicked.
@@ -118,9 +149,14 @@ impl Handle {
 ///
 /// # Errors
 /// When the kernel gives no thread, no timer or no eventfd.
-pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Result<Handle> {
-    let waker = Waker::new()?;
-    let (commands, inbox) = channel();
+pub fn start(
+    engine: Failover,
+    resources: Resources,
+    notices: Notices,
+    events: Events,
+) -> io::Result<Handle> {
+    let (caller, inbox) = Caller::new()?;
+    let waker = caller.waker.clone();
     let (roles_out, roles) = watch::channel(Roles::new());
     let (session_facts_out, session_facts) = watch::channel(SessionFacts::new());
     let (released_out, released) = watch::channel(false);
@@ -143,8 +179,9 @@ pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Re
         spawner_gone: false,
         masters: resources.masters,
         notices,
+        events,
         inbox,
-        waker: waker.clone(),
+        waker,
         roles: roles_out,
         session_facts: session_facts_out,
         released: released_out,
@@ -161,8 +198,7 @@ pub fn start(engine: Failover, resources: Resources, notices: Notices) -> io::Re
         .name("failover".into())
         .spawn(move || state.run())?;
     Ok(Handle {
-        commands,
-        waker,
+        caller,
         roles,
         sessions: session_facts,
         released,
@@ -188,6 +224,7 @@ struct Thread {
     spawner_gone: bool,
     masters: Masters,
     notices: Notices,
+    events: Events,
     inbox: Receiver<Command>,
     waker: Waker,
     roles: watch::Sender<Roles>,
@@ -281,6 +318,10 @@ impl Thread {
                     self.channels.drop_prepared();
                 }
                 Command::Standby(on) => self.feed(Input::Standby(on), now),
+                // Whoever asked may have gone; nobody waits for that.
+                Command::View(reply) => drop(reply.send(self.engine.view(now))),
+                Command::HandOver(instance) => self.feed(Input::HandOver { instance }, now),
+                Command::Announce(instance) => self.feed(Input::Announce { instance }, now),
                 Command::Stop(kind) => self.feed(Input::Stop(kind), now),
             }
         }
@@ -347,8 +388,13 @@ impl Thread {
                 Action::WatchAnnouncements(on) => self.watch_announcements(on),
                 Action::Released => self.ended = true,
                 Action::Notice(notice) => self.notices.send(notice),
-                Action::Event(event) if event.is_warning() => warn!("{event}"),
-                Action::Event(event) => info!("{event}"),
+                Action::Event(event) => {
+                    self.events.failover(&event);
+                    match event.is_warning() {
+                        true => warn!("{event}"),
+                        false => info!("{event}"),
+                    }
+                }
             }
         }
         self.channels.drop_closed();

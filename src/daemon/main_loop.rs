@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::control::{Ask, Desk};
 use crate::engine::balancer::{Balancer, StopKind as IpvsStop};
 use crate::engine::failover::{Failover, StopKind};
 use crate::kernel::ipvs::Ipvs;
@@ -21,6 +22,7 @@ use crate::probe::Kit;
 
 use super::background::{Report, take_signals};
 use super::balancer_thread::{self, Inbox, Order, PROBES_MAX, Status};
+use super::control::{self, Control, Waiting};
 use super::failover_thread::{self, Command, Resources};
 use super::failure::{self, Failure};
 use super::firewall::Firewall;
@@ -69,6 +71,7 @@ pub(super) struct Threads {
     pub(super) notifier: notify_thread::Handle,
     /// Once they run.
     pub(super) scheduling: Option<Scheduling>,
+    pub(super) control: Control,
 }
 
 impl Threads {
@@ -114,8 +117,11 @@ impl Daemon<'_> {
             let notifier = notify_thread::start(self.notify_settings(&self.config), notifying)
                 .map_err(started)?;
             let notices = notifier.notices.clone();
+            let (events, log, intake) = control::events();
+            tokio::spawn(intake.run());
             let failover =
-                failover_thread::start(engine, resources, notices.clone()).map_err(started)?;
+                failover_thread::start(engine, resources, notices.clone(), events.clone())
+                    .map_err(started)?;
             let (orders, inbox) = mpsc::unbounded_channel();
             let (status, balancer_status) = watch::channel(Status::default());
             let inbox = Inbox {
@@ -127,6 +133,7 @@ impl Daemon<'_> {
                 status,
                 spawner: Some(checking),
                 notices,
+                events: events.clone(),
                 probes_max: PROBES_MAX,
             };
             balancer_thread::start(ipvs, balancer, inbox).map_err(started)?;
@@ -136,7 +143,17 @@ impl Daemon<'_> {
                 balancer: balancer_status,
                 notifier,
                 scheduling: None,
+                control: Control::new(&self, events),
             };
+            let desk = Desk::new(
+                threads.failover.caller.clone(),
+                threads.orders.clone(),
+                threads.control.ask.clone(),
+                threads.control.facts.subscribe(),
+                log,
+                threads.failover.lateness.clone(),
+            );
+            threads.control.open(desk, &self.config);
             self.watch_tracked(&mut threads, !restart::is_resumed());
             let mut scheduling = Scheduling::new(threads.failover.lateness.clone()).await;
             scheduling.apply(&self.config);
@@ -156,6 +173,7 @@ impl Daemon<'_> {
     async fn serve(&mut self, threads: &mut Threads, signals: &mut Signals) -> Ended {
         let mut reading: Option<Reading> = None;
         let mut again = false;
+        let mut waiting = Waiting::default();
         let mut told_ready = false;
         let mut recorded = self.owned.clone();
         let mut standby = standby::Watch::new(&self.options.state_dir, self.standby.take());
@@ -177,6 +195,13 @@ impl Daemon<'_> {
                     // A reload while one is being read is made up for afterwards.
                     if reading.is_some() { again = true } else { reading = Some(self.read(threads)) }
                 }
+                Some(Ask::Reload(reply)) = threads.control.asked.recv() => {
+                    waiting.add(reply, reading.is_some());
+                    if reading.is_some() { again = true } else { reading = Some(self.read(threads)) }
+                }
+                () = tokio::time::sleep(control::AGAIN), if threads.control.lacks() => {
+                    threads.control.apply(&self.config);
+                }
                 _ = signals.user_1.recv() => warn!("SIGUSR1: dump files are not written by this version"),
                 _ = signals.user_2.recv() => warn!("SIGUSR2: dump files are not written by this version"),
                 _ = signals.too_long.recv() => {
@@ -191,7 +216,9 @@ impl Daemon<'_> {
                 }
                 read = answer(&mut reading) => {
                     reading = None;
-                    self.commit(read, threads);
+                    let reload = self.commit(read, threads);
+                    threads.control.note_reload(&reload);
+                    waiting.answer(reload);
                     if std::mem::take(&mut again) {
                         reading = Some(self.read(threads));
                     }
@@ -241,8 +268,11 @@ impl Daemon<'_> {
             orders,
             mut balancer,
             notifier,
+            control,
             ..
         } = threads;
+        // Nobody may ask any more; what is held open is let go.
+        drop(control);
         let kind = if self.options.keep_vips {
             StopKind::Keep
         } else {

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::control::{self, model::Reload};
 use crate::kernel::route::Route;
 use crate::lvs::Owned;
 
@@ -46,7 +47,14 @@ impl Daemon<'_> {
 
     /// Puts a configuration in force that was read without an error; otherwise says what is wrong and
     /// leaves everything as it is.
-    pub(super) fn commit(&mut self, read: ReadResult, threads: &mut Threads) {
+    pub(super) fn commit(&mut self, read: ReadResult, threads: &mut Threads) -> Reload {
+        let mut reload = Reload {
+            at: control::now(),
+            done: read.is_ok(),
+            changes: Vec::new(),
+            warnings: Vec::new(),
+            errors: Vec::new(),
+        };
         match read {
             Ok(Ready {
                 prepared,
@@ -59,6 +67,8 @@ impl Daemon<'_> {
                     warn!("{warning}");
                 }
                 let config = prepared.config;
+                reload.changes = control::changes(&self.config, &config);
+                reload.warnings = prepared.warnings;
                 // Before the kernel hears of it: what a crash in between leaves must be known as ours.
                 let mut owned = threads.balancer.borrow().owned.clone();
                 owned.extend(&Owned::named_by(&config));
@@ -79,13 +89,16 @@ impl Daemon<'_> {
                 if let Some(scheduling) = &mut threads.scheduling {
                     scheduling.apply(&self.config);
                 }
+                threads.control.apply(&self.config);
                 info!("reloaded {}", self.file.display());
             }
             Err(failure) => {
-                error!("reload refused, the running configuration stays in force:\n{failure}")
+                error!("reload refused, the running configuration stays in force:\n{failure}");
+                reload.errors = failure.text.lines().map(str::to_owned).collect();
             }
         }
         notify(&[NotifyState::Ready]);
+        reload
     }
 }
 

@@ -112,20 +112,49 @@ pub fn unlock_memory() -> io::Result<()> {
     sys::unlock_memory()
 }
 
-/// How late a thread met its deadlines: it notes, another one looks. Clones share one value.
+/// Upper ends of the steps in which lateness is counted, in microseconds.
+pub const STEPS_US: [u64; 11] = [
+    50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000, 1_000_000,
+];
+
+/// How late a thread met its deadlines: it notes, others look. Clones share one value.
 #[derive(Clone, Debug, Default)]
-pub struct Lateness(Arc<AtomicU64>);
+pub struct Lateness(Arc<Late>);
+
+#[derive(Debug, Default)]
+struct Late {
+    worst: AtomicU64,
+    /// All together, in microseconds.
+    sum: AtomicU64,
+    /// By step; the last is for what is beyond.
+    steps: [AtomicU64; STEPS_US.len() + 1],
+}
 
 impl Lateness {
     /// A deadline was met this late.
     pub fn note(&self, late: Duration) {
         let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-        self.0.fetch_max(micros, Ordering::Relaxed);
+        self.0.worst.fetch_max(micros, Ordering::Relaxed);
+        self.0.sum.fetch_add(micros, Ordering::Relaxed);
+        let step = STEPS_US.iter().position(|end| micros <= *end);
+        if let Some(count) = self.0.steps.get(step.unwrap_or(STEPS_US.len())) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many deadlines were met in each of [`STEPS_US`] and beyond, and how late all were together.
+    pub fn counted(&self) -> (Vec<u64>, Duration) {
+        let steps = self.0.steps.iter();
+        let counts = steps.map(|count| count.load(Ordering::Relaxed)).collect();
+        (
+            counts,
+            Duration::from_micros(self.0.sum.load(Ordering::Relaxed)),
+        )
     }
 
     /// The worst since it was last asked.
     pub fn take(&self) -> Duration {
-        Duration::from_micros(self.0.swap(0, Ordering::Relaxed))
+        Duration::from_micros(self.0.worst.swap(0, Ordering::Relaxed))
     }
 }
 
@@ -163,5 +192,8 @@ mod tests {
         lateness.clone().note(Duration::from_millis(2));
         assert_eq!(lateness.take(), Duration::from_millis(5));
         assert_eq!(lateness.take(), Duration::ZERO);
+        let (counts, sum) = lateness.counted();
+        assert_eq!(counts, [0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]);
+        assert_eq!(sum, Duration::from_millis(7));
     }
 }

@@ -16,7 +16,7 @@ mod serve;
 mod user;
 
 pub use message::{AtEnd, Finished, Outcome, Request};
-pub use user::owner_of;
+pub use user::{group_of, own_user, owner_of};
 
 use std::fmt;
 use std::io::{self, Read};

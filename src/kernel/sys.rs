@@ -17,4 +17,5 @@ pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod raw6;
 pub(crate) mod scheduling;
+pub(crate) mod time;
 pub(crate) mod watch;

@@ -83,6 +83,7 @@ fn global(out: &mut String, globals: &Globals) {
         lvs_timeouts,
         lvs,
         outputs,
+        control,
     } = globals;
     let _ = writeln!(
         out,
@@ -100,6 +101,7 @@ fn global(out: &mut String, globals: &Globals) {
     part(out, "  ", lvs_timeouts);
     part(out, "  ", lvs);
     part(out, "  ", outputs);
+    part(out, "  ", control);
 }
 
 fn script(out: &mut String, script: &Script) {

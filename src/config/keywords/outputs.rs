@@ -81,6 +81,28 @@ pub(super) const OUTPUTS: &[Keyword] = &[
         "Where read configurations are kept.",
     )
     .not_yet(),
+    row(
+        "control_mode",
+        TEXT,
+        "Mode of the control socket, in octal.",
+    )
+    .strict()
+    .default("0660")
+    .own(),
+    row(
+        "control_group",
+        TEXT,
+        "Group whose members may look at the status.",
+    )
+    .default("that of vipd")
+    .own(),
+    row(
+        "metrics_listen",
+        TEXT,
+        "ADDRESS:PORT for /metrics and /healthz.",
+    )
+    .strict()
+    .own(),
     row("umask", SOME, "Mode of new files.").not_yet(),
     row("random_seed", U32, "Makes random numbers repeat."),
     row("data_use_instance", BOOL, "Names of dumps.").not_yet(),

@@ -14,8 +14,8 @@ use crate::net::InterfaceName;
 use crate::units::Version;
 
 use super::context::{Context, Draft, Handled, Line};
-use super::sync_daemon;
 use super::value::Value;
+use super::{control, sync_daemon};
 
 /// `global_defs`, read.
 pub(super) struct Defaults {
@@ -214,6 +214,9 @@ impl Defaults {
             "lvs_sync_daemon" => globals.lvs_sync_daemon = sync_daemon::daemon(ctx, line),
             "lvs_timeouts" => globals.lvs_timeouts = sync_daemon::timeouts(ctx, line),
             "enable_script_security" => globals.enable_script_security = true,
+            "control_mode" | "control_group" | "metrics_listen" => {
+                control::apply(&mut globals.control, ctx, line, &value.text());
+            }
             name => {
                 let setting = ctx.setting(line, &value);
                 return Handled::of(

@@ -1,6 +1,6 @@
 //! `global_defs`, and the keywords that stand beside it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -49,6 +49,8 @@ pub struct Globals {
     pub lvs: LvsSettings,
     /// SNMP, D-Bus, reloads and files.
     pub outputs: OutputSettings,
+    /// How the control socket is reached.
+    pub control: ControlSettings,
 }
 
 impl Default for Globals {
@@ -71,6 +73,28 @@ impl Default for Globals {
             lvs_timeouts: LvsTimeouts::default(),
             lvs: LvsSettings::default(),
             outputs: OutputSettings::default(),
+            control: ControlSettings::default(),
+        }
+    }
+}
+
+/// `@vipd` keywords about the control socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ControlSettings {
+    /// `control_mode`.
+    pub mode: u32,
+    /// `control_group`.
+    pub group: Option<String>,
+    /// `metrics_listen`.
+    pub metrics_listen: Option<SocketAddr>,
+}
+
+impl Default for ControlSettings {
+    fn default() -> ControlSettings {
+        ControlSettings {
+            mode: 0o660,
+            group: None,
+            metrics_listen: None,
         }
     }
 }

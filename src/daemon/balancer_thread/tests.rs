@@ -124,6 +124,7 @@ impl Rig {
             spawner: None,
             status: status_out,
             notices: Notices::to_nobody(),
+            events: crate::control::Events::to_nobody(),
             probes_max: 2,
         };
         let balancer = Balancer::new(config(), Owned::default(), 7);

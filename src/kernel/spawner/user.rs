@@ -77,6 +77,19 @@ pub fn owner_of(user: Option<&ScriptUser>) -> Result<Owner, String> {
     })
 }
 
+/// Number of a group; a number stands for itself.
+///
+/// # Errors
+/// It does not exist, in words.
+pub fn group_of(group: &str) -> Result<u32, String> {
+    group_number(group)
+}
+
+/// The user that this process runs as.
+pub fn own_user() -> u32 {
+    process::effective_uid()
+}
+
 fn default_identity() -> Result<Option<Identity>, String> {
     // Who is not root cannot become anybody: then the default is to stay.
     if process::effective_uid() != 0 {

@@ -1,0 +1,264 @@
+//! Where everything that is asked for comes together: the threads' views, each kept for a moment so that
+//! a thousand curious clients cost a thread no more than one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+
+use crate::daemon::balancer_thread::Order;
+use crate::daemon::failover_thread::{Caller, Command};
+use crate::engine::{balancer, failover};
+use crate::kernel::clock;
+use crate::kernel::ipvs::Snapshot;
+use crate::kernel::scheduling::Lateness;
+use crate::time::Time;
+
+use super::events::Log;
+use super::model::{Daemon, Reload, Stamp, Status};
+use super::status;
+
+/// How old a view may be that somebody is shown.
+const VIEW_AGE: Duration = Duration::from_millis(100);
+/// The same of the kernel's counters, which take longer to read.
+const TRAFFIC_AGE: Duration = Duration::from_secs(1);
+/// How long a thread may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+/// What main is asked for.
+#[derive(Debug)]
+pub enum Ask {
+    /// Read the configuration again, and say what came of it.
+    Reload(oneshot::Sender<Reload>),
+}
+
+/// What main knows.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The configuration file.
+    pub configuration: String,
+    /// The host's name.
+    pub host: String,
+    /// When the daemon was started.
+    pub started: Time,
+    /// The last reload.
+    pub reload: Option<Reload>,
+    /// How many were done, and how many refused.
+    pub reloads: (u64, u64),
+}
+
+/// Everything that can be asked.
+#[derive(Clone, Debug)]
+pub struct Desk(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    failover: Caller,
+    balancer: mpsc::UnboundedSender<Order>,
+    asks: mpsc::Sender<Ask>,
+    facts: watch::Receiver<Facts>,
+    log: Log,
+    lateness: Lateness,
+    failover_view: Mutex<Kept<failover::View>>,
+    balancer_view: Mutex<Kept<balancer::View>>,
+    traffic: Mutex<Kept<Option<Snapshot>>>,
+    status: Mutex<Kept<axum::body::Bytes>>,
+}
+
+/// A value and when it was had.
+type Kept<T> = Option<(Time, Arc<T>)>;
+
+/// A thread does not answer; which.
+#[derive(Clone, Copy, Debug)]
+pub struct Stuck(pub &'static str);
+
+impl std::fmt::Display for Stuck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "the {} thread has not answered for {} s: look into the log",
+            self.0,
+            ANSWER_MAX.as_secs()
+        )
+    }
+}
+
+impl Desk {
+    /// Over these.
+    pub fn new(
+        failover: Caller,
+        balancer: mpsc::UnboundedSender<Order>,
+        asks: mpsc::Sender<Ask>,
+        facts: watch::Receiver<Facts>,
+        log: Log,
+        lateness: Lateness,
+    ) -> Desk {
+        Desk(Arc::new(Inner {
+            failover,
+            balancer,
+            asks,
+            facts,
+            log,
+            lateness,
+            failover_view: Mutex::default(),
+            balancer_view: Mutex::default(),
+            traffic: Mutex::default(),
+            status: Mutex::default(),
+        }))
+    }
+
+    /// What happened.
+    pub(super) fn log(&self) -> &Log {
+        &self.0.log
+    }
+
+    /// How late the failover thread's timers were.
+    pub(super) fn lateness(&self) -> &Lateness {
+        &self.0.lateness
+    }
+
+    /// What main knows now.
+    pub(super) fn facts(&self) -> Facts {
+        self.0.facts.borrow().clone()
+    }
+
+    /// Tells the failover thread something.
+    pub(super) fn command(&self, command: Command) {
+        self.0.failover.send(command);
+    }
+
+    /// Asks main for something.
+    pub(super) async fn ask(&self, ask: Ask) -> Result<(), Stuck> {
+        let sent = self.0.asks.send(ask);
+        let sent = tokio::time::timeout(ANSWER_MAX, sent).await;
+        sent.map_err(drop)
+            .and_then(|sent| sent.map_err(drop))
+            .map_err(|()| Stuck("main"))
+    }
+
+    /// The failover engine, as it was a moment ago.
+    pub async fn failover(&self) -> Result<Arc<failover::View>, Stuck> {
+        fresh(&self.0.failover_view, VIEW_AGE, "failover", |reply| {
+            self.0.failover.send(Command::View(reply));
+        })
+        .await
+    }
+
+    /// The same, as it is now.
+    pub(super) async fn failover_now(&self) -> Result<Arc<failover::View>, Stuck> {
+        fresh(&self.0.failover_view, Duration::ZERO, "failover", |reply| {
+            self.0.failover.send(Command::View(reply));
+        })
+        .await
+    }
+
+    /// The balancer, as it was a moment ago.
+    pub async fn balancer(&self) -> Result<Arc<balancer::View>, Stuck> {
+        fresh(&self.0.balancer_view, VIEW_AGE, "balancer", |reply| {
+            drop(self.0.balancer.send(Order::View(reply)));
+        })
+        .await
+    }
+
+    /// The kernel's counters of IPVS; none, where it is not used or cannot be read.
+    pub async fn traffic(&self) -> Result<Arc<Option<Snapshot>>, Stuck> {
+        fresh(&self.0.traffic, TRAFFIC_AGE, "balancer", |reply| {
+            drop(self.0.balancer.send(Order::Traffic(reply)));
+        })
+        .await
+    }
+
+    /// The whole status.
+    pub async fn status(&self) -> Result<Status, Stuck> {
+        let failover = self.failover().await?;
+        let balancer = self.balancer().await?;
+        let facts = self.facts();
+        let now = clock::now();
+        let daemon = Daemon {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            host: facts.host,
+            configuration: facts.configuration,
+            started: stamp(facts.started),
+            standby: false,
+            waits_for: None,
+            reload: facts.reload,
+            last_event: self.0.log.last(),
+            events_lost: self.0.log.lost(),
+        };
+        let clock = |stamp: &str| clock::local_words(stamp);
+        Ok(status::status(
+            stamp(now),
+            daemon,
+            &failover,
+            Some(&balancer),
+            &stamp,
+            &clock,
+        ))
+    }
+
+    /// The same as JSON, made once for all who ask in the same moment.
+    pub(super) async fn status_json(&self) -> Result<axum::body::Bytes, Stuck> {
+        let mut kept = self.0.status.lock().await;
+        let now = clock::now();
+        if let Some((at, bytes)) = &*kept
+            && now.since(*at) < VIEW_AGE
+        {
+            return Ok(axum::body::Bytes::clone(bytes));
+        }
+        let status = self.status().await?;
+        let json = serde_json::to_vec(&status).unwrap_or_default();
+        let bytes = axum::body::Bytes::from(json);
+        *kept = Some((now, Arc::new(bytes.clone())));
+        Ok(bytes)
+    }
+}
+
+/// What is kept, if it is not older than that; else what a thread answers.
+async fn fresh<T>(
+    kept: &Mutex<Kept<T>>,
+    age: Duration,
+    thread: &'static str,
+    ask: impl FnOnce(oneshot::Sender<T>),
+) -> Result<Arc<T>, Stuck> {
+    let asked = clock::now();
+    let mut kept = kept.lock().await;
+    if let Some((at, value)) = &*kept
+        // Whoever waited for the same answer takes it too.
+        && (*at >= asked || clock::now().since(*at) < age)
+    {
+        return Ok(Arc::clone(value));
+    }
+    let (reply, answer) = oneshot::channel();
+    ask(reply);
+    match tokio::time::timeout(ANSWER_MAX, answer).await {
+        Ok(Ok(value)) => {
+            let value = Arc::new(value);
+            *kept = Some((clock::now(), Arc::clone(&value)));
+            Ok(value)
+        }
+        Ok(Err(_)) | Err(_) => Err(Stuck(thread)),
+    }
+}
+
+/// Nanoseconds from 1970 to boot, as last found. It is kept while it is right to 50 ms, so that a point in
+/// time is the same each time it is told.
+static BOOT: AtomicU64 = AtomicU64::new(0);
+
+/// A point in time for the outside.
+pub(super) fn stamp(at: Time) -> Stamp {
+    #[expect(clippy::disallowed_methods, reason = "the wall clock, for people")]
+    let wall = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+    let found = wall.saturating_sub(clock::now().as_nanos());
+    let mut boot = BOOT.load(Ordering::Relaxed);
+    if boot.abs_diff(found) > 50_000_000 {
+        BOOT.store(found, Ordering::Relaxed);
+        boot = found;
+    }
+    let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(boot.saturating_add(at.as_nanos()));
+    humantime::format_rfc3339_millis(at).to_string()
+}

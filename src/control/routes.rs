@@ -1,0 +1,194 @@
+//! What can be asked, and where.
+
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use serde::Deserialize;
+
+use super::desk::{Desk, Stuck};
+use super::events::Log;
+use super::metrics;
+use super::model::{Missing, Refusal};
+use super::orders::{self, Refused};
+
+/// What a client may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum May {
+    /// Everything.
+    Change,
+    /// Look.
+    Read,
+}
+
+/// Events that are read from the log at once.
+const BATCH: usize = 256;
+
+/// Everything, for the socket.
+pub(super) fn all(desk: Desk) -> Router {
+    let orders = Router::new()
+        .route("/v1/reload", post(reload))
+        .route("/v1/instances/{name}/failover", post(hand_over))
+        .route("/v1/instances/{name}/announce", post(announce))
+        .layer(middleware::from_fn(only_who_may));
+    looks()
+        .route("/v1/status", get(status))
+        .route("/v1/events", get(events))
+        .merge(orders)
+        .fallback(nothing)
+        .with_state(desk)
+}
+
+/// What anybody may see, for an address.
+pub(super) fn open(desk: Desk) -> Router {
+    looks().fallback(nothing).with_state(desk)
+}
+
+fn looks() -> Router<Desk> {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health))
+}
+
+fn refuse(status: StatusCode, error: impl Into<String>) -> Response {
+    let error = error.into();
+    (status, Json(Refusal { error })).into_response()
+}
+
+impl IntoResponse for Stuck {
+    fn into_response(self) -> Response {
+        refuse(StatusCode::SERVICE_UNAVAILABLE, self.to_string())
+    }
+}
+
+pub(super) async fn only_who_may(
+    Extension(may): Extension<May>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    if may == May::Change {
+        return next.run(request).await;
+    }
+    refuse(
+        StatusCode::FORBIDDEN,
+        "this changes the daemon: only root, or the user that it runs as, may",
+    )
+}
+
+async fn nothing(uri: Uri) -> Response {
+    refuse(
+        StatusCode::NOT_FOUND,
+        format!("there is nothing at {}", uri.path()),
+    )
+}
+
+async fn status(State(desk): State<Desk>) -> Result<Response, Stuck> {
+    let json = desk.status_json().await?;
+    Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+async fn metrics(State(desk): State<Desk>) -> Result<Response, Stuck> {
+    let text = metrics::text(&desk).await?;
+    Ok(([(CONTENT_TYPE, metrics::CONTENT)], text).into_response())
+}
+
+async fn health(State(desk): State<Desk>) -> Result<&'static str, Stuck> {
+    desk.failover().await?;
+    desk.balancer().await?;
+    Ok("ok\n")
+}
+
+fn answered<T: serde::Serialize>(result: Result<T, Refused>) -> Response {
+    match result {
+        Ok(done) => Json(done).into_response(),
+        Err((status, error)) => refuse(status, error),
+    }
+}
+
+async fn reload(State(desk): State<Desk>) -> Response {
+    match orders::reload(&desk).await {
+        Ok(reload) if !reload.done => {
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(reload)).into_response()
+        }
+        other => answered(other),
+    }
+}
+
+async fn hand_over(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
+    answered(orders::hand_over(&desk, &name).await)
+}
+
+async fn announce(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
+    answered(orders::announce(&desk, &name).await)
+}
+
+/// `?after=NUMBER&follow=true`.
+#[derive(Debug, Deserialize)]
+struct Since {
+    #[serde(default)]
+    after: u64,
+    #[serde(default)]
+    follow: bool,
+}
+
+async fn events(State(desk): State<Desk>, Query(since): Query<Since>) -> Response {
+    let lines = Lines {
+        log: desk.log().clone(),
+        after: since.after,
+        follow: since.follow,
+    };
+    let body = Body::from_stream(futures(lines));
+    ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+/// Lines of events, as the client takes them.
+struct Lines {
+    log: Log,
+    after: u64,
+    follow: bool,
+}
+
+impl Lines {
+    /// The next lines; `None` at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let (missing, events) = self.log.after(self.after, BATCH);
+            let Some(last) = events.last() else {
+                if !self.follow {
+                    return None;
+                }
+                self.log.beyond(self.after).await;
+                continue;
+            };
+            // From the beginning, nothing is missed that was never asked for.
+            let missing = if self.after == 0 { 0 } else { missing };
+            self.after = last.number;
+            let mut text = String::new();
+            if missing > 0 {
+                push_line(&mut text, &Missing { missing });
+            }
+            for event in &events {
+                push_line(&mut text, event);
+            }
+            return Some(Bytes::from(text));
+        }
+    }
+}
+
+fn push_line(text: &mut String, line: &impl serde::Serialize) {
+    text.push_str(&serde_json::to_string(line).unwrap_or_default());
+    text.push('\n');
+}
+
+fn futures(lines: Lines) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
+    futures_util::stream::unfold(lines, |mut lines| async move {
+        let next = lines.next().await?;
+        Some((Ok(next), lines))
+    })
+}

@@ -1,0 +1,194 @@
+//! Why something is as it is: one sentence for each instance, service and server, made of what the status
+//! says. `clock` turns a point in time into the words of whoever reads it.
+
+use super::model::{Check, Instance, RealServer, Status, Tracker, VirtualServer};
+
+/// Turns a [`super::model::Stamp`] into words.
+pub type Clock<'a> = &'a dyn Fn(&str) -> String;
+
+/// `BACKUP: 10.0.0.2 advertises 150, ours is 120 because chk_nginx fails: exit 1, since 14:02:11`.
+pub fn instance(status: &Status, instance: &Instance, clock: Clock<'_>) -> String {
+    let Instance { state, .. } = instance;
+    let why = match state.as_str() {
+        "FAULT" => fault(status, instance, clock),
+        "MASTER" => master(instance),
+        "BACKUP" => backup(status, instance, clock),
+        _ => init(status, instance),
+    };
+    format!("{state}: {why}")
+}
+
+fn fault(status: &Status, instance: &Instance, clock: Clock<'_>) -> String {
+    if instance.faults.is_empty() {
+        return entered(instance, "it was in fault a moment ago");
+    }
+    let with_since = |fault: &String| {
+        let known = instance.tracks.iter().find_map(|key| {
+            let tracker = tracker(status, key)?;
+            fault
+                .contains(&tracker.name)
+                .then(|| tracker.since.clone())?
+        });
+        match known {
+            Some(since) => format!("{fault}, since {}", clock(&since)),
+            None => fault.clone(),
+        }
+    };
+    let faults: Vec<String> = instance.faults.iter().map(with_since).collect();
+    faults.join("; ")
+}
+
+fn master(instance: &Instance) -> String {
+    let mut text = entered(instance, "it was master before");
+    let priority = &instance.priority;
+    if priority.effective != priority.base {
+        text += &format!(
+            "; it advertises {} instead of {}",
+            priority.effective, priority.base
+        );
+    }
+    text
+}
+
+fn entered(instance: &Instance, otherwise: &str) -> String {
+    let because = instance.entered_because.clone();
+    because.unwrap_or_else(|| otherwise.to_owned())
+}
+
+fn backup(status: &Status, instance: &Instance, clock: Clock<'_>) -> String {
+    let ours = instance.priority.effective;
+    let because = because(status, instance, clock);
+    if status.daemon.standby {
+        return "this node was told to stand by".to_owned();
+    }
+    let Some(master) = instance.master.as_ref().filter(|master| !master.ours) else {
+        return match &status.daemon.waits_for {
+            Some(what) => format!("nobody was heard, and it waits for {what}"),
+            None => format!(
+                "nobody was heard yet; it takes over when that stays so, ours is {ours}{because}"
+            ),
+        };
+    };
+    let (address, theirs) = (&master.address, master.priority);
+    match theirs {
+        0 => format!(
+            "{address} has said that it leaves; an election is under way, ours is {ours}{because}"
+        ),
+        _ if theirs > ours => format!("{address} advertises {theirs}, ours is {ours}{because}"),
+        _ if theirs == ours => {
+            format!("{address} advertises {theirs} too and was master first{because}")
+        }
+        _ if instance.nopreempt => {
+            format!("{address} advertises {theirs}, ours is {ours}, and nopreempt leaves it master")
+        }
+        _ => {
+            let entered = entered(instance, "it was started");
+            format!("{address} advertises {theirs}, ours is {ours}; it follows because {entered}")
+        }
+    }
+}
+
+/// What lowers the priority.
+fn because(status: &Status, instance: &Instance, clock: Clock<'_>) -> String {
+    let lowers = instance.priority.weights.iter().filter_map(|weight| {
+        let tracker = tracker(status, &weight.tracker)?;
+        let since = match &tracker.since {
+            Some(since) => format!(", since {}", clock(since)),
+            None => String::new(),
+        };
+        let says = &tracker.says;
+        match (weight.adds, weight.would_add) {
+            (adds, _) if adds < 0 => Some(format!("{says}{since}")),
+            (0, would) if would > 0 => Some(format!("{says}{since} (it would add {would})")),
+            _ => None,
+        }
+    });
+    let lowers: Vec<String> = lowers.collect();
+    match lowers.is_empty() {
+        true => String::new(),
+        false => format!(" because {}", lowers.join(" and ")),
+    }
+}
+
+fn init(status: &Status, instance: &Instance) -> String {
+    if !instance.waits_for.is_empty() {
+        return format!(
+            "it waits for the first answer of {}",
+            instance.waits_for.join(", ")
+        );
+    }
+    match &status.daemon.waits_for {
+        Some(what) => format!("it waits for {what}"),
+        None => "it begins".to_owned(),
+    }
+}
+
+pub(super) fn tracker<'a>(status: &'a Status, key: &str) -> Option<&'a Tracker> {
+    status.trackers.iter().find(|tracker| tracker.key == key)
+}
+
+/// `quorum: weights up 3, needed 2`.
+pub fn virtual_server(server: &VirtualServer) -> String {
+    let up = server
+        .real_servers
+        .iter()
+        .filter(|server| server.up)
+        .count();
+    let all = server.real_servers.len();
+    let (sum, needed, slack) = (server.weight_up, server.quorum_needed, server.hysteresis);
+    let servers = format!("{up} of {all} servers up, weight {sum}");
+    let mut text = match server.quorum {
+        true => format!("{servers}, quorum {needed}"),
+        false => format!("{servers} of the {} that are needed", needed + slack),
+    };
+    if let Some(sorry) = &server.sorry_server
+        && sorry.active
+    {
+        text += &format!(": the sorry server {} takes their place", sorry.address);
+    }
+    if !server.programmed {
+        text += "; it is not in the kernel's table";
+    }
+    text
+}
+
+/// `down since 14:02:11: TCP_CHECK: connection refused (ECONNREFUSED)`.
+pub fn real_server(server: &RealServer, clock: Clock<'_>) -> String {
+    let state = if server.up { "up" } else { "down" };
+    let mut text = match &server.since {
+        Some(since) => format!("{state} since {}", clock(since)),
+        None => state.to_owned(),
+    };
+    if server.checks.is_empty() {
+        text += ": it has no check";
+    }
+    let failed = server
+        .checks
+        .iter()
+        .filter(|check| !check.up || check.retries > 0);
+    for check in failed {
+        text += &format!(": {}", check_result(check));
+        if check.up {
+            text += &format!(" (try {}, does not count yet)", check.retries);
+        }
+    }
+    if server.checks.iter().any(|check| check.paused) {
+        text += ": not checked while the address is on another machine";
+    }
+    if server.by_hand {
+        text += "; its weight was set by hand";
+    }
+    text
+}
+
+/// `TCP_CHECK: connection refused (ECONNREFUSED)`.
+pub fn check_result(check: &Check) -> String {
+    let result = check.result.as_deref();
+    let target = check.target.as_ref().map(|target| format!(" {target}"));
+    format!(
+        "{}{}: {}",
+        check.kind,
+        target.unwrap_or_default(),
+        result.unwrap_or("not answered yet")
+    )
+}

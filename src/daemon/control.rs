@@ -1,0 +1,171 @@
+//! The control socket as main sees it: opened, moved by a reload, asked through.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info};
+
+use crate::config::Config;
+use crate::config::model::ControlSettings;
+use crate::control::model::Reload;
+use crate::control::{Address, Ask, Desk, Events, Facts, Level, Serving, start};
+use crate::kernel::clock;
+use crate::kernel::spawner::group_of;
+
+use super::main_loop::Daemon;
+use super::prepare;
+
+pub(super) use crate::control::events;
+
+/// How soon a socket that could not be had is tried again.
+pub(super) const AGAIN: Duration = Duration::from_secs(10);
+/// Requests to main that wait.
+const ASKS_MAX: usize = 64;
+
+/// What main keeps of it.
+pub(super) struct Control {
+    /// Where the socket is asked.
+    pub(super) ask: mpsc::Sender<Ask>,
+    pub(super) asked: mpsc::Receiver<Ask>,
+    pub(super) facts: watch::Sender<Facts>,
+    events: Events,
+    socket: std::path::PathBuf,
+    desk: Option<Desk>,
+    /// What is open, by where it is.
+    serving: Vec<(Address, Serving)>,
+    /// What could not be opened, as it was told.
+    lacking: Vec<String>,
+}
+
+impl Control {
+    /// Nothing is open yet.
+    pub(super) fn new(daemon: &Daemon<'_>, events: Events) -> Control {
+        let (ask, asked) = mpsc::channel(ASKS_MAX);
+        let facts = Facts {
+            configuration: daemon.file.display().to_string(),
+            host: prepare::host_name(),
+            started: clock::now(),
+            ..Facts::default()
+        };
+        Control {
+            ask,
+            asked,
+            facts: watch::channel(facts).0,
+            events,
+            socket: daemon.run_dir.file("control.sock"),
+            desk: None,
+            serving: Vec::new(),
+            lacking: Vec::new(),
+        }
+    }
+
+    /// Opens what the configuration asks for.
+    pub(super) fn open(&mut self, desk: Desk, config: &Config) {
+        self.desk = Some(desk);
+        self.apply(config);
+    }
+
+    /// Whether something is to be tried again.
+    pub(super) fn lacks(&self) -> bool {
+        !self.lacking.is_empty()
+    }
+
+    /// Opens what is asked for and not open, and closes what is not asked for any more. What cannot be
+    /// opened is no reason to do without the rest.
+    pub(super) fn apply(&mut self, config: &Config) {
+        let Some(desk) = &self.desk else {
+            return;
+        };
+        let mut lacking = Vec::new();
+        let wanted = self.wanted(&config.globals.control, &mut lacking);
+        self.serving.retain(|(address, _)| wanted.contains(address));
+        for address in wanted {
+            if self.serving.iter().any(|(open, _)| *open == address) {
+                continue;
+            }
+            match start(desk.clone(), &address) {
+                Ok(serving) => {
+                    if let Address::Port(address) = &address {
+                        info!("metrics are served on {address}");
+                    }
+                    self.serving.push((address, serving));
+                }
+                Err(error) => lacking.push(error),
+            }
+        }
+        for error in lacking.iter().filter(|error| !self.lacking.contains(error)) {
+            error!("{error}; it is tried again");
+        }
+        self.lacking = lacking;
+    }
+
+    fn wanted(&self, settings: &ControlSettings, lacking: &mut Vec<String>) -> Vec<Address> {
+        let group = settings.group.as_deref().map(group_of);
+        let group = match group {
+            Some(Ok(group)) => Some(group),
+            // Without it the socket is its owner's alone.
+            Some(Err(error)) => {
+                lacking.push(format!("control_group: {error}"));
+                None
+            }
+            None => None,
+        };
+        let socket = Address::Socket {
+            path: self.socket.clone(),
+            mode: settings.mode,
+            group,
+        };
+        let port = settings.metrics_listen.map(Address::Port);
+        [socket].into_iter().chain(port).collect()
+    }
+
+    /// A reload has ended.
+    pub(super) fn note_reload(&self, reload: &Reload) {
+        let (level, text) = match reload.done {
+            true if reload.changes.is_empty() => {
+                (Level::Info, "reloaded, nothing changed".to_owned())
+            }
+            true => (
+                Level::Info,
+                format!("reloaded: {}", reload.changes.join(", ")),
+            ),
+            false => (
+                Level::Error,
+                format!("reload refused: {}", reload.errors.join("; ")),
+            ),
+        };
+        self.events.tell(level, "reload", None, text);
+        self.facts.send_modify(|facts| {
+            match reload.done {
+                true => facts.reloads.0 += 1,
+                false => facts.reloads.1 += 1,
+            }
+            facts.reload = Some(reload.clone());
+        });
+    }
+}
+
+/// Who waits for a reload. One that began before it was asked for is not what was asked for.
+#[derive(Default)]
+pub(super) struct Waiting {
+    now: Vec<oneshot::Sender<Reload>>,
+    next: Vec<oneshot::Sender<Reload>>,
+}
+
+impl Waiting {
+    /// Somebody asks; `under_way`: for the one behind that which is being read.
+    pub(super) fn add(&mut self, reply: oneshot::Sender<Reload>, under_way: bool) {
+        match under_way {
+            true => self.next.push(reply),
+            false => self.now.push(reply),
+        }
+    }
+
+    /// One has ended.
+    pub(super) fn answer(&mut self, reload: Reload) {
+        for reply in std::mem::replace(&mut self.now, std::mem::take(&mut self.next)) {
+            // Whoever asked may have gone.
+            let _ = reply.send(reload.clone());
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Dates as people of this place write them.
+
+/// A point in time by the clocks of this place (localtime(3)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Local {
+    /// Year, month from 1, day from 1.
+    pub(crate) date: (i32, i32, i32),
+    /// Hour, minute, second.
+    pub(crate) time: (i32, i32, i32),
+}
+
+impl Local {
+    /// `2026-11-21`.
+    pub(crate) fn date(&self) -> String {
+        let (year, month, day) = self.date;
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+
+    /// `14:02:11`.
+    pub(crate) fn time(&self) -> String {
+        let (hour, minute, second) = self.time;
+        format!("{hour:02}:{minute:02}:{second:02}")
+    }
+}
+
+/// localtime_r(3) of seconds since 1970; `None` for a year that has no number.
+pub(crate) fn local(seconds: i64) -> Option<Local> {
+    let seconds = libc::time_t::try_from(seconds).ok()?;
+    let mut parts = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both pointers are to values of ours that live through the call, which reads the one and
+    // writes the other; all zeros are a valid tm, whose one pointer may be null.
+    let parts = unsafe {
+        if libc::localtime_r(&raw const seconds, parts.as_mut_ptr()).is_null() {
+            return None;
+        }
+        parts.assume_init()
+    };
+    Some(Local {
+        date: (parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday),
+        time: (parts.tm_hour, parts.tm_min, parts.tm_sec),
+    })
+}

@@ -1,0 +1,208 @@
+//! The control socket without root: engines without a kernel behind it, and clients of every kind.
+
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot be set up has failed, and it may look at a clock"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use vipd::config::Config;
+use vipd::control::{Address, Desk, Facts, Level, events, model, start};
+use vipd::daemon::balancer_thread::Order;
+use vipd::daemon::failover_thread::{Caller, Command};
+use vipd::engine::balancer::Balancer;
+use vipd::engine::failover::Failover;
+use vipd::kernel::clock;
+use vipd::lvs::Owned;
+use vipd::net::NetPicture;
+use vipd::vrrp::Start;
+
+/// A daemon without a kernel: its socket, and threads that answer.
+struct Served {
+    dir: PathBuf,
+    _end: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// `answers`: the failover thread does.
+fn serve(name: &str, answers: bool) -> Served {
+    let dir = std::env::temp_dir().join(format!("vipd-control-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).expect("a scratch directory");
+    let path = dir.join("control.sock");
+    let (end, ended) = tokio::sync::oneshot::channel();
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.expect("a runtime").block_on(async {
+            let (caller, commands) = Caller::new().expect("an eventfd");
+            let engine = Failover::new(
+                Config::default(),
+                NetPicture::default(),
+                |_, _| Start::Fresh,
+                false,
+                clock::now(),
+            );
+            std::thread::spawn(move || {
+                for command in commands {
+                    if let (Command::View(reply), true) = (command, answers) {
+                        let _ = reply.send(engine.view(clock::now()));
+                    }
+                }
+            });
+            let (orders, mut inbox) = mpsc::unbounded_channel();
+            let balancer = Balancer::new(Box::default(), Owned::default(), 1);
+            tokio::spawn(async move {
+                while let Some(order) = inbox.recv().await {
+                    match order {
+                        Order::View(reply) => drop(reply.send(balancer.view(clock::now()))),
+                        Order::Traffic(reply) => drop(reply.send(None)),
+                        Order::Reload(_) | Order::Stop(_) => {}
+                    }
+                }
+            });
+            let (events, log, intake) = events();
+            tokio::spawn(intake.run());
+            for number in 0..3 {
+                events.tell(Level::Info, "vrrp", None, format!("event {number}"));
+            }
+            let (asks, _asked) = mpsc::channel(1);
+            let (_facts, facts) = watch::channel(Facts::default());
+            let desk = Desk::new(caller, orders, asks, facts, log, Default::default());
+            let address = Address::Socket {
+                path,
+                mode: 0o640,
+                group: None,
+            };
+            let _serving = start(desk, &address).expect("a socket");
+            ready.send(()).expect("the test waits");
+            let _ = ended.await;
+        });
+    });
+    is_ready.recv().expect("it is served");
+    Served { dir, _end: end }
+}
+
+impl Served {
+    fn connect(&self) -> UnixStream {
+        let stream =
+            UnixStream::connect(self.dir.join("control.sock")).expect("the socket is there");
+        let limit = Some(Duration::from_secs(20));
+        stream.set_read_timeout(limit).expect("a limit");
+        stream
+    }
+
+    fn ask(&self, method: &str, path: &str) -> String {
+        let mut stream = self.connect();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: vipd\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it is taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it is answered");
+        answer
+    }
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
+
+#[test]
+fn the_socket_has_its_mode_and_answers_with_the_status() {
+    let served = serve("status", true);
+    let mode = std::fs::metadata(served.dir.join("control.sock")).expect("it is there");
+    assert_eq!(mode.permissions().mode() & 0o777, 0o640);
+    let answer = served.ask("GET", "/v1/status");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let status: model::Status = serde_json::from_str(body(&answer)).expect("it is a status");
+    assert_eq!(status.daemon.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(body(&served.ask("GET", "/healthz")), "ok\n");
+    let metrics = served.ask("GET", "/metrics");
+    assert!(
+        metrics.contains("vipd_build_info{version=") && metrics.ends_with("# EOF\n"),
+        "{metrics}"
+    );
+    let nothing = served.ask("GET", "/nothing");
+    assert!(
+        nothing.starts_with("HTTP/1.1 404") && nothing.contains("there is nothing at /nothing")
+    );
+    let missing = served.ask("POST", "/v1/instances/VI_9/failover");
+    assert!(
+        missing.starts_with("HTTP/1.1 404") && missing.contains("no vrrp_instance is called VI_9")
+    );
+}
+
+#[test]
+fn events_come_one_in_a_line_from_a_number_on() {
+    let served = serve("events", true);
+    let all = served.ask("GET", "/v1/events?after=1");
+    let text = |line: &str| serde_json::from_str::<model::Event>(line).map(|event| event.text);
+    let texts: Vec<String> = body(&all)
+        .lines()
+        .filter_map(|line| text(line).ok())
+        .collect();
+    assert_eq!(texts, ["event 1", "event 2"], "{all}");
+}
+
+#[test]
+fn clients_that_are_stuck_keep_nobody_from_an_answer() {
+    let served = serve("stuck", true);
+    let mut stuck = Vec::new();
+    for number in 0..15 {
+        let mut stream = served.connect();
+        // Nothing at all, half a request, and an answer without end that is not read.
+        let said: &[u8] = match number % 3 {
+            0 => b"",
+            1 => b"GET /v1/status HTTP/1.1\r\nHos",
+            _ => b"GET /v1/events?follow=true HTTP/1.1\r\nHost: vipd\r\n\r\n",
+        };
+        stream.write_all(said).expect("it is taken");
+        stuck.push(stream);
+    }
+    let begun = Instant::now();
+    assert!(served.ask("GET", "/v1/status").starts_with("HTTP/1.1 200"));
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    // More than there are seats: closed at once, not kept waiting.
+    let _last = served.connect();
+    let mut beyond = served.connect();
+    let mut none = [0];
+    assert!(matches!(beyond.read(&mut none), Ok(0) | Err(_)));
+    // Whoever says nothing loses his seat after a while.
+    let begun = Instant::now();
+    assert_eq!(stuck.swap_remove(0).read(&mut none).unwrap_or(0), 0);
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(served.ask("GET", "/healthz").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_thread_that_does_not_answer_is_named() {
+    let served = serve("mute", false);
+    let health = served.ask("GET", "/healthz");
+    assert!(health.starts_with("HTTP/1.1 503"), "{health}");
+    assert!(
+        health.contains("the failover thread has not answered for 2 s"),
+        "{health}"
+    );
+}
