@@ -38,7 +38,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "control.services",
         proves: "status says of a service its quorum and of each server the result of its last check, and \
-                 /metrics counts connections as the kernel does",
+                 /metrics has both with the counters of the kernel",
         limit: Duration::from_secs(90),
         run: services,
     },
@@ -275,7 +275,7 @@ fn services(lab: &Lab) -> Outcome {
         "vipd_server_up{service=\"192.0.2.1:80/tcp\",server=\"127.0.0.1:8081\"} 0",
         "vipd_server_connections_total{service=\"192.0.2.1:80/tcp\",server=\"127.0.0.1:8080\"} 0",
         "vipd_checks_total{check=\"TCP_CHECK\",result=\"failed\"}",
-        "vipd_check_duration_seconds_bucket{check=\"TCP_CHECK\",le=\"+Inf\"}",
+        "vipd_check_duration_seconds_bucket{le=\"+Inf\",check=\"TCP_CHECK\"} ",
     ] {
         ensure!(metrics.contains(line), "{line} is missing in\n{metrics}");
     }

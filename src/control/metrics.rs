@@ -497,9 +497,9 @@ mod tests {
 # TYPE vipd_x_seconds histogram
 vipd_x_seconds_sum{check=\"TCP_CHECK\"} 0.02
 vipd_x_seconds_count{check=\"TCP_CHECK\"} 5
-vipd_x_seconds_bucket{check=\"TCP_CHECK\",le=\"0.001\"} 3
-vipd_x_seconds_bucket{check=\"TCP_CHECK\",le=\"0.002\"} 4
-vipd_x_seconds_bucket{check=\"TCP_CHECK\",le=\"+Inf\"} 5
+vipd_x_seconds_bucket{le=\"0.001\",check=\"TCP_CHECK\"} 3
+vipd_x_seconds_bucket{le=\"0.002\",check=\"TCP_CHECK\"} 4
+vipd_x_seconds_bucket{le=\"+Inf\",check=\"TCP_CHECK\"} 5
 # EOF
 ";
         assert_eq!(text, expected);
