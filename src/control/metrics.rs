@@ -493,7 +493,7 @@ mod tests {
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         let expected = "\
-# HELP vipd_x_seconds x.
+# HELP vipd_x_seconds x
 # TYPE vipd_x_seconds histogram
 vipd_x_seconds_sum{check=\"TCP_CHECK\"} 0.02
 vipd_x_seconds_count{check=\"TCP_CHECK\"} 5
