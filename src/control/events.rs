@@ -94,7 +94,7 @@ impl Events {
             | BalancerEvent::CheckFailed { server, .. }
             | BalancerEvent::OddAnswer { server, .. }
             | BalancerEvent::NotAsked { server, .. } => ("check", Some(server.service.to_string())),
-            BalancerEvent::Pool { server, .. } | BalancerEvent::StillOut { server } => {
+            BalancerEvent::Pool { server, .. } | BalancerEvent::StillOut { server, .. } => {
                 ("pool", Some(server.service.to_string()))
             }
             BalancerEvent::Quorum { service, .. } | BalancerEvent::Sorry { service, .. } => {
