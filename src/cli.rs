@@ -70,7 +70,10 @@ fn asked(command: &args::Command) -> ExitCode {
         args::Command::Reload(args) => orders::reload(args),
         args::Command::Failover(args) => orders::failover(args),
         args::Command::Announce(args) => orders::announce(args),
-        args::Command::Check(_) | args::Command::Plan(_) | args::Command::Genhash(_) => {
+        args::Command::Check(_)
+        | args::Command::Plan(_)
+        | args::Command::Genhash(_)
+        | args::Command::Standby(_) => {
             return ExitCode::FAILURE;
         }
     };
