@@ -60,6 +60,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     scheduling::CASES,
     vmac::CASES,
     keywords::CASES,
+    keywords::more::CASES,
     own_links::CASES,
     silence::NATIVE,
 ];
@@ -92,6 +93,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     options::CASES,
     namespaces::CASES,
     own_links::GUEST,
+    keywords::more::GUEST,
     firewall::iptables::GUEST,
     routes::CASES,
     silence::GUEST,

@@ -1,5 +1,7 @@
 //! Keywords that change when and what a router says, several in one scene, each beside keepalived.
 
+pub(crate) mod more;
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
