@@ -190,7 +190,7 @@ fn as_json(row: &Row) -> Value {
     value
 }
 
-const LABEL_WIDTH: f64 = 300.0;
+const LABEL_WIDTH: f64 = 340.0;
 const PLOT_WIDTH: f64 = 520.0;
 const ROW_HEIGHT: f64 = 34.0;
 const HEAD_HEIGHT: f64 = 56.0;
@@ -256,7 +256,7 @@ fn plot(name: &str, machine: &str, rows: &[Row]) -> String {
          <text x=\"10\" y=\"20\" font-size=\"15\">{name}: median, least to most, logarithmic; less is better</text>\n\
          <text x=\"10\" y=\"38\" fill=\"#868e96\">{machine}</text>\n"
     );
-    for ((who, colour), x) in COLOURS.iter().zip([560.0, 620.0, 710.0]) {
+    for ((who, colour), x) in COLOURS.iter().zip([600.0, 660.0, 750.0]) {
         let who = if who.is_empty() { "beside both" } else { who };
         let _ = writeln!(
             head,

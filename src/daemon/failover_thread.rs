@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
-use tracing::{debug, error, info, warn};
+use tracing::{Level, debug, enabled, error, info, warn};
 
 use crate::config::Config;
 use crate::config::model::ScriptUser;
@@ -327,9 +327,12 @@ impl Thread {
         }
     }
 
-    /// Actions in their order; what an action brings back is handled after the ones before it.
+    /// Actions in their order; what an action brings back is handled after the ones before it. The log and
+    /// the other threads hear of it last: one that is woken may take the processor from this one, while
+    /// neighbours wait for an address to be announced.
     fn carry_out(&mut self, actions: Vec<Action>) {
         let mut queue = VecDeque::from(actions);
+        let mut told = Vec::new();
         while let Some(action) = queue.pop_front() {
             match action {
                 Action::Send { beat, .. } => {
@@ -343,6 +346,9 @@ impl Thread {
                     address,
                 } => {
                     self.announce(interface, mac, address);
+                    if enabled!(Level::DEBUG) {
+                        told.push(action);
+                    }
                 }
                 Action::MakeLink(_) | Action::RemoveLink(_) => {
                     let (input, made) = own_links::carry_out(&mut self.route, action);
@@ -382,22 +388,35 @@ impl Thread {
                 }
                 Action::CloseSession(session) => self.sessions.close(session),
                 Action::SendSession { session, packet } => self.sessions.send(session, &packet),
-                Action::Sessions(facts) => drop(self.session_facts.send(facts)),
-                Action::Roles(roles) => drop(self.roles.send(roles)),
                 Action::Ended(beat) => self.note(&beat.ended()),
                 Action::WatchAnnouncements(on) => self.watch_announcements(on),
                 Action::Released => self.ended = true,
-                Action::Notice(notice) => self.notices.send(notice),
-                Action::Event(event) => {
-                    self.events.failover(&event);
-                    match event.is_warning() {
-                        true => warn!("{event}"),
-                        false => info!("{event}"),
-                    }
+                Action::Sessions(_) | Action::Roles(_) | Action::Notice(_) | Action::Event(_) => {
+                    told.push(action);
                 }
             }
         }
         self.channels.drop_closed();
+        for action in told {
+            self.tell(action);
+        }
+    }
+
+    fn tell(&mut self, action: Action) {
+        match action {
+            Action::Sessions(facts) => drop(self.session_facts.send(facts)),
+            Action::Roles(roles) => drop(self.roles.send(roles)),
+            Action::Notice(notice) => self.notices.send(notice),
+            Action::Event(event) => {
+                self.events.failover(&event);
+                match event.is_warning() {
+                    true => warn!("{event}"),
+                    false => info!("{event}"),
+                }
+            }
+            Action::Announce { mac, address, .. } => debug!("announcing {address} at {mac}"),
+            _ => {}
+        }
     }
 
     fn note(&mut self, beat: &Beat) {
@@ -407,7 +426,6 @@ impl Thread {
     }
 
     fn announce(&mut self, interface: InterfaceIndex, mac: MacAddr, address: IpAddr) {
-        debug!("announcing {address} at {mac}");
         if let Err(error) = self.announcements.announce(interface, mac, address) {
             warn!("announce {address} on interface {interface}: {error}");
         }
