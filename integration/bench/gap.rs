@@ -173,12 +173,11 @@ impl Seen {
                 Ok(first - *last)
             }
             From::LastAnswer => {
-                // A little longer: it may fall silent again.
-                let until = first + Duration::from_millis(200);
+                // Around the move only: in the seconds before it this machine stalls by itself. A little
+                // longer: the address may fall silent again.
+                let until = first + Duration::from_millis(50);
                 let waits = self.answers.windows(2).filter_map(|pair| match pair {
-                    [(a, _), (b, _)] if *b >= self.began && *a < until => {
-                        Some(b.saturating_sub(*a))
-                    }
+                    [(a, _), (b, _)] if *b >= first && *a < until => Some(b.saturating_sub(*a)),
                     _ => None,
                 });
                 Ok(waits.max().unwrap_or_default())
