@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::control::keepalived::SIGNUMS;
 use crate::daemon;
 
 /// What `main` does.
@@ -34,6 +35,9 @@ pub fn run() -> ExitCode {
         Some(args::Command::Standby(args)) => return standby::run(args),
         Some(command) => return asked(command),
         None => {}
+    }
+    if let Some(function) = &args.signum {
+        return signum(function);
     }
     if let Some(log) = &args.config_test {
         return config_test::run(&args, log);
@@ -59,6 +63,17 @@ fn as_genhash(args: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
         args.remove(1);
         args
     })
+}
+
+/// `--signum`: which signal asks for something, for programs that send them.
+fn signum(function: &str) -> ExitCode {
+    let known = SIGNUMS.iter().find(|(name, _)| *name == function);
+    if let Some((_, number)) = known {
+        let _ = writeln!(std::io::stdout(), "{number}");
+        return ExitCode::SUCCESS;
+    }
+    say(&format!("--signum: there is no signal for {function}"));
+    ExitCode::FAILURE
 }
 
 /// Commands that ask the vipd that runs.

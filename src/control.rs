@@ -6,6 +6,7 @@
 
 mod desk;
 mod events;
+pub mod keepalived;
 mod metrics;
 pub mod model;
 mod orders;

@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::scene::{ELECTION, Instance, Lan, Router, VIP, owner_stays, wait_owner};
 use crate::lab::check::{Outcome, ensure, ensure_eq, wait_until};
+use crate::lab::daemon::Kind;
 use crate::lab::guest::vipd_path;
 use crate::lab::process::Finished;
 use crate::lab::wire::Capture;
@@ -41,6 +42,13 @@ pub(crate) const CASES: &[Case] = &[
                  /metrics has both with the counters of the kernel",
         limit: Duration::from_secs(90),
         run: services,
+    },
+    Case {
+        name: "control.dumps",
+        proves: "SIGUSR1, SIGUSR2 and signal 36 write keepalived's files: JSON with the same keys, types and \
+                 values as keepalived's own, and counters that signal 63 clears",
+        limit: Duration::from_secs(90),
+        run: dumps,
     },
 ];
 
@@ -280,5 +288,105 @@ fn services(lab: &Lab) -> Outcome {
         ensure!(metrics.contains(line), "{line} is missing in\n{metrics}");
     }
     drop(listens);
+    Ok(())
+}
+
+const DUMPED: &str = "\
+vrrp_instance V {
+    interface eth0
+    virtual_router_id 51
+    priority 150
+    garp_master_refresh 30
+    nopreempt
+    authentication {
+        auth_type PASS
+        auth_pass letmein
+    }
+    virtual_ipaddress {
+        192.0.2.100/24
+        192.0.2.101 label eth0:v
+    }
+    virtual_ipaddress_excluded {
+        192.0.2.102
+    }
+}
+";
+
+/// The daemon's JSON, and its counters as text.
+fn dumped(lab: &Lab, kind: Kind) -> Outcome<(serde_json::Value, String)> {
+    let lan = Lan::new(lab)?;
+    let mut only = lan.router("only", 1, kind)?;
+    for name in ["keepalived.json", "keepalived.stats", "keepalived.data"] {
+        let _ = fs::remove_file(Path::new("/tmp").join(name));
+    }
+    only.start(DUMPED)?;
+    wait_owner(&only, &[])?;
+    let json = Path::new("/tmp/keepalived.json");
+    only.daemon()?.signal(36)?;
+    wait_until("the JSON is there", ELECTION, || Ok(json.exists()))?;
+    std::thread::sleep(Duration::from_millis(500));
+    only.daemon()?.signal(libc::SIGUSR2)?;
+    only.daemon()?.signal(libc::SIGUSR1)?;
+    let (stats, data) = (
+        Path::new("/tmp/keepalived.stats"),
+        Path::new("/tmp/keepalived.data"),
+    );
+    wait_until("the texts are there", ELECTION, || {
+        Ok(stats.exists() && data.exists())
+    })?;
+    std::thread::sleep(Duration::from_millis(500));
+    let read = (
+        serde_json::from_str(&fs::read_to_string(json)?)?,
+        fs::read_to_string(stats)?,
+    );
+    let state = fs::read_to_string(data)?;
+    ensure!(
+        state.contains(" VRRP Instance = V\n") && state.contains("   State = MASTER\n"),
+        "state of {}:\n{state}",
+        kind.name()
+    );
+    if kind == Kind::Vipd {
+        only.daemon()?.signal(63)?;
+        std::thread::sleep(Duration::from_millis(500));
+        only.daemon()?.signal(libc::SIGUSR2)?;
+        wait_until("the counters were cleared", ELECTION, || {
+            Ok(fs::read_to_string(stats)?.contains("Became master: 0"))
+        })?;
+    }
+    lan.net.demolish()?;
+    Ok(read)
+}
+
+fn dumps(lab: &Lab) -> Outcome {
+    let (theirs, their_stats) = dumped(lab, Kind::Keepalived)?;
+    let (ours, our_stats) = dumped(lab, Kind::Vipd)?;
+    for part in ["data", "stats"] {
+        let (theirs, ours) = (&theirs[0][part], &ours[0][part]);
+        let fields = theirs.as_object().into_iter().flatten();
+        for (key, value) in fields {
+            let own = &ours[key.as_str()];
+            // Those differ from run to run.
+            let differs = ["last_transition", "advert_sent"].contains(&key.as_str());
+            let same = if differs {
+                own.is_number()
+            } else {
+                own == value
+            };
+            ensure!(same, "{part}.{key}: keepalived has {value}, vipd {own}");
+        }
+        let count = |of: &serde_json::Value| of.as_object().map_or(0, serde_json::Map::len);
+        ensure_eq!(count(ours), count(theirs), "keys of {part}");
+    }
+    let names = |text: &str| -> Vec<String> {
+        let lines = text
+            .lines()
+            .map(|line| line.split(':').next().unwrap_or_default().to_owned());
+        lines.collect()
+    };
+    ensure_eq!(
+        names(&our_stats),
+        names(&their_stats),
+        "lines of the counters"
+    );
     Ok(())
 }

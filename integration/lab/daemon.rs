@@ -142,6 +142,11 @@ impl Daemon {
         self.process.signal(libc::SIGHUP)
     }
 
+    /// Any signal, to its first process.
+    pub(crate) fn signal(&self, signal: i32) -> Outcome {
+        self.process.signal(signal)
+    }
+
     /// HUP: it reads its configuration again, which is as it was.
     pub(crate) fn hang_up(&self) -> Outcome {
         self.process.signal(libc::SIGHUP)

@@ -193,6 +193,10 @@ pub struct Args {
     )]
     pub log_file: Option<PathBuf>,
 
+    /// Print the number of a signal of keepalived's and end: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON
+    #[arg(long, value_name = "FUNCTION", help_heading = "Process")]
+    pub signum: Option<String>,
+
     /// Print the version and end
     #[arg(short = 'v', long = "version", action = ArgAction::Version, help_heading = "Process")]
     version: Option<bool>,

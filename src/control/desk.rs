@@ -124,7 +124,7 @@ impl Desk {
     }
 
     /// Tells the failover thread something.
-    pub(super) fn command(&self, command: Command) {
+    pub fn command(&self, command: Command) {
         self.0.failover.send(command);
     }
 
@@ -146,7 +146,7 @@ impl Desk {
     }
 
     /// The same, as it is now.
-    pub(super) async fn failover_now(&self) -> Result<Arc<failover::View>, Stuck> {
+    pub async fn failover_now(&self) -> Result<Arc<failover::View>, Stuck> {
         fresh(&self.0.failover_view, Duration::ZERO, "failover", |reply| {
             self.0.failover.send(Command::View(reply));
         })
@@ -246,19 +246,21 @@ async fn fresh<T>(
 /// time is the same each time it is told.
 static BOOT: AtomicU64 = AtomicU64::new(0);
 
-/// A point in time for the outside.
-pub(super) fn stamp(at: Time) -> Stamp {
+/// A point in time, since 1970.
+pub(super) fn epoch(at: Time) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "the wall clock, for people")]
-    let wall = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let wall = u64::try_from(wall.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX);
     let found = wall.saturating_sub(clock::now().as_nanos());
     let mut boot = BOOT.load(Ordering::Relaxed);
     if boot.abs_diff(found) > 50_000_000 {
         BOOT.store(found, Ordering::Relaxed);
         boot = found;
     }
-    let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(boot.saturating_add(at.as_nanos()));
-    humantime::format_rfc3339_millis(at).to_string()
+    Duration::from_nanos(boot.saturating_add(at.as_nanos()))
+}
+
+/// A point in time for the outside.
+pub(super) fn stamp(at: Time) -> Stamp {
+    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + epoch(at)).to_string()
 }

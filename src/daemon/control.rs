@@ -7,11 +7,13 @@ use tracing::{error, info};
 
 use crate::config::Config;
 use crate::config::model::ControlSettings;
+use crate::control::keepalived::{self, Dump, Place};
 use crate::control::model::Reload;
 use crate::control::{Address, Ask, Desk, Events, Facts, Level, Serving, start};
 use crate::kernel::clock;
 use crate::kernel::spawner::group_of;
 
+use super::failover_thread::Command;
 use super::main_loop::Daemon;
 use super::prepare;
 
@@ -117,6 +119,33 @@ impl Control {
         };
         let port = settings.metrics_listen.map(Address::Port);
         [socket].into_iter().chain(port).collect()
+    }
+
+    /// Writes what keepalived would at a signal; whoever sent it does not wait for an answer.
+    pub(super) fn dump(&self, dump: Dump, config: &Config) {
+        let Some(desk) = self.desk.clone() else {
+            return;
+        };
+        let config = config.clone();
+        tokio::spawn(async move {
+            let view = match desk.failover_now().await {
+                Ok(view) => view,
+                Err(stuck) => return error!("{stuck}"),
+            };
+            if dump == Dump::StatsClear {
+                desk.command(Command::ClearCounters);
+            }
+            // Files are slow at times.
+            let place = Place::of(dump, &config);
+            let written = tokio::task::spawn_blocking(move || {
+                place.write(&keepalived::text(dump, &config, &view))
+            });
+            match written.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => error!("{error}"),
+                Err(error) => error!("write a dump: {error}"),
+            }
+        });
     }
 
     /// A reload has ended.

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::control::keepalived::{Dump, SIGNAL_JSON, SIGNAL_STATS_CLEAR};
 use crate::control::{Ask, Desk};
 use crate::engine::balancer::{Balancer, StopKind as IpvsStop};
 use crate::engine::failover::{Failover, StopKind};
@@ -87,6 +88,8 @@ struct Signals {
     interrupt: Signal,
     user_1: Signal,
     user_2: Signal,
+    json: Signal,
+    stats_clear: Signal,
     /// A thread used up its real-time limit.
     too_long: Signal,
 }
@@ -202,8 +205,10 @@ impl Daemon<'_> {
                 () = tokio::time::sleep(control::AGAIN), if threads.control.lacks() => {
                     threads.control.apply(&self.config);
                 }
-                _ = signals.user_1.recv() => warn!("SIGUSR1: dump files are not written by this version"),
-                _ = signals.user_2.recv() => warn!("SIGUSR2: dump files are not written by this version"),
+                _ = signals.user_1.recv() => threads.control.dump(Dump::State, &self.config),
+                _ = signals.user_2.recv() => threads.control.dump(Dump::Stats, &self.config),
+                _ = signals.json.recv() => threads.control.dump(Dump::Json, &self.config),
+                _ = signals.stats_clear.recv() => threads.control.dump(Dump::StatsClear, &self.config),
                 _ = signals.too_long.recv() => {
                     if let Some(scheduling) = &mut threads.scheduling { scheduling.calm(); }
                 }
@@ -373,6 +378,8 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
+            json: signal(SignalKind::from_raw(SIGNAL_JSON))?,
+            stats_clear: signal(SignalKind::from_raw(SIGNAL_STATS_CLEAR))?,
             too_long: signal(SignalKind::from_raw(TOO_LONG))?,
         })
     }

@@ -103,15 +103,17 @@ pub(super) const OUTPUTS: &[Keyword] = &[
     )
     .strict()
     .own(),
-    row("umask", SOME, "Mode of new files.").not_yet(),
+    row("umask", SOME, "Mode bits that dump files do not get.").default("0177"),
     row("random_seed", U32, "Makes random numbers repeat."),
-    row("data_use_instance", BOOL, "Names of dumps.").not_yet(),
-    row("state_dump_file", TEXT, "Where state is written.").not_yet(),
-    row("stats_dump_file", TEXT, "Where counters are written.").not_yet(),
-    row("json_dump_file", TEXT, "Where JSON is written.").not_yet(),
-    row("json_version", integer(1, 2), "Shape of that JSON.")
-        .default("1")
-        .not_yet(),
+    row(
+        "data_use_instance",
+        BOOL,
+        "`instance` stands in the name of the state dump.",
+    ),
+    row("state_dump_file", TEXT, "Where SIGUSR1 writes the state.").default("/tmp/keepalived.data"),
+    row("stats_dump_file", TEXT, "Where SIGUSR2 writes counters.").default("/tmp/keepalived.stats"),
+    row("json_dump_file", TEXT, "Where signal 36 writes JSON.").default("/tmp/keepalived.json"),
+    row("json_version", integer(1, 2), "Shape of that JSON.").default("1"),
     row("iproute_usr_dir", TEXT, "Names of tables and scopes.").default("/usr/share/iproute2"),
     row("iproute_etc_dir", TEXT, "The same, first.").default("/etc/iproute2"),
 ];

@@ -214,6 +214,10 @@ impl Defaults {
             "lvs_sync_daemon" => globals.lvs_sync_daemon = sync_daemon::daemon(ctx, line),
             "lvs_timeouts" => globals.lvs_timeouts = sync_daemon::timeouts(ctx, line),
             "enable_script_security" => globals.enable_script_security = true,
+            "umask" => {
+                let umask = control::umask(ctx, line);
+                globals.outputs.umask = umask.or(globals.outputs.umask);
+            }
             "control_mode" | "control_group" | "metrics_listen" => {
                 control::apply(&mut globals.control, ctx, line, &value.text());
             }

@@ -263,7 +263,7 @@ settings! {
         reload_file: Option<Option<String>>,
         include_check: Option<Vec<String>>,
         config_save_dir: Option<String>,
-        umask: Vec<String>,
+        umask: Option<u32>,
         random_seed: Option<u32>,
         data_use_instance: bool,
         state_dump_file: Option<String>,

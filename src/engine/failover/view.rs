@@ -291,6 +291,13 @@ impl Failover {
             .retain(|fact, _| slots.iter().any(|slot| slot.tracks(fact)));
     }
 
+    /// Counters of the instances begin at 0 again.
+    pub fn clear_counters(&mut self) {
+        for slot in &mut self.slots {
+            slot.receiver.counters = Counters::default();
+        }
+    }
+
     /// An operator wants an instance's addresses to be announced again; of one that is not master there
     /// is nothing to say.
     pub(super) fn on_announce(&mut self, instance: &str, now: Time, out: &mut Vec<Action>) {

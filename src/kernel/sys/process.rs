@@ -152,7 +152,7 @@ pub(crate) enum Mask {
 }
 
 /// Blocks or unblocks, for this thread and those that it starts, the signals that ask for something
-/// while the daemon runs: SIGHUP, SIGUSR1, SIGUSR2.
+/// while the daemon runs: SIGHUP, SIGUSR1, SIGUSR2, and two of keepalived's among the real-time ones.
 pub(crate) fn mask_requests(mask: Mask) -> io::Result<()> {
     let how = match mask {
         Mask::Block => libc::SIG_BLOCK,
@@ -163,7 +163,9 @@ pub(crate) fn mask_requests(mask: Mask) -> io::Result<()> {
     let errno = unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
-        for signal in [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
+        // keepalived's own: SIGRTMIN+2 and SIGRTMAX-1 as glibc counts them.
+        let requests = [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, 36, 63];
+        for signal in requests {
             libc::sigaddset(&raw mut set, signal);
         }
         libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut())
