@@ -46,6 +46,7 @@ pub(super) fn text(view: &View) -> String {
 
 fn write_instance(out: &mut String, view: &View, instance: &InstanceView) {
     let config = &instance.config;
+    let _ = writeln!(out, " VRRP Instance = {}", config.name);
     let mut line = |name: &str, value: &dyn std::fmt::Display| {
         let _ = writeln!(out, "   {name} = {value}");
     };
