@@ -6,6 +6,7 @@ mod bad_input;
 mod balancer;
 mod bfd;
 mod checks;
+mod connections;
 mod control;
 mod daemon;
 mod election;
@@ -38,6 +39,7 @@ mod side_by_side;
 mod silence;
 mod standby;
 mod sync_group;
+mod table;
 mod tcp_check;
 mod track;
 mod vmac;
@@ -84,6 +86,8 @@ pub(crate) const ALL: &[&[Case]] = &[
     tcp_check::CASES,
     bfd::GUEST,
     pools::CASES,
+    table::CASES,
+    connections::CASES,
     checks::CASES,
     pages::CASES,
     order::CASES,

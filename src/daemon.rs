@@ -11,6 +11,7 @@ pub mod background;
 pub mod balancer_thread;
 pub mod channels;
 mod control;
+mod drained;
 pub mod failover_thread;
 pub mod failure;
 pub mod files;
@@ -32,6 +33,7 @@ mod scheduling;
 mod sessions;
 pub mod standby;
 pub mod trackers;
+pub mod vs_settings;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -227,6 +229,8 @@ fn serve_logged(
     firewall.apply(&prepared.config, &prepared.picture.links);
     let mut bases = own_links::Bases::new(run_dir.file("interfaces"));
     bases.apply(&prepared.config, &prepared.picture.links);
+    let mut vs_settings = vs_settings::VsSettings::new(run_dir.file("ipvs-settings"));
+    vs_settings.apply(&prepared.config);
     let now = clock::now();
     let standby = standby::read(&options.state_dir);
     if let Some(standby) = &standby {
@@ -240,7 +244,9 @@ fn serve_logged(
         now,
     );
     engine.begin_in_standby(standby.is_some());
-    let balancer = Balancer::new(Arc::clone(&prepared.config), left_ipvs, now.as_nanos());
+    let drained = drained::DrainedFile::within(&options.state_dir);
+    let balancer = Balancer::new(Arc::clone(&prepared.config), left_ipvs, now.as_nanos())
+        .with_drained(drained.drained().clone());
     let resources = Resources {
         route,
         monitor,
@@ -263,6 +269,8 @@ fn serve_logged(
         log,
         firewall,
         bases,
+        vs_settings,
+        drained,
     };
     let spawners = (helpers.checking, helpers.notifying);
     daemon.run(engine, resources, (balancer, ipvs, kit), spawners, report)

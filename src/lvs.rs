@@ -6,6 +6,8 @@ mod observation;
 mod owned;
 mod plan;
 mod quorum;
+mod ramp;
+mod settings;
 
 pub use desired::{
     ServerState, before_checks, daemons, destination_in, destination_key, service, service_key,
@@ -15,6 +17,8 @@ pub use observation::Observation;
 pub use owned::Owned;
 pub use plan::{daemon_commands, table_commands};
 pub use quorum::{Quorum, QuorumLimits};
+pub use ramp::{next_step, ramped};
+pub use settings::{KernelSettings, kernel_settings};
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -9,6 +9,7 @@ mod adverts;
 mod auth;
 mod auth_hmac;
 mod check;
+mod connections;
 mod context;
 mod control;
 mod corrections;

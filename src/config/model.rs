@@ -30,9 +30,9 @@ pub use instance::{
     AntiReplay, AuthHmac, HmacMode, InstanceMore, InstanceSettings, Ipvlan, IpvlanMode, Vmac,
 };
 pub use lvs::{
-    LvsSyncDaemon, LvsTimeouts, Persistence, PoolSettings, RealServer, SchedulerSpec,
-    ServerSettings, ServiceGroup, SorryServer, Tunnel, TunnelChecksum, VirtualServer,
-    VirtualServerAddress,
+    Connections, FlapDamping, LvsSyncDaemon, LvsTimeouts, OnGone, OutsideChanges, Persistence,
+    PoolSettings, RealServer, SchedulerSpec, ServerSettings, ServiceGroup, SorryServer, Tunnel,
+    TunnelChecksum, VirtualServer, VirtualServerAddress,
 };
 pub use route::{Route, RouteHop, Rule, Statics, Table};
 pub use shared::Shared;

@@ -24,15 +24,17 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use crate::config::model::{CheckerKind, MiscCheck, ScriptUser};
 use crate::control::Events;
 use crate::engine::balancer::{
-    Action, Balancer, BalancerEvent, Failure, FailureKind, Input, Severity, StopKind, View,
+    Action, Balancer, BalancerEvent, Drained, Failure, FailureKind, Input, Severity, StopKind,
+    View, Whom,
 };
 use crate::engine::shared::{FileFacts, Roles, SessionFacts};
 use crate::health::{CheckOutcome, ProbeId, Question};
-use crate::ipvs::Command;
+use crate::ipvs::{Command, DestinationKey, ServiceKey};
 use crate::kernel::clock;
 use crate::kernel::ipvs::{Ipvs, Snapshot};
 use crate::kernel::spawner::Spawner;
 use crate::lvs::{Observation, Owned};
+use crate::net::Protocol;
 use crate::probe::Kit;
 
 use super::notify_thread::Notices;
@@ -59,6 +61,10 @@ pub enum Order {
     View(oneshot::Sender<View>),
     /// Answer with the kernel's counters, if they can be read.
     Traffic(oneshot::Sender<Option<Snapshot>>),
+    /// An operator takes servers out, for so long at most; how many the configuration has.
+    Drain(Whom, Option<Duration>, oneshot::Sender<usize>),
+    /// An operator lets servers in again; how many the configuration has.
+    Undrain(Whom, oneshot::Sender<usize>),
     /// End; [`Status::stopped`] follows, and the thread ends.
     Stop(StopKind),
 }
@@ -99,6 +105,8 @@ pub struct Status {
     pub ipvs_open: bool,
     /// Which keys of IPVS are ours, for the record.
     pub owned: Owned,
+    /// What operators have taken out, once that has changed.
+    pub drained: Option<Drained>,
 }
 
 /// The kernel's IPVS as the thread needs it.
@@ -121,13 +129,15 @@ pub trait Kernel: Send + 'static {
 impl Kernel for Ipvs {
     fn observe(&mut self) -> Result<Observation, String> {
         let read = |ipvs: &mut Ipvs| {
-            let table = ipvs.table()?;
+            let found = ipvs.snapshot()?;
+            let connections = quiet_connections(&found);
             let daemons = ipvs.sync_daemons()?;
             let timeouts = ipvs.timeouts()?;
             Ok(Observation {
-                table,
+                table: found.table,
                 daemons,
                 timeouts,
+                connections,
             })
         };
         read(self).map_err(|e: crate::kernel::netlink::Error| e.to_string())
@@ -150,6 +160,25 @@ impl Kernel for Ipvs {
         };
         failures.map(failure).collect()
     }
+}
+
+/// How many connections destinations of weight 0 have. Of TCP only those count that are open: those that
+/// were closed are remembered for two minutes more.
+fn quiet_connections(found: &Snapshot) -> BTreeMap<(ServiceKey, DestinationKey), u32> {
+    let quiet = found.destinations.iter().filter(|((service, d), _)| {
+        let service = found.table.get(service);
+        let spec = service.and_then(|service| service.destinations.get(d));
+        spec.is_some_and(|spec| spec.weight == 0)
+    });
+    quiet
+        .map(|(key, stats)| {
+            let active = stats.active_connections;
+            let tcp =
+                matches!(key.0, ServiceKey::Endpoint { protocol, .. } if protocol != Protocol::Udp);
+            let closed = if tcp { 0 } else { stats.inactive_connections };
+            (*key, active.saturating_add(closed))
+        })
+        .collect()
 }
 
 /// Starts the thread. `ipvs` may be absent where [`Balancer::needs_ipvs`] is false.
@@ -280,6 +309,14 @@ where
                         let _ = reply.send(kernel.and_then(|kernel| kernel.traffic()));
                         continue;
                     }
+                    Some(Order::Drain(whom, limit, reply)) => {
+                        let _ = reply.send(self.balancer.count(whom));
+                        Input::Drain(whom, limit)
+                    }
+                    Some(Order::Undrain(whom, reply)) => {
+                        let _ = reply.send(self.balancer.count(whom));
+                        Input::Undrain(whom)
+                    }
                     Some(Order::Stop(kind)) => Input::Stop(kind),
                     None => Input::Stop(StopKind::Keep),
                 },
@@ -368,6 +405,9 @@ where
                 }));
             }
             Action::Owned(owned) => self.status.send_modify(|s| s.owned = owned),
+            Action::Drained(drained) => {
+                self.status.send_modify(|s| s.drained = Some(drained));
+            }
             Action::Ready => self.status.send_modify(|s| s.ready = true),
             Action::Stopped => self.status.send_modify(|s| s.stopped = true),
             Action::Notice(notice) => self.notices.send(notice),

@@ -24,6 +24,7 @@ use crate::probe::Kit;
 use super::background::{Report, take_signals};
 use super::balancer_thread::{self, Inbox, Order, PROBES_MAX, Status};
 use super::control::{self, Control, Waiting};
+use super::drained::DrainedFile;
 use super::failover_thread::{self, Command, Resources};
 use super::failure::{self, Failure};
 use super::firewall::Firewall;
@@ -38,6 +39,7 @@ use super::reload::{Reading, answer};
 use super::run_dir::{PidFiles, RunDir};
 use super::scheduling::{self, Scheduling};
 use super::standby::{self, Standby};
+use super::vs_settings::VsSettings;
 use super::{logging, restart};
 
 /// How long the failover thread may take to let go of its VIPs.
@@ -62,6 +64,8 @@ pub(super) struct Daemon<'a> {
     pub(super) log: &'a logging::Guard,
     pub(super) firewall: Firewall,
     pub(super) bases: own_links::Bases,
+    pub(super) vs_settings: VsSettings,
+    pub(super) drained: DrainedFile,
 }
 
 /// The two threads.
@@ -186,6 +190,9 @@ impl Daemon<'_> {
                 told_ready = true;
                 threads.failover.send(Command::IpvsReady);
             }
+            if let Some(drained) = &status.drained {
+                self.drained.keep(drained);
+            }
             if status.owned != recorded {
                 self.write_record(&status.owned);
                 recorded = status.owned;
@@ -302,6 +309,9 @@ impl Daemon<'_> {
             error!("IPVS was not cleared within {} s", CLEAR_MAX.as_secs());
         } else if kind == IpvsStop::Remove {
             let _ = std::fs::remove_file(self.run_dir.file("ipvs.json"));
+        }
+        if kind == IpvsStop::Remove {
+            self.vs_settings.restore(&self.config);
         }
         if !notifier.stop(&self.config.globals).await {
             error!("notifications did not come to their end");

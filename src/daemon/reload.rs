@@ -75,6 +75,7 @@ impl Daemon<'_> {
                 self.write_record(&owned);
                 self.firewall.apply(&config, &prepared.picture.links);
                 self.bases.apply(&config, &prepared.picture.links);
+                self.vs_settings.apply(&config);
                 let _ = threads.orders.send(Order::Reload(balancer));
                 let settings = self.notify_settings(&config);
                 threads

@@ -8,11 +8,16 @@
 
 mod backoff;
 mod checks;
+mod drained;
 mod event;
+mod leaving;
 mod notices;
 mod pools;
+mod reload;
+mod returning;
 mod suspend;
 mod view;
+mod wanted;
 mod words;
 mod work;
 
@@ -32,10 +37,12 @@ use crate::time::Time;
 use super::shared::{FileFacts, Role, Roles, SessionFacts};
 
 use backoff::Backoff;
-use checks::server_state;
+use checks::Standing;
 use pools::Pools;
+use returning::Returning;
 use work::{Cause, Dirty, Doing};
 
+pub use drained::{Drained, Whom};
 pub use event::{
     BalancerEvent, KernelEvent, PoolChange, Programmed, QuorumWhen, ServerKey, Severity,
 };
@@ -79,6 +86,10 @@ pub enum Input {
     Reload(Arc<Config>),
     /// The end; answered with [`Action::Stopped`].
     Stop(StopKind),
+    /// An operator takes servers out of their pools; how long their connections may last.
+    Drain(Whom, Option<Duration>),
+    /// An operator lets them in again.
+    Undrain(Whom),
     /// A deadline has passed, or may have.
     Timer,
 }
@@ -133,6 +144,8 @@ pub enum Action {
     Apply(Vec<Command>),
     /// The keys that are ours from now on, for the record.
     Owned(Owned),
+    /// What operators have taken out from now on, for the record.
+    Drained(Drained),
     /// The table is in place: VIPs may be claimed. Once.
     Ready,
     /// Nothing more will come. After [`StopKind::Remove`] nothing of ours is left.
@@ -152,6 +165,10 @@ pub enum Why {
     Observe,
     /// What failed is tried again.
     Retry,
+    /// A server that came back gets more weight, or was held back for long enough.
+    Returning,
+    /// A server was drained for long enough.
+    Drained,
     /// VIPs have waited long enough.
     ReadyLimit,
     /// The stop has waited long enough.
@@ -178,6 +195,10 @@ pub struct Balancer {
     phase: Phase,
     monitor: Monitor<ServerKey>,
     pools: Pools,
+    returning: Returning,
+    drained: Drained,
+    /// The time of the input that is being handled.
+    now: Time,
     roles: Roles,
     sessions: SessionFacts,
     files: FileFacts,
@@ -208,6 +229,9 @@ impl Balancer {
             phase: Phase::New,
             monitor: Monitor::new(seed),
             pools: Pools::default(),
+            returning: Returning::default(),
+            drained: Drained::new(),
+            now: Time::ZERO,
             roles: Roles::new(),
             sessions: SessionFacts::new(),
             files: FileFacts::new(),
@@ -238,7 +262,20 @@ impl Balancer {
 
     /// Whether a server is up; one that is not checked is.
     pub fn status(&self, server: &ServerKey) -> Status {
-        self.monitor.status(server)
+        match self.returning.is_held(server) {
+            true => Status::Down,
+            false => self.monitor.status(server),
+        }
+    }
+
+    /// What is known of servers.
+    fn standing(&self) -> Standing<'_> {
+        Standing {
+            monitor: &self.monitor,
+            returning: &self.returning,
+            drained: &self.drained,
+            now: self.now,
+        }
     }
 
     /// Addresses whose coming and going it wants to hear of: checks of a virtual server with
@@ -257,6 +294,7 @@ impl Balancer {
     /// Takes one input in and says what to do.
     pub fn handle(&mut self, input: Input, now: Time) -> Vec<Action> {
         let mut out = Vec::new();
+        self.now = now;
         match input {
             Input::Started => self.on_started(now, &mut out),
             Input::CheckFinished { probe, outcome } if self.is_running() => {
@@ -286,6 +324,8 @@ impl Balancer {
             Input::Addresses(addresses) => self.on_addresses(addresses, now, &mut out),
             Input::Reload(config) => self.on_reload(config, now, &mut out),
             Input::Stop(kind) => self.on_stop(kind, now, &mut out),
+            Input::Drain(whom, limit) => self.on_drain(whom, Some(limit), &mut out),
+            Input::Undrain(whom) => self.on_drain(whom, None, &mut out),
             Input::Timer => self.on_timer(now, &mut out),
         }
         self.advance(now, &mut out);
@@ -303,7 +343,11 @@ impl Balancer {
                 let observe = (self.needs_ipvs() && self.doing == Doing::Idle)
                     .then_some((self.next_observe, Why::Observe));
                 let ready = ready_by.map(|t| (t, Why::ReadyLimit));
-                [check, observe, retry, ready].into_iter().flatten().min()
+                let returning = self.returning.next_deadline();
+                let returning = returning.map(|t| (t, Why::Returning));
+                let drained = self.pools.next_deadline().map(|t| (t, Why::Drained));
+                let all = [check, observe, retry, ready, returning, drained];
+                all.into_iter().flatten().min()
             }
         }
     }
@@ -329,34 +373,6 @@ impl Balancer {
             // What is left to remove is nothing that a VIP should wait for.
             self.on_ready(out);
         }
-    }
-
-    fn on_reload(&mut self, config: Arc<Config>, now: Time, out: &mut Vec<Action>) {
-        if self.is_running() {
-            self.tell_gone(&config, out);
-        }
-        let old = std::mem::replace(&mut self.config, config);
-        let moved = notices::moved_groups(&old, &self.config);
-        self.pools.rename(&moved);
-        self.monitor.rename(|server| {
-            let service = *moved.get(&server.service)?;
-            Some(ServerKey { service, ..*server })
-        });
-        if self.phase == Phase::New {
-            self.owned = self.record.clone();
-        }
-        let before = self.owned.clone();
-        self.owned.extend(&Owned::named_by(&self.config));
-        if !self.is_running() {
-            return;
-        }
-        if self.owned != before {
-            out.push(Action::Owned(self.owned.clone()));
-        }
-        self.backoff.clear();
-        self.configure(Some(&old), now, out);
-        self.dirty.everything(Cause::Reload);
-        self.look_again = true;
     }
 
     fn on_stop(&mut self, kind: StopKind, now: Time, out: &mut Vec<Action>) {
@@ -399,8 +415,10 @@ impl Balancer {
             Phase::Running { ready_by } => {
                 let outputs = self.monitor.timer(now);
                 self.on_checks(outputs, out);
+                self.on_returning(now, out);
+                self.let_go(out);
                 if self.next_observe <= now {
-                    self.next_observe = now + OBSERVE_EVERY;
+                    self.next_observe = now + self.observe_every();
                     self.look_again = true;
                 }
                 if ready_by.is_some_and(|t| t <= now) {
@@ -409,29 +427,6 @@ impl Balancer {
                 }
             }
         }
-    }
-
-    /// Checks and pools for the configuration as it is now; `before`: the one before it.
-    fn configure(&mut self, before: Option<&Config>, now: Time, out: &mut Vec<Action>) {
-        let servers = self.config.virtual_servers.iter().flat_map(|vs| {
-            let service = lvs::service_key(&vs.address);
-            vs.real_servers.iter().map(move |rs| {
-                let endpoint = rs.endpoint;
-                (ServerKey { service, endpoint }, rs.checkers.as_slice())
-            })
-        });
-        let outputs = self.monitor.configure(servers, now);
-        self.refresh_suspended(|_| true, now);
-        self.on_checks(outputs, out);
-        self.tell_new(before, out);
-        let monitor = &self.monitor;
-        let news = self.pools.rebuild(&self.config, |key, server| {
-            server_state(monitor, key, server)
-        });
-        for news in news {
-            self.on_quorum(news, out);
-        }
-        self.tell_checks(out);
     }
 
     fn on_ready(&mut self, out: &mut Vec<Action>) {

@@ -17,6 +17,25 @@ fn path(family: &str, interface: &str, key: &str) -> PathBuf {
     path
 }
 
+fn vs_path(key: &str) -> PathBuf {
+    PathBuf::from("/proc/sys/net/ipv4/vs").join(key)
+}
+
+/// Reads a setting of IPVS, by its name under net.ipv4.vs; `None` where there is none.
+pub fn get_vs(key: &str) -> Option<String> {
+    let text = std::fs::read_to_string(vs_path(key)).ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// Writes a setting of IPVS.
+///
+/// # Errors
+/// In words.
+pub fn set_vs(key: &str, value: &str) -> Result<(), String> {
+    std::fs::write(vs_path(key), value)
+        .map_err(|error| format!("set net.ipv4.vs.{key} to {value}: {}", Words(&error)))
+}
+
 /// Reads one; `None` where there is none.
 pub fn get(family: &str, interface: &str, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(path(family, interface, key)).ok()?;

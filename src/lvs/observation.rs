@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::ipvs::{Command, Service, SyncDaemon, SyncRole, Table, Timeouts};
+use crate::ipvs::{
+    Command, DestinationKey, Service, ServiceKey, SyncDaemon, SyncRole, Table, Timeouts,
+};
 
 /// What the kernel showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct Observation {
     pub daemons: BTreeMap<SyncRole, SyncDaemon>,
     /// How long idle connections are remembered.
     pub timeouts: Timeouts,
+    /// Connections that destinations of weight 0 had when the table was read.
+    pub connections: BTreeMap<(ServiceKey, DestinationKey), u32>,
 }
 
 impl Observation {
@@ -36,6 +40,8 @@ impl Observation {
             }
             Command::NewDestination(key, destination, spec)
             | Command::SetDestination(key, destination, spec) => {
+                // What it had says nothing of what comes now.
+                self.connections.remove(&(*key, *destination));
                 if let Some(service) = self.table.get_mut(key) {
                     service.destinations.insert(*destination, *spec);
                 }

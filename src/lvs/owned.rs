@@ -72,6 +72,15 @@ impl Owned {
         self.daemons.extend(&other.daemons);
     }
 
+    /// Whatever stands in a service of ours is ours (`outside_changes revert`).
+    pub fn take_over(&mut self, seen: &Observation) {
+        for (key, destinations) in &mut self.services {
+            if let Some(service) = seen.table.get(key) {
+                destinations.extend(service.destinations.keys());
+            }
+        }
+    }
+
     /// Forgets what `named` does not list and the kernel does not have: it has been removed, and whoever
     /// adds it again later is its owner.
     pub fn forget_gone(&mut self, named: &Owned, seen: &Observation) {

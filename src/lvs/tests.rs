@@ -27,6 +27,7 @@ fn real(text: &str, forwarding: ForwardingMethod, inhibit_on_failure: bool) -> R
         alpha: false,
         checkers: Vec::new(),
         tunnel: Tunnel::default(),
+        connections: None,
         more: Shared::default(),
     }
 }

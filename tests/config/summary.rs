@@ -269,6 +269,7 @@ fn virtual_server(out: &mut String, server: &VirtualServer) {
             lower_threshold,
             alpha,
             checkers,
+            connections,
             more,
         } = server;
         let _ = writeln!(
@@ -277,6 +278,7 @@ fn virtual_server(out: &mut String, server: &VirtualServer) {
              {lower_threshold} {upper_threshold}, inhibit {inhibit_on_failure}, alpha {alpha}"
         );
         part::<Tunnel>(out, "    ", tunnel);
+        lines(out, "    ", connections);
         part::<ServerSettings>(out, "    ", more);
         checkers.iter().for_each(|c| checker(out, c));
     }

@@ -422,6 +422,13 @@ pub(super) const LVS: &[Keyword] = &[
         "How long idle connections are remembered: [tcp S] [tcpfin S] [udp S].",
     )
     .default("the kernel's"),
+    row(
+        "outside_changes",
+        Arguments::One(Type::Choice(&["keep", "revert"])),
+        "What becomes of weights and servers that somebody sets with ipvsadm.",
+    )
+    .default("keep, until there is a reason of vipd's own to write that server")
+    .own(),
     row("lvs_flush", FLAG, "Empty the IPVS table at start."),
     row(
         "lvs_flush_on_stop",

@@ -1,6 +1,6 @@
 //! Rows of `virtual_server` and `real_server`.
 
-use super::{Arguments, BOOL, BlockKind, FLAG, Keyword, TEXT, Type, integer, row};
+use super::{Arguments, BOOL, BlockKind, FLAG, Keyword, TEXT, Type, integer, row, whole_seconds};
 
 const SOME: Arguments = Arguments::Words(1, usize::MAX);
 const U32: Arguments = integer(0, 4_294_967_295);
@@ -119,6 +119,47 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
     row("nat_mask", TEXT, "Netmask, in very old versions.")
         .no_effect("keepalived dropped it long ago and does not know it"),
 ];
+
+/// vipd's own, of a virtual server and of its servers.
+pub(super) const CONNECTIONS: &[Keyword] = &[
+    row(
+        "on_down",
+        Arguments::Words(1, 2),
+        "Connections to a server that fails: kill, or drain [SECONDS] and then kill.",
+    )
+    .default("left alone, as in keepalived: they hang until they time out")
+    .own(),
+    row(
+        "on_remove",
+        Arguments::Words(1, 2),
+        "The same for a server that a reload removes.",
+    )
+    .default("as in keepalived; with drain_timeout they are drained")
+    .own(),
+    row(
+        "slow_start",
+        whole_seconds(1, 86_400),
+        "Seconds in which a server that comes back gets its weight, in ten steps.",
+    )
+    .default("all of it at once")
+    .own(),
+    row(
+        "flap_damping",
+        Arguments::Words(2, 2),
+        "COUNT SECONDS: who fails so often within that time must be well for as long.",
+    )
+    .default("as soon as its checks pass")
+    .own(),
+];
+
+/// vipd's own, of a virtual server alone.
+pub(super) const DRAIN: &[Keyword] = &[row(
+    "drain_timeout",
+    whole_seconds(1, 86_400),
+    "Seconds for connections of drained servers; those that a reload removes are drained.",
+)
+.default("300, and no draining of removed servers")
+.own()];
 
 pub(super) const REAL_SERVER: &[Keyword] = &[
     row("weight", WEIGHT, "Its share of connections.").default("1"),

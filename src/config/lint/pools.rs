@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{VirtualServer, VirtualServerAddress};
 use crate::config::source::Span;
 use crate::config::{Config, Origins};
-use crate::net::{Cidr, ForwardingMethod};
+use crate::net::{Cidr, ForwardingMethod, Protocol};
 
 use super::risk;
 
@@ -22,7 +23,66 @@ pub(super) fn lint(config: &Config, origins: &Origins, diagnostics: &mut Diagnos
         let span = origins.virtual_servers.get(&server.address).copied();
         real_servers(server, span, &vips, diagnostics);
         quorum(server, span, diagnostics);
+        slow_start(server, span, diagnostics);
+        idle(server, config.globals.lvs_timeouts.tcp, span, diagnostics);
     }
+}
+
+/// What the kernel's schedulers make of a weight that grows.
+fn slow_start(server: &VirtualServer, span: Option<Span>, diagnostics: &mut Diagnostics) {
+    let mut slow = server.real_servers.iter().filter(|rs| {
+        let said = rs.connections.as_deref();
+        said.is_some_and(|said| said.slow_start.is_some())
+    });
+    let Some(first) = slow.next() else { return };
+    let name = server.scheduler.name.to_string();
+    let message = match name.as_str() {
+        "rr" | "lc" | "dh" => {
+            format!("`slow_start` does nothing: `{name}` does not look at weights")
+        }
+        "sh" | "mh" => {
+            format!("`slow_start`: with `{name}` each of its steps sends some clients elsewhere")
+        }
+        "fo" => "`slow_start`: `fo` takes the server with the highest weight alone".to_owned(),
+        _ if first.weight <= 1 && slow.all(|rs| rs.weight <= 1) => {
+            "`slow_start` does nothing: a weight of 1 has no steps".to_owned()
+        }
+        _ => return,
+    };
+    let hint = "use `wrr` or `wlc` and weights such as 100";
+    diagnostics.push(risk(span, message).hint(hint.to_owned()));
+}
+
+/// How long IPVS remembers an idle TCP connection unless it is told (net/netfilter/ipvs/ip_vs_proto_tcp.c).
+const IPVS_IDLE: Duration = Duration::from_secs(900);
+/// MySQL's `wait_timeout`.
+const MYSQL_IDLE: Duration = Duration::from_secs(28_800);
+
+/// Connections that lie idle in a pool of a client are forgotten without a word, and hang when they are
+/// used again.
+fn idle(
+    server: &VirtualServer,
+    tcp: Option<Duration>,
+    span: Option<Span>,
+    diagnostics: &mut Diagnostics,
+) {
+    let mysql = server.addresses().any(|address| {
+        matches!(address, VirtualServerAddress::Endpoint { protocol: Protocol::Tcp, endpoint }
+            if endpoint.port == 3306)
+    });
+    if !mysql || tcp.unwrap_or(IPVS_IDLE) >= MYSQL_IDLE {
+        return;
+    }
+    let idle = tcp.map_or("15 minutes".to_owned(), |tcp| {
+        format!("{} s", tcp.as_secs())
+    });
+    let message =
+        format!("IPVS forgets an idle connection after {idle}, MySQL keeps it for 8 hours");
+    diagnostics.push(
+        risk(span, message)
+            .label("a connection of a client's pool hangs when it is used again")
+            .hint("write `lvs_timeouts tcp 28800` into `global_defs`".to_owned()),
+    );
 }
 
 fn real_servers(

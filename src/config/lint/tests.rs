@@ -279,3 +279,39 @@ fn an_address_of_two_instances_is_said_once_and_only_on_one_interface() {
     assert_eq!(risks(&(instance("") + &other("eth0"))), [shared]);
     assert_eq!(risks(&(instance("") + &other("eth1"))), [""; 0]);
 }
+
+#[test]
+fn a_growing_weight_needs_a_scheduler_that_looks_at_it() {
+    let said = |scheduler: &str, weight: u32| {
+        risks(&format!(
+            "virtual_server 10.0.0.1 80 {{\n protocol TCP\n lb_algo {scheduler}\n lb_kind NAT\n\
+             @vipd slow_start 60\n real_server 10.1.0.1 80 {{\n weight {weight}\n }}\n}}\n"
+        ))
+    };
+    assert_eq!(said("wrr", 100), [""; 0]);
+    assert_eq!(
+        said("rr", 100),
+        ["`slow_start` does nothing: `rr` does not look at weights"]
+    );
+    assert_eq!(
+        said("wlc", 1),
+        ["`slow_start` does nothing: a weight of 1 has no steps"]
+    );
+    assert_eq!(said("mh", 100).len(), 1);
+}
+
+#[test]
+fn idle_connections_to_mysql_are_remembered_as_long_as_mysql_does() {
+    let said = |globals: &str, port: u16| {
+        risks(&format!(
+            "global_defs {{\n{globals}\n}}\nvirtual_server 10.0.0.1 {port} {{\n protocol TCP\n \
+             lb_algo rr\n lb_kind NAT\n real_server 10.1.0.1 {port} {{\n }}\n}}\n"
+        ))
+    };
+    let message =
+        |idle| format!("IPVS forgets an idle connection after {idle}, MySQL keeps it for 8 hours");
+    assert_eq!(said("", 3306), [message("15 minutes")]);
+    assert_eq!(said("lvs_timeouts tcp 3600", 3306), [message("3600 s")]);
+    assert_eq!(said("lvs_timeouts tcp 28800", 3306), [""; 0]);
+    assert_eq!(said("", 80), [""; 0]);
+}

@@ -12,6 +12,7 @@ use crate::config::tree::Statement;
 use crate::net::{Endpoint, Family, ForwardingMethod};
 
 use super::check::{Above, CheckWords, CheckerDraft};
+use super::connections::ConnectionWords;
 use super::context::{Context, Draft, Handled, Line};
 use super::forwarding::{self, Forwarding};
 use super::value::Value;
@@ -29,6 +30,7 @@ pub(super) struct Pool {
     pub(super) weight: u32,
     pub(super) inhibit_on_failure: bool,
     pub(super) check: CheckWords,
+    pub(super) connections: ConnectionWords,
     pub(super) log_all_failures: bool,
 }
 
@@ -43,6 +45,7 @@ pub(super) struct RealServerDraft {
     lower_threshold: u32,
     inhibit_on_failure: Option<bool>,
     check: CheckWords,
+    connections: ConnectionWords,
     checkers: Vec<CheckerDraft>,
     more: ServerSettings,
 }
@@ -59,6 +62,7 @@ impl RealServerDraft {
             lower_threshold: 0,
             inhibit_on_failure: None,
             check: CheckWords::default(),
+            connections: ConnectionWords::default(),
             checkers: Vec::new(),
             more: ServerSettings::default(),
         }
@@ -120,6 +124,7 @@ impl RealServerDraft {
             upper_threshold: self.upper_threshold,
             lower_threshold: self.lower_threshold,
             alpha,
+            connections: self.connections.within(pool.connections),
             checkers,
             more: self.more.into(),
         })
@@ -158,7 +163,9 @@ impl RealServerDraft {
 
 impl<'t> Draft<'t> for RealServerDraft {
     fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
-        if self.check.apply(line.row.name, &value) == Handled::Yes {
+        if self.check.apply(line.row.name, &value) == Handled::Yes
+            || self.connections.apply(ctx, line, &value) == Handled::Yes
+        {
             return Handled::Yes;
         }
         match line.row.name {

@@ -16,6 +16,7 @@ use crate::config::tree::{Statement, Word};
 use crate::net::{Endpoint, Family, FwMark, Protocol, Scheduler, SchedulerFlag};
 
 use super::check::CheckWords;
+use super::connections::{self, ConnectionWords};
 use super::context::{Context, Draft, Handled, Line};
 use super::forwarding::{self, Forwarding};
 use super::globals::Defaults;
@@ -44,7 +45,9 @@ pub(super) fn lower(
             services.add(ctx, server, span);
         }
     }
-    services.into_list()
+    let mut list = services.into_list();
+    connections::spare_the_others(&mut list);
+    list
 }
 
 /// What stands behind `virtual_server`.
@@ -135,6 +138,7 @@ pub(super) struct VirtualServerDraft {
     weight: Option<u32>,
     inhibit_on_failure: bool,
     check: CheckWords,
+    connections: ConnectionWords,
     sorry_server: Option<Endpoint>,
     sorry_forwarding: Option<Forwarding>,
     more: PoolSettings,
@@ -150,7 +154,9 @@ enum Granularity {
 
 impl<'t> Draft<'t> for VirtualServerDraft {
     fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
-        if self.check.apply(line.row.name, &value) == Handled::Yes {
+        if self.check.apply(line.row.name, &value) == Handled::Yes
+            || self.connections.apply(ctx, line, &value) == Handled::Yes
+        {
             return Handled::Yes;
         }
         match line.row.name {
@@ -252,6 +258,7 @@ impl VirtualServerDraft {
             weight: self.weight.unwrap_or(1),
             inhibit_on_failure: self.inhibit_on_failure,
             check: self.check,
+            connections: self.connections,
             log_all_failures: defaults.checker_log_all_failures,
         };
         let real_servers = real_server::finish(ctx, &pool, drafts);

@@ -9,7 +9,7 @@ use crate::net::InterfaceName;
 use crate::units::{seconds, seconds_or_null};
 
 use super::settings::settings;
-use super::{LvsSyncDaemon, LvsTimeouts, Run, ScriptUser};
+use super::{LvsSyncDaemon, LvsTimeouts, OutsideChanges, Run, ScriptUser};
 
 /// What holds for the whole configuration. Defaults that objects inherit were already copied into them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -237,6 +237,7 @@ settings! {
     /// What holds for the whole of IPVS.
     LvsSettings {
         lvs_flush: bool,
+        outside_changes: OutsideChanges,
         lvs_flush_on_stop: Option<Option<String>>,
     }
 }

@@ -201,6 +201,55 @@ pub struct Persistence {
     pub engine: Option<String>,
 }
 
+/// What becomes of the connections of a server: vipd's own keywords, those of its virtual server where it
+/// says nothing itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Connections {
+    /// `on_down`, when a check fails.
+    pub on_down: Option<OnGone>,
+    /// `on_remove`, when a reload removes it.
+    pub on_remove: Option<OnGone>,
+    /// `slow_start`, whole seconds.
+    #[serde(serialize_with = "seconds_or_null")]
+    pub slow_start: Option<Duration>,
+    /// `flap_damping`.
+    pub flap_damping: Option<FlapDamping>,
+    /// It asks for neither `on_down` nor `on_remove`: it is drained because another one asks for what
+    /// kills every connection whose server is deleted.
+    pub spared: bool,
+}
+
+/// `outside_changes`: what becomes of weights and servers that somebody sets with ipvsadm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutsideChanges {
+    /// `keep`: they stay until there is a reason of vipd's own to write that server.
+    #[default]
+    Keep,
+    /// `revert`: they are put back when they are seen.
+    Revert,
+}
+
+/// What becomes of connections when their server goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnGone {
+    /// `kill`: a reset at the client's next packet.
+    Kill,
+    /// `drain`: no new ones; those that have not ended after this time are killed.
+    Drain(#[serde(serialize_with = "seconds")] Duration),
+}
+
+/// `flap_damping COUNT SECONDS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct FlapDamping {
+    /// So many failures, from 2 on,
+    pub count: u32,
+    /// within this time; as long it has to be well then.
+    #[serde(serialize_with = "seconds")]
+    pub within: Duration,
+}
+
 /// One server of a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RealServer {
@@ -222,6 +271,8 @@ pub struct RealServer {
     pub alpha: bool,
     /// In the order of the file. None at all: the server is always up.
     pub checkers: Vec<Checker>,
+    /// What becomes of its connections; `None`: as in keepalived.
+    pub connections: Option<Box<Connections>>,
     /// Notifications.
     pub more: Shared<ServerSettings>,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::net::InterfaceName;
 
-use super::{NotifyFifo, Run, ScriptUser};
+use super::{NotifyFifo, OutsideChanges, Run, ScriptUser};
 
 /// What stood behind a keyword, checked by its row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,17 @@ impl Field for bool {
         *self = match setting {
             Setting::Present => true,
             Setting::Bool(value) => *value,
+            _ => return false,
+        };
+        true
+    }
+}
+
+impl Field for OutsideChanges {
+    fn take(&mut self, setting: &Setting) -> bool {
+        *self = match setting {
+            Setting::Text(word) if word == "revert" => OutsideChanges::Revert,
+            Setting::Text(word) if word == "keep" => OutsideChanges::Keep,
             _ => return false,
         };
         true

@@ -58,6 +58,7 @@ fn real(last: u8) -> RealServer {
         lower_threshold: 0,
         alpha: false,
         tunnel: Tunnel::default(),
+        connections: None,
         more: model::Shared::default(),
         checkers: vec![Checker {
             kind,

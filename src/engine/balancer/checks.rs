@@ -1,5 +1,7 @@
 //! From the answers of checks to pools: servers come and go, quorums are gained and lost.
 
+use std::time::Duration;
+
 use crate::config::model::{CheckerKind, RealServer};
 use crate::fact::FactValue;
 use crate::health::{CheckOutcome, Monitor, Output, Status, Verdict, file_outcome};
@@ -7,7 +9,9 @@ use crate::lvs::{self, Quorum, QuorumLimits, ServerState};
 use crate::time::Time;
 
 use super::backoff::Object;
+use super::drained::{self, Drained};
 use super::pools::QuorumNews;
+use super::returning::Returning;
 use super::words::service_name;
 use super::{Action, Balancer, BalancerEvent, PoolChange, QuorumWhen, ServerKey, notices};
 
@@ -119,7 +123,8 @@ impl Balancer {
         }
     }
 
-    fn on_server(&mut self, server: ServerKey, status: Status, out: &mut Vec<Action>) {
+    /// A server comes or goes.
+    pub(super) fn change_pool(&mut self, server: ServerKey, status: Status, out: &mut Vec<Action>) {
         let change = match (status, self.inhibits(&server)) {
             (Status::Up, false) => PoolChange::Adding,
             (Status::Up, true) => PoolChange::Enabling,
@@ -133,11 +138,15 @@ impl Balancer {
     }
 
     pub(super) fn refresh_pool(&mut self, server: ServerKey, out: &mut Vec<Action>) {
-        let monitor = &self.monitor;
         let service = server.service;
-        let refreshed = self.pools.refresh(service, &self.config, |key, server| {
-            server_state(monitor, key, server)
-        });
+        let standing = Standing {
+            monitor: &self.monitor,
+            returning: &self.returning,
+            drained: &self.drained,
+            now: self.now,
+        };
+        let refreshed = self.pools.refresh(service, &self.config, &standing);
+        self.tell_draining(&refreshed.draining, out);
         if let Some(news) = refreshed.quorum {
             self.on_quorum(news, out);
         }
@@ -222,7 +231,7 @@ impl Balancer {
             for rs in &vs.real_servers {
                 let endpoint = rs.endpoint;
                 let server = ServerKey { service, endpoint };
-                if self.monitor.status(&server) == Status::Up {
+                if self.status(&server) == Status::Up {
                     let change = PoolChange::Removing;
                     let vs = service_name(vs);
                     out.push(Action::Event(BalancerEvent::Pool { server, vs, change }));
@@ -244,19 +253,41 @@ impl Balancer {
     }
 }
 
-/// What the checks of a server make of it: keepalived adds up what each says of the weight.
-pub(super) fn server_state(
-    monitor: &Monitor<ServerKey>,
-    key: &ServerKey,
-    server: &RealServer,
-) -> ServerState {
-    if monitor.status(key) == Status::Down {
-        return ServerState::Down;
+/// What is known of servers.
+pub(super) struct Standing<'a> {
+    pub(super) monitor: &'a Monitor<ServerKey>,
+    pub(super) returning: &'a Returning,
+    pub(super) drained: &'a Drained,
+    pub(super) now: Time,
+}
+
+impl Standing<'_> {
+    /// What the checks of a server make of it: keepalived adds up what each says of the weight.
+    pub(super) fn state(&self, key: &ServerKey, server: &RealServer) -> ServerState {
+        let out = self.returning.is_held(key) || self.drained(server).is_some();
+        if out || self.monitor.status(key) == Status::Down {
+            return ServerState::Down;
+        }
+        let shifts = self.monitor.weighings(key).map(|w| w.shift(server.weight));
+        let weight = i64::from(server.weight) + shifts.sum::<i64>();
+        ServerState::Up {
+            weight: u32::try_from(weight.clamp(0, WEIGHT_MAX)).unwrap_or(0),
+        }
     }
-    let shifts = monitor.weighings(key).map(|w| w.shift(server.weight));
-    let weight = i64::from(server.weight) + shifts.sum::<i64>();
-    ServerState::Up {
-        weight: u32::try_from(weight.clamp(0, WEIGHT_MAX)).unwrap_or(0),
+
+    /// The same with the weight that the kernel gets for the time being.
+    pub(super) fn shown(&self, key: &ServerKey, server: &RealServer) -> ServerState {
+        match self.state(key, server) {
+            ServerState::Up { weight } => ServerState::Up {
+                weight: self.returning.weight(key, weight, self.now),
+            },
+            ServerState::Down => ServerState::Down,
+        }
+    }
+
+    /// The time that a server's connections have, if an operator took it out.
+    pub(super) fn drained(&self, server: &RealServer) -> Option<Duration> {
+        drained::limit(self.drained, server)
     }
 }
 

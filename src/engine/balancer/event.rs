@@ -75,6 +75,26 @@ pub enum BalancerEvent {
         /// What is done.
         change: PoolChange,
     },
+    /// A server passes its checks again, and is held back for having failed so often (`flap_damping`).
+    HeldBack {
+        /// Which.
+        server: ServerKey,
+        /// The virtual server, as keepalived names it.
+        vs: String,
+        /// How often it failed.
+        failures: usize,
+        /// How long it has to be well.
+        wait: Duration,
+    },
+    /// An operator took a server out of its pool, or let it in again.
+    Drained {
+        /// Which.
+        server: ServerKey,
+        /// The virtual server, as keepalived names it.
+        vs: String,
+        /// Whether it is out now.
+        drained: bool,
+    },
     /// At a start: the server was out of the pool that an earlier run left, and stays out until it has
     /// passed its checks.
     StillOut {
@@ -160,6 +180,24 @@ pub enum KernelEvent {
         service: ServiceKey,
         /// Which destination.
         destination: DestinationKey,
+    },
+    /// A destination left its pool: it takes no new connections (weight 0).
+    Draining {
+        /// Of which service.
+        service: ServiceKey,
+        /// Which destination.
+        destination: DestinationKey,
+        /// How long those that it has may last.
+        limit: Duration,
+    },
+    /// A destination is removed after it was drained.
+    Drained {
+        /// Of which service.
+        service: ServiceKey,
+        /// Which destination.
+        destination: DestinationKey,
+        /// Whether its time was over; otherwise its connections have ended.
+        in_time: bool,
     },
     /// The kernel refused a command; told once until it succeeds.
     Failed {
@@ -268,7 +306,7 @@ impl BalancerEvent {
     pub fn severity(&self) -> Severity {
         match self {
             BalancerEvent::Kernel(event) => event.severity(),
-            BalancerEvent::NotAsked { .. } => Severity::Warning,
+            BalancerEvent::NotAsked { .. } | BalancerEvent::HeldBack { .. } => Severity::Warning,
             BalancerEvent::Quorum { quorum, when, .. } => match (quorum, when) {
                 (Quorum::Lost, QuorumWhen::Start | QuorumWhen::Change) => Severity::Warning,
                 _ => Severity::Info,
@@ -282,6 +320,8 @@ impl KernelEvent {
     fn severity(&self) -> Severity {
         match self {
             KernelEvent::Programmed(_)
+            | KernelEvent::Draining { .. }
+            | KernelEvent::Drained { .. }
             | KernelEvent::Recovered { .. }
             | KernelEvent::ObserveRecovered => Severity::Info,
             KernelEvent::Repairing { .. }

@@ -17,7 +17,9 @@ const REMOVING: &str = "=> Removing <=";
 const STOPPING: &str = "=> Shutting down <=";
 
 /// Every server of a configuration.
-fn servers(config: &Config) -> impl Iterator<Item = (ServerKey, &VirtualServer, &RealServer)> {
+pub(super) fn servers(
+    config: &Config,
+) -> impl Iterator<Item = (ServerKey, &VirtualServer, &RealServer)> {
     config.virtual_servers.iter().flat_map(|vs| {
         let service = lvs::service_key(&vs.address);
         vs.real_servers.iter().map(move |rs| {
@@ -118,7 +120,7 @@ pub(super) fn of_service_stop(virtual_server: &VirtualServer) -> Action {
 }
 
 impl Balancer {
-    fn configured(&self, key: &ServerKey) -> Option<(&VirtualServer, &RealServer)> {
+    pub(super) fn configured(&self, key: &ServerKey) -> Option<(&VirtualServer, &RealServer)> {
         let virtual_server = self.pools.virtual_server(&key.service, &self.config)?;
         let mut servers = virtual_server.real_servers.iter();
         let server = servers.find(|rs| rs.endpoint == key.endpoint)?;
@@ -160,7 +162,7 @@ impl Balancer {
         out.push(Action::Notice(Notice::Check(Box::new(CheckNotice {
             server: key.to_string(),
             service: service_name(virtual_server),
-            up: self.monitor.status(key) == Status::Up,
+            up: self.status(key) == Status::Up,
             changed,
             smtp_alert: server.more.smtp_alert,
             mail: format!("=> {name} {how} on service <="),
@@ -194,7 +196,7 @@ impl Balancer {
             .map(|(key, ..)| renamed(key, moved.as_ref()))
             .collect();
         for (key, vs, server) in servers(&self.config) {
-            if !known.contains(&key) && self.monitor.status(&key) == Status::Up {
+            if !known.contains(&key) && self.status(&key) == Status::Up {
                 out.push(notice(&key, (vs, server), Status::Up, None));
             }
         }
@@ -207,7 +209,7 @@ impl Balancer {
         let stay: BTreeSet<ServerKey> = servers(next).map(|(key, ..)| key).collect();
         for (key, vs, server) in servers(&self.config) {
             let stays = stay.contains(&renamed(key, Some(&moved)));
-            if !stays && self.monitor.status(&key) == Status::Up {
+            if !stays && self.status(&key) == Status::Up {
                 out.push(notice(&key, (vs, server), Status::Down, Some(REMOVING)));
             }
         }

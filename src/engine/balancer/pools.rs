@@ -2,12 +2,16 @@
 //! somebody set by hand and that stay for the time being.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::model::{RealServer, VirtualServer};
+use crate::config::model::{OnGone, RealServer, VirtualServer};
 use crate::ipvs::{DestinationKey, Service, ServiceKey, Table};
-use crate::lvs::{self, Quorum, QuorumLimits, ServerState};
+use crate::lvs::{self, Quorum, QuorumLimits};
+use crate::time::Time;
 
+use super::checks::Standing;
+use super::wanted::{Changed, Wanted};
 use super::{KernelEvent, ServerKey};
 
 /// What a look at one pool brought.
@@ -15,6 +19,7 @@ use super::{KernelEvent, ServerKey};
 pub(super) struct Refreshed {
     /// Destinations whose desired state changed.
     pub(super) destinations: Vec<(ServiceKey, DestinationKey)>,
+    pub(super) draining: Vec<KernelEvent>,
     pub(super) quorum: Option<QuorumNews>,
 }
 
@@ -44,46 +49,92 @@ struct Pool {
     quorum: Quorum,
 }
 
-/// One service of a pool.
-#[derive(Clone, Debug)]
-struct Wanted {
-    /// With the weights set by hand.
-    desired: Service,
-    /// Our own weight of each destination whose weight was set by hand.
-    by_hand: BTreeMap<DestinationKey, u32>,
-}
-
 impl Pools {
-    /// Every pool anew; weights set by hand stay where our own weight is the same as before.
+    /// Every pool anew; weights set by hand stay where our own weight is the same as before. What is
+    /// not named any more is drained where it was to be.
     pub(super) fn rebuild(
         &mut self,
         config: &Config,
-        state: impl Fn(&ServerKey, &RealServer) -> ServerState,
-    ) -> Vec<QuorumNews> {
+        standing: &Standing<'_>,
+    ) -> (Vec<QuorumNews>, Vec<KernelEvent>) {
         let mut old = std::mem::take(self);
         let mut news = Vec::new();
+        let mut draining = Vec::new();
         for (index, virtual_server) in config.virtual_servers.iter().enumerate() {
             let pool = lvs::service_key(&virtual_server.address);
             let was = old.pools.get(&pool).map(|pool| pool.quorum);
-            let (quorum, told) = look(pool, virtual_server, was, &state);
+            let (quorum, told) = look(pool, virtual_server, was, standing);
             news.extend(told);
             self.pools.insert(pool, Pool { index, quorum });
             for service in lvs::service_keys(virtual_server) {
-                let fresh = desired(pool, service, virtual_server, quorum, &state);
+                let fresh = desired(pool, service, virtual_server, quorum, standing);
                 let wanted = match old.services.remove(&service) {
-                    None => Wanted {
-                        desired: fresh,
-                        by_hand: BTreeMap::new(),
-                    },
+                    None => Wanted::new(fresh, on_remove(&service, virtual_server)),
                     Some(mut wanted) => {
-                        wanted.replace(fresh);
+                        let limit =
+                            |d: &DestinationKey| match server_at(&service, virtual_server, d) {
+                                Some(server) => standing.drained(server).or(on_down(server)),
+                                None => wanted.on_remove(d),
+                            };
+                        let limits = wanted.limits(&fresh, limit);
+                        let changed = wanted.replace(fresh, &limits, standing.now);
+                        draining.extend(told_of(service, &changed));
+                        wanted.stays(on_remove(&service, virtual_server));
                         wanted
                     }
                 };
                 self.services.insert(service, wanted);
             }
         }
-        news
+        for (service, mut wanted) in old.services {
+            let fresh = wanted.emptied();
+            let limits = wanted.limits(&fresh, |d| wanted.on_remove(d));
+            let changed = wanted.replace(fresh, &limits, standing.now);
+            draining.extend(told_of(service, &changed));
+            if wanted.is_draining() {
+                wanted.leaves();
+                self.services.insert(service, wanted);
+            }
+        }
+        (news, draining)
+    }
+
+    /// Weights that were set by hand are no longer kept.
+    pub(super) fn forget_by_hand(&mut self) {
+        self.services.values_mut().for_each(Wanted::forget_by_hand);
+    }
+
+    /// Whether a destination is drained.
+    pub(super) fn is_draining(&self) -> bool {
+        self.services.values().any(Wanted::is_draining)
+    }
+
+    /// When the first of those that are drained has had its time.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.services
+            .values()
+            .filter_map(Wanted::next_deadline)
+            .min()
+    }
+
+    /// Those that are drained go when they have had their time, or have `no_connections`.
+    pub(super) fn let_go(
+        &mut self,
+        now: Time,
+        no_connections: impl Fn(&ServiceKey, &DestinationKey) -> bool,
+    ) -> Vec<KernelEvent> {
+        let mut gone = Vec::new();
+        self.services.retain(|&service, wanted| {
+            for (destination, in_time) in wanted.let_go(now, |d| no_connections(&service, d)) {
+                gone.push(KernelEvent::Drained {
+                    service,
+                    destination,
+                    in_time,
+                });
+            }
+            !wanted.is_over()
+        });
+        gone
     }
 
     /// Pools are known by another service than before.
@@ -100,7 +151,7 @@ impl Pools {
         &mut self,
         key: ServiceKey,
         config: &Config,
-        state: impl Fn(&ServerKey, &RealServer) -> ServerState,
+        standing: &Standing<'_>,
     ) -> Refreshed {
         let Some(pool) = self.pools.get_mut(&key) else {
             return Refreshed::default();
@@ -108,20 +159,27 @@ impl Pools {
         let Some(virtual_server) = config.virtual_servers.get(pool.index) else {
             return Refreshed::default();
         };
-        let (quorum, news) = look(key, virtual_server, Some(pool.quorum), &state);
+        let (quorum, news) = look(key, virtual_server, Some(pool.quorum), standing);
         pool.quorum = quorum;
-        let mut destinations = Vec::new();
-        for service in lvs::service_keys(virtual_server) {
-            if let Some(wanted) = self.services.get_mut(&service) {
-                let fresh = desired(key, service, virtual_server, quorum, &state);
-                let changed = wanted.replace(fresh).into_iter();
-                destinations.extend(changed.map(|d| (service, d)));
-            }
-        }
-        Refreshed {
-            destinations,
+        let mut refreshed = Refreshed {
             quorum: news,
+            ..Refreshed::default()
+        };
+        for service in lvs::service_keys(virtual_server) {
+            let Some(wanted) = self.services.get_mut(&service) else {
+                continue;
+            };
+            let fresh = desired(key, service, virtual_server, quorum, standing);
+            let limits = wanted.limits(&fresh, |d| {
+                let server = server_at(&service, virtual_server, d)?;
+                standing.drained(server).or(on_down(server))
+            });
+            let changed = wanted.replace(fresh, &limits, standing.now);
+            refreshed.draining.extend(told_of(service, &changed));
+            let all = changed.destinations.into_iter();
+            refreshed.destinations.extend(all.map(|d| (service, d)));
         }
+        refreshed
     }
 
     /// Whether a pool has its quorum.
@@ -133,7 +191,7 @@ impl Pools {
     /// Whether somebody set this weight by hand and it stays for the time being.
     pub(super) fn is_by_hand(&self, key: &ServiceKey, destination: &DestinationKey) -> bool {
         let wanted = self.services.get(key);
-        wanted.is_some_and(|wanted| wanted.by_hand.contains_key(destination))
+        wanted.is_some_and(|wanted| wanted.is_by_hand(destination))
     }
 
     pub(super) fn clear(&mut self) {
@@ -142,7 +200,7 @@ impl Pools {
 
     pub(super) fn all(&self) -> BTreeMap<ServiceKey, &Service> {
         let services = self.services.iter();
-        services.map(|(key, s)| (*key, &s.desired)).collect()
+        services.map(|(key, s)| (*key, s.desired())).collect()
     }
 
     /// That of a pool.
@@ -157,7 +215,7 @@ impl Pools {
 
     /// One service as it should be.
     pub(super) fn get(&self, key: &ServiceKey) -> Option<&Service> {
-        self.services.get(key).map(|wanted| &wanted.desired)
+        self.services.get(key).map(Wanted::desired)
     }
 
     /// Looks for what somebody else did to destinations of ours between two observations, and keeps it:
@@ -174,58 +232,54 @@ impl Pools {
                 continue;
             };
             let known = before.get(&service);
-            for (&destination, have) in &found.destinations {
-                let had = known.and_then(|s| s.destinations.get(&destination));
-                let Some(want) = wanted.desired.destinations.get_mut(&destination) else {
-                    if had.is_none() && !ours(&service, &destination) {
-                        events.push(KernelEvent::AddedByHand {
-                            service,
-                            destination,
-                        });
-                    }
-                    continue;
-                };
-                let was_as_desired = had.is_some_and(|had| had.weight == want.weight);
-                if !was_as_desired || have.weight == want.weight {
-                    continue;
-                }
-                let ours = *wanted.by_hand.entry(destination).or_insert(want.weight);
-                want.weight = have.weight;
-                if have.weight == ours {
-                    wanted.by_hand.remove(&destination);
-                    continue;
-                }
-                events.push(KernelEvent::SetByHand {
-                    service,
-                    destination,
-                    weight: have.weight,
-                    ours,
-                });
-            }
+            wanted.keep(service, (known, found), &ours, &mut events);
         }
         events
     }
 }
 
-impl Wanted {
-    fn replace(&mut self, mut fresh: Service) -> Vec<DestinationKey> {
-        self.by_hand.retain(|destination, ours| {
-            let old = self.desired.destinations.get(destination);
-            match (fresh.destinations.get_mut(destination), old) {
-                (Some(new), Some(old)) if new.weight == *ours => {
-                    new.weight = old.weight;
-                    true
-                }
-                // A reason of our own to write it.
-                _ => false,
-            }
-        });
-        let old = std::mem::replace(&mut self.desired, fresh).destinations;
-        let new = &self.desired.destinations;
-        let left = old.keys().filter(|d| !new.contains_key(d));
-        let other = new.iter().filter(|(d, spec)| old.get(d) != Some(*spec));
-        left.chain(other.map(|(d, _)| d)).copied().collect()
+/// How long a server that failed keeps its connections.
+fn on_down(server: &RealServer) -> Option<Duration> {
+    limit_of(server.connections.as_deref()?.on_down)
+}
+
+/// The same of servers that are removed, of those that have a time.
+fn on_remove(
+    service: &ServiceKey,
+    virtual_server: &VirtualServer,
+) -> BTreeMap<DestinationKey, Duration> {
+    let servers = virtual_server.real_servers.iter();
+    servers
+        .filter_map(|server| {
+            let limit = limit_of(server.connections.as_deref()?.on_remove)?;
+            Some((lvs::destination_in(service, server), limit))
+        })
+        .collect()
+}
+
+fn limit_of(gone: Option<OnGone>) -> Option<Duration> {
+    match gone {
+        Some(OnGone::Drain(limit)) => Some(limit),
+        Some(OnGone::Kill) | None => None,
     }
+}
+
+fn server_at<'a>(
+    service: &ServiceKey,
+    virtual_server: &'a VirtualServer,
+    destination: &DestinationKey,
+) -> Option<&'a RealServer> {
+    let mut servers = virtual_server.real_servers.iter();
+    servers.find(|rs| lvs::destination_in(service, rs) == *destination)
+}
+
+fn told_of(service: ServiceKey, changed: &Changed) -> impl Iterator<Item = KernelEvent> {
+    let draining = changed.draining.iter();
+    draining.map(move |&(destination, limit)| KernelEvent::Draining {
+        service,
+        destination,
+        limit,
+    })
 }
 
 fn desired(
@@ -233,10 +287,10 @@ fn desired(
     service: ServiceKey,
     virtual_server: &VirtualServer,
     quorum: Quorum,
-    state: &impl Fn(&ServerKey, &RealServer) -> ServerState,
+    standing: &Standing<'_>,
 ) -> Service {
     lvs::service(virtual_server, &service, quorum, |server| {
-        state(&key(pool, server), server)
+        standing.shown(&key(pool, server), server)
     })
 }
 
@@ -245,11 +299,11 @@ fn look(
     service: ServiceKey,
     virtual_server: &VirtualServer,
     was: Option<Quorum>,
-    state: &impl Fn(&ServerKey, &RealServer) -> ServerState,
+    standing: &Standing<'_>,
 ) -> (Quorum, Option<QuorumNews>) {
     let limits = QuorumLimits::of(virtual_server);
     let sum = lvs::weight_up(virtual_server, |server| {
-        state(&key(service, server), server)
+        standing.state(&key(service, server), server)
     });
     let quorum = was.unwrap_or_default().after(limits, sum);
     let news = (was != Some(quorum)).then_some(QuorumNews {

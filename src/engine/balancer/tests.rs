@@ -9,8 +9,8 @@ use crate::config::model::{
 };
 use crate::health::{CheckOutcome, ProbeId};
 use crate::ipvs::{Command, DestinationKey, DestinationSpec, ServiceKey};
+use crate::lvs::Owned;
 use crate::lvs::fake::FakeKernel;
-use crate::lvs::{Owned, service_key};
 use crate::net::{Endpoint, ForwardingMethod, Protocol, Scheduler};
 use crate::notice::{Alert, Alerts};
 use crate::time::Time;
@@ -19,10 +19,12 @@ use super::{Action, Balancer, Failure, FailureKind, Input, StopKind};
 
 mod converge;
 mod faults;
+mod going;
 mod groups;
 mod notices;
 mod quorum;
 mod reload;
+mod returning;
 mod sessions;
 mod start_stop;
 mod sync;
@@ -114,6 +116,10 @@ impl Rig {
                 let keys: Vec<String> = owned.services.keys().map(ToString::to_string).collect();
                 self.log.push(format!("owned {}", keys.join(" ")));
                 None
+            }
+            Action::Drained(drained) => {
+                let whom: Vec<String> = drained.keys().map(ToString::to_string).collect();
+                self.say(format!("drained {}", whom.join(" ")))
             }
             Action::Ready => self.say("ready".to_owned()),
             Action::Stopped => self.say("stopped".to_owned()),
@@ -230,6 +236,7 @@ fn real(text: &str, weight: u32) -> RealServer {
         alpha: false,
         checkers: vec![tcp_check(endpoint(text))],
         tunnel: Tunnel::default(),
+        connections: None,
         more: Shared::default(),
     }
 }

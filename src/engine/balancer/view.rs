@@ -10,7 +10,6 @@ use crate::lvs::{self, Quorum, QuorumLimits};
 use crate::net::Endpoint;
 use crate::time::Time;
 
-use super::checks::server_state;
 use super::{Balancer, ServerKey};
 
 /// Everything at one moment.
@@ -64,6 +63,10 @@ pub struct ServerView {
     pub weight_now: Option<u32>,
     /// Its weight was set by hand, and is kept.
     pub by_hand: bool,
+    /// An operator took it out.
+    pub drained: bool,
+    /// Connections that it still has, where its weight is 0 and they were counted.
+    pub connections: Option<u32>,
     /// What it has in the kernel; `None`: it is not there.
     pub weight_in_kernel: Option<u32>,
     /// Its checks.
@@ -131,7 +134,8 @@ impl Balancer {
 
     fn service_view(&self, vs: &VirtualServer) -> ServiceView {
         let key = lvs::service_key(&vs.address);
-        let state = |rs: &RealServer| server_state(&self.monitor, &server_key(key, rs), rs);
+        let standing = self.standing();
+        let state = |rs: &RealServer| standing.state(&server_key(key, rs), rs);
         let quorum = self.pools.quorum(&key);
         let sorry = vs.sorry_server.as_ref();
         ServiceView {
@@ -162,7 +166,7 @@ impl Balancer {
             spec.map(|spec| spec.weight)
         };
         let checks: Vec<CheckView> = self.monitor.checks(&server).map(CheckView::of).collect();
-        let status = self.monitor.status(&server);
+        let status = self.status(&server);
         ServerView {
             endpoint: rs.endpoint,
             destination,
@@ -171,6 +175,11 @@ impl Balancer {
             weight: rs.weight,
             weight_now: self.pools.get(&key).and_then(weight_in),
             by_hand: self.pools.is_by_hand(&key, &destination),
+            drained: self.standing().drained(rs).is_some(),
+            connections: self
+                .seen
+                .as_ref()
+                .and_then(|seen| seen.connections.get(&(key, destination)).copied()),
             weight_in_kernel: self
                 .seen
                 .as_ref()

@@ -54,6 +54,27 @@ impl fmt::Display for BalancerEvent {
                 let (verb, word) = change.words();
                 write!(f, "{verb} service {server} {word} VS {vs}")
             }
+            BalancerEvent::HeldBack {
+                server,
+                vs,
+                failures,
+                wait,
+            } => write!(
+                f,
+                "service {server} of VS {vs} failed {failures} times lately: it is held back until it \
+                 was well for {wait:?}"
+            ),
+            BalancerEvent::Drained {
+                server,
+                vs,
+                drained,
+            } => match drained {
+                true => write!(f, "service {server} of VS {vs} is taken out by an operator"),
+                false => write!(
+                    f,
+                    "service {server} of VS {vs} is let in again by an operator"
+                ),
+            },
             BalancerEvent::StillOut { server, vs } => write!(
                 f,
                 "service {server} was out of VS {vs} before this start and stays out until its checks \
@@ -136,6 +157,29 @@ impl fmt::Display for KernelEvent {
                 f,
                 "destination {destination} of {service} was added by hand: kept"
             ),
+            KernelEvent::Draining {
+                service,
+                destination,
+                limit,
+            } => write!(
+                f,
+                "destination {destination} of {service} is drained: no new connections, {limit:?} for \
+                 those that it has"
+            ),
+            KernelEvent::Drained {
+                service,
+                destination,
+                in_time,
+            } => {
+                let how = match in_time {
+                    true => "its connections have ended",
+                    false => "its time is over",
+                };
+                write!(
+                    f,
+                    "destination {destination} of {service} is drained: {how}"
+                )
+            }
             KernelEvent::Failed {
                 reason, retry_in, ..
             } => write!(f, "{reason}; next try in {retry_in:?}"),

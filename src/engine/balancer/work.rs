@@ -9,8 +9,8 @@ use crate::time::Time;
 
 use super::backoff::Object;
 use super::{
-    Action, Balancer, BalancerEvent, FAILURES_TOLD, Failure, FailureKind, KernelEvent,
-    OBSERVE_EVERY, Phase, Programmed, ServerKey, event, side,
+    Action, Balancer, BalancerEvent, FAILURES_TOLD, Failure, FailureKind, KernelEvent, Phase,
+    Programmed, ServerKey, event, side,
 };
 
 /// Why everything is compared.
@@ -77,7 +77,7 @@ impl Balancer {
         let look = self.look_again || self.seen.is_none();
         if look && !self.backoff.holds(Object::Table, now) {
             self.look_again = false;
-            self.next_observe = now + OBSERVE_EVERY;
+            self.next_observe = now + self.observe_every();
             self.doing = Doing::Observing;
             return out.push(Action::Observe);
         }
@@ -135,14 +135,19 @@ impl Balancer {
         }
         let nothing = Observation::default();
         let before = self.seen.as_ref().unwrap_or(&nothing);
-        let owned = &self.owned;
-        let kept =
-            self.pools
-                .keep_what_was_set_by_hand(&before.table, &found.table, |service, d| {
-                    owned.has_destination(service, d)
-                });
-        kept.into_iter().for_each(|e| event(out, e));
+        if self.reverts() {
+            self.owned.take_over(&found);
+        } else {
+            let owned = &self.owned;
+            let kept =
+                self.pools
+                    .keep_what_was_set_by_hand(&before.table, &found.table, |service, d| {
+                        owned.has_destination(service, d)
+                    });
+            kept.into_iter().for_each(|e| event(out, e));
+        }
         self.seen = Some(found);
+        self.let_go(out);
         self.dirty.everything(Cause::Look);
         self.forget_gone(out);
     }

@@ -1,5 +1,7 @@
 //! Virtual servers.
 
+use std::time::Duration;
+
 use super::*;
 use crate::config::model::VirtualServerAddress;
 
@@ -47,4 +49,63 @@ fn lvs_keys(vs: &crate::config::model::VirtualServer) -> Vec<String> {
             VirtualServerAddress::FwMark { mark, .. } => mark.to_string(),
         })
         .collect()
+}
+
+#[test]
+fn what_becomes_of_connections_is_inherited_and_spares_the_others() {
+    let text = "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n\
+                @vipd on_down drain\n@vipd drain_timeout 40\n@vipd slow_start 9\n\
+                real_server 10.1.0.1 80 {\n @vipd on_down kill\n @vipd flap_damping 3 60\n }\n\
+                real_server 10.1.0.2 80 {\n @vipd on_remove drain 7\n }\n}\n\
+                virtual_server 10.0.0.2 80 {\n protocol TCP\n lb_algo wrr\n lb_kind NAT\n\
+                real_server 10.1.0.1 80 {\n }\n}\n";
+    let loaded = read(text);
+    let config = loaded.config.unwrap();
+    let servers = config
+        .virtual_servers
+        .iter()
+        .flat_map(|vs| vs.real_servers.iter());
+    let shown: Vec<_> = servers
+        .map(|rs| {
+            let said = rs.connections.as_deref().unwrap();
+            (said.on_down, said.on_remove, rs.inhibit_on_failure)
+        })
+        .collect();
+    let drain = |seconds| Some(model::OnGone::Drain(Duration::from_secs(seconds)));
+    assert_eq!(
+        shown,
+        [
+            (Some(model::OnGone::Kill), drain(40), false),
+            (drain(40), drain(7), false),
+            (None, drain(300), true),
+        ]
+    );
+    let first = config.virtual_servers[0].real_servers[0]
+        .connections
+        .as_deref();
+    assert_eq!(first.unwrap().slow_start, Some(Duration::from_secs(9)));
+    assert_eq!(first.unwrap().flap_damping.unwrap().count, 3);
+    for (line, said) in [
+        (
+            "on_down perhaps",
+            "`on_down` takes kill, drain or drain SECONDS",
+        ),
+        (
+            "on_remove drain 0",
+            "`0` of `on_remove` is not a number from 1 to 86400",
+        ),
+        (
+            "flap_damping 1 9",
+            "`1` of `flap_damping` is not a number from 2 to 1000",
+        ),
+    ] {
+        let text = format!(
+            "virtual_server 10.0.0.1 80 {{\n protocol TCP\n lb_algo rr\n lb_kind NAT\n\
+             @vipd {line}\n real_server 10.1.0.1 80 {{\n }}\n}}\n"
+        );
+        let loaded = read(&text);
+        assert!(loaded.diagnostics.errors() > 0);
+        let mut messages = loaded.diagnostics.iter().map(|d| d.message.as_str());
+        assert!(messages.any(|m| m == said), "{line}");
+    }
 }

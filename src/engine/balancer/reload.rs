@@ -1,0 +1,79 @@
+//! Another configuration: what is known of servers that stay is kept.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::lvs::{self, Owned};
+use crate::time::Time;
+
+use super::checks::Standing;
+use super::work::Cause;
+use super::{Action, Balancer, Phase, ServerKey, notices};
+
+impl Balancer {
+    pub(super) fn on_reload(&mut self, config: Arc<Config>, now: Time, out: &mut Vec<Action>) {
+        if self.is_running() {
+            self.tell_gone(&config, out);
+        }
+        let old = std::mem::replace(&mut self.config, config);
+        let moved = notices::moved_groups(&old, &self.config);
+        self.pools.rename(&moved);
+        let rename = |server: &ServerKey| {
+            let service = *moved.get(&server.service)?;
+            Some(ServerKey { service, ..*server })
+        };
+        self.monitor.rename(rename);
+        let named = notices::servers(&self.config);
+        let named: BTreeSet<ServerKey> = named.map(|(key, ..)| key).collect();
+        self.returning.rename(|server| {
+            let key = rename(server).unwrap_or(*server);
+            named.contains(&key).then_some(key)
+        });
+        if self.reverts() {
+            self.pools.forget_by_hand();
+        }
+        if self.phase == Phase::New {
+            self.owned = self.record.clone();
+        }
+        let before = self.owned.clone();
+        self.owned.extend(&Owned::named_by(&self.config));
+        if !self.is_running() {
+            return;
+        }
+        if self.owned != before {
+            out.push(Action::Owned(self.owned.clone()));
+        }
+        self.backoff.clear();
+        self.configure(Some(&old), now, out);
+        self.dirty.everything(Cause::Reload);
+        self.look_again = true;
+    }
+
+    /// Checks and pools for the configuration as it is now; `before`: the one before it.
+    pub(super) fn configure(&mut self, before: Option<&Config>, now: Time, out: &mut Vec<Action>) {
+        let servers = self.config.virtual_servers.iter().flat_map(|vs| {
+            let service = lvs::service_key(&vs.address);
+            vs.real_servers.iter().map(move |rs| {
+                let endpoint = rs.endpoint;
+                (ServerKey { service, endpoint }, rs.checkers.as_slice())
+            })
+        });
+        let outputs = self.monitor.configure(servers, now);
+        self.refresh_suspended(|_| true, now);
+        self.on_checks(outputs, out);
+        self.tell_new(before, out);
+        let standing = Standing {
+            monitor: &self.monitor,
+            returning: &self.returning,
+            drained: &self.drained,
+            now,
+        };
+        let (news, draining) = self.pools.rebuild(&self.config, &standing);
+        self.tell_draining(&draining, out);
+        for news in news {
+            self.on_quorum(news, out);
+        }
+        self.tell_checks(out);
+    }
+}
