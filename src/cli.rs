@@ -4,6 +4,7 @@ pub mod args;
 mod check;
 mod client;
 mod config_test;
+mod drain;
 mod events;
 mod genhash;
 mod orders;
@@ -85,6 +86,8 @@ fn asked(command: &args::Command) -> ExitCode {
         args::Command::Reload(args) => orders::reload(args),
         args::Command::Failover(args) => orders::failover(args),
         args::Command::Announce(args) => orders::announce(args),
+        args::Command::Drain(args) => drain::drain(args),
+        args::Command::Undrain(args) => drain::undrain(args),
         args::Command::Check(_)
         | args::Command::Plan(_)
         | args::Command::Genhash(_)

@@ -5,6 +5,7 @@
 //! and waiting for slow readers is main's.
 
 mod desk;
+mod drain;
 mod events;
 pub mod keepalived;
 mod metrics;

@@ -9,15 +9,15 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
-use vipd::config::Config;
+use vipd::config::{Config, Files, Options, load};
 use vipd::control::{Address, Desk, Facts, Level, events, model, start};
 use vipd::daemon::balancer_thread::Order;
 use vipd::daemon::failover_thread::{Caller, Command};
-use vipd::engine::balancer::Balancer;
+use vipd::engine::balancer::{Balancer, Input};
 use vipd::engine::failover::Failover;
 use vipd::kernel::clock;
 use vipd::lvs::Owned;
@@ -34,6 +34,30 @@ impl Drop for Served {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.dir);
     }
+}
+
+/// One virtual server with one server, 10.1.0.1:80.
+struct One;
+
+impl Files for One {
+    fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+        let text = "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n \
+                    real_server 10.1.0.1 80 {\n }\n}\n";
+        Ok(text.as_bytes().to_vec())
+    }
+
+    fn exists(&self, _: &Path) -> bool {
+        false
+    }
+
+    fn glob(&self, _: &Path) -> std::io::Result<Vec<PathBuf>> {
+        Ok(Vec::new())
+    }
+}
+
+fn one_server() -> Config {
+    let loaded = load(Path::new("one.conf"), &One, &Options::default());
+    loaded.config.expect("a configuration")
 }
 
 /// `answers`: the failover thread does.
@@ -65,12 +89,20 @@ fn serve(name: &str, answers: bool) -> Served {
                 }
             });
             let (orders, mut inbox) = mpsc::unbounded_channel();
-            let balancer = Balancer::new(Box::default(), Owned::default(), 1);
+            let mut balancer = Balancer::new(Box::new(one_server()), Owned::default(), 1);
             tokio::spawn(async move {
                 while let Some(order) = inbox.recv().await {
                     match order {
                         Order::View(reply) => drop(reply.send(balancer.view(clock::now()))),
                         Order::Traffic(reply) => drop(reply.send(None)),
+                        Order::Drain(whom, limit, reply) => {
+                            let _ = reply.send(balancer.count(whom));
+                            balancer.handle(Input::Drain(whom, limit), clock::now());
+                        }
+                        Order::Undrain(whom, reply) => {
+                            let _ = reply.send(balancer.count(whom));
+                            balancer.handle(Input::Undrain(whom), clock::now());
+                        }
                         Order::Reload(_) | Order::Stop(_) => {}
                     }
                 }
@@ -205,4 +237,32 @@ fn a_thread_that_does_not_answer_is_named() {
         health.contains("the failover thread has not answered for 2 s"),
         "{health}"
     );
+}
+
+#[test]
+fn a_server_is_taken_out_and_let_in_again() {
+    let served = serve("drain", true);
+    let answer = served.ask("POST", "/v1/servers/10.1.0.1:80/drain?for=60");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let done: model::Done = serde_json::from_str(body(&answer)).expect("it is done");
+    assert_eq!(
+        done.done,
+        "10.1.0.1:80 takes no new connections in 1 virtual servers, until `vipd undrain 10.1.0.1:80`"
+    );
+    let answer = served.ask("GET", "/v1/servers/10.1.0.1/progress");
+    let draining: model::Draining = serde_json::from_str(body(&answer)).expect("an answer");
+    // There is no kernel here that it could be in.
+    assert_eq!((draining.servers, draining.left), (1, 0));
+    let answer = served.ask("POST", "/v1/servers/10.1.0.1:80/undrain");
+    assert!(answer.contains("takes connections again"), "{answer}");
+    for (path, status) in [
+        ("10.1.0.9:80/drain", "404"),
+        ("web/drain", "400"),
+        ("10.1.0.1/drain?for=0", "400"),
+        ("10.1.0.1/drain?for=soon", "400"),
+    ] {
+        let answer = served.ask("POST", &format!("/v1/servers/{path}"));
+        let expected = format!("HTTP/1.1 {status}");
+        assert!(answer.starts_with(&expected), "{path}: {answer}");
+    }
 }

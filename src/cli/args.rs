@@ -11,6 +11,7 @@ use crate::daemon::options::{Options, Parts, RUN_DIR, STATE_DIR};
 use crate::daemon::prepare;
 
 use super::check::CheckArgs;
+use super::drain::{DrainArgs, UndrainArgs};
 use super::events::EventsArgs;
 use super::genhash::GenhashArgs;
 use super::orders::{AnnounceArgs, FailoverArgs, ReloadArgs};
@@ -233,6 +234,10 @@ pub enum Command {
     Failover(FailoverArgs),
     /// Tell the network again where the addresses of an instance are
     Announce(AnnounceArgs),
+    /// Take a server out of its pools: no new connections, and those that it has may end
+    Drain(DrainArgs),
+    /// Let a server in again that was drained
+    Undrain(UndrainArgs),
 }
 
 /// How a configuration is read.

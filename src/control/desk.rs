@@ -161,6 +161,19 @@ impl Desk {
         .await
     }
 
+    /// The same, as it is now.
+    pub(super) async fn balancer_now(&self) -> Result<Arc<balancer::View>, Stuck> {
+        fresh(&self.0.balancer_view, Duration::ZERO, "balancer", |reply| {
+            drop(self.0.balancer.send(Order::View(reply)));
+        })
+        .await
+    }
+
+    /// Tells the balancer's thread something.
+    pub(super) fn order(&self, order: Order) {
+        drop(self.0.balancer.send(order));
+    }
+
     /// The kernel's counters of IPVS; none, where it is not used or cannot be read.
     pub async fn traffic(&self) -> Result<Arc<Option<Snapshot>>, Stuck> {
         fresh(&self.0.traffic, TRAFFIC_AGE, "balancer", |reply| {

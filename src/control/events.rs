@@ -94,9 +94,10 @@ impl Events {
             | BalancerEvent::CheckFailed { server, .. }
             | BalancerEvent::OddAnswer { server, .. }
             | BalancerEvent::NotAsked { server, .. } => ("check", Some(server.service.to_string())),
-            BalancerEvent::Pool { server, .. } | BalancerEvent::StillOut { server, .. } => {
-                ("pool", Some(server.service.to_string()))
-            }
+            BalancerEvent::Pool { server, .. }
+            | BalancerEvent::HeldBack { server, .. }
+            | BalancerEvent::Drained { server, .. }
+            | BalancerEvent::StillOut { server, .. } => ("pool", Some(server.service.to_string())),
             BalancerEvent::Quorum { service, .. } | BalancerEvent::Sorry { service, .. } => {
                 ("pool", Some(service.to_string()))
             }

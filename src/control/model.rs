@@ -346,6 +346,17 @@ pub struct Refusal {
     pub error: String,
 }
 
+/// How far a server is that was taken out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// In how many virtual servers it is.
+    pub servers: usize,
+    /// In how many of them it is still in the kernel's table.
+    pub left: usize,
+    /// The connections that it has there; `None`: they have not been counted yet.
+    pub connections: Option<u64>,
+}
+
 /// The answer to an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {

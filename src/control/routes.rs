@@ -13,6 +13,7 @@ use axum::{Extension, Json, Router};
 use serde::Deserialize;
 
 use super::desk::{Desk, Stuck};
+use super::drain;
 use super::events::Log;
 use super::metrics;
 use super::model::{Missing, Refusal};
@@ -36,10 +37,13 @@ pub(super) fn all(desk: Desk) -> Router {
         .route("/v1/reload", post(reload))
         .route("/v1/instances/{name}/failover", post(hand_over))
         .route("/v1/instances/{name}/announce", post(announce))
+        .route("/v1/servers/{server}/undrain", post(drain::undrain))
+        .route("/v1/servers/{server}/drain", post(drain::drain))
         .layer(middleware::from_fn(only_who_may));
     looks()
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
+        .route("/v1/servers/{server}/progress", get(drain::look))
         .merge(orders)
         .fallback(nothing)
         .with_state(desk)
@@ -104,7 +108,7 @@ async fn health(State(desk): State<Desk>) -> Result<&'static str, Stuck> {
     Ok("ok\n")
 }
 
-fn answered<T: serde::Serialize>(result: Result<T, Refused>) -> Response {
+pub(super) fn answered<T: serde::Serialize>(result: Result<T, Refused>) -> Response {
     match result {
         Ok(done) => Json(done).into_response(),
         Err((status, error)) => refuse(status, error),

@@ -26,7 +26,8 @@ pub struct Whom {
 }
 
 impl Whom {
-    fn means(self, endpoint: Endpoint) -> bool {
+    /// Whether it is one of these.
+    pub fn means(self, endpoint: Endpoint) -> bool {
         self.addr == endpoint.addr && self.port.is_none_or(|port| port == endpoint.port)
     }
 }
