@@ -108,18 +108,7 @@ impl GenhashArgs {
             sni_name: None,
             fast_recovery: false,
             tls_compliant: false,
-            urls: vec![HttpUrl {
-                path: self.path.clone(),
-                digest: None,
-                status_codes: Vec::new(),
-                virtualhost: None,
-                regex: None,
-                regex_no_match: false,
-                regex_options: Vec::new(),
-                regex_min_offset: None,
-                regex_max_offset: None,
-                tls_compliant: None,
-            }],
+            urls: vec![HttpUrl::new(&self.path)],
         }
     }
 }

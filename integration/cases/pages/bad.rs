@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{SETTLED, settled};
+use super::{CALM, SETTLED, count};
 use crate::lab::Lab;
-use crate::lab::check::{Doing, Outcome, ensure, ensure_eq, wait_until};
+use crate::lab::check::{Doing, Outcome, ensure, wait_until};
 use crate::lab::daemon::{Daemon, Kind};
 use crate::lab::net::{Host, Net};
 
@@ -154,29 +154,24 @@ pub(super) fn run(lab: &Lab) -> Outcome {
     let [(reference, theirs, _), (subject, ours, daemon)] = &sites[..] else {
         return Err("two sites".into());
     };
-    let pooled = |table: &[String]| table.iter().any(|line| line.starts_with("-a"));
     for (mood, what, stays, said) in MOODS {
         let before = daemon.log().len();
         for server in [theirs, ours] {
             server.mood.store(*mood, Ordering::SeqCst);
         }
-        if let Some(stays) = stays {
-            let expected = settled(reference)?;
-            ensure_eq!(
-                pooled(&expected),
-                *stays,
-                "keepalived's server is in the pool: {what}"
-            );
-            let same = || Ok(subject.ipvs()? == expected);
-            wait_until(format!("the tables are equal: {what}"), SETTLED, same)?;
-        } else {
-            let out = || Ok(!pooled(&subject.ipvs()?));
-            wait_until(format!("the server is out: {what}"), SETTLED, out)?;
-            ensure!(
-                pooled(&reference.ipvs()?),
-                "keepalived leaves it in: {what}"
-            );
-        }
+        let (theirs, ours) = (stays.unwrap_or(true), stays.unwrap_or(false));
+        let so =
+            || Ok((count(&reference.ipvs()?) == 1, count(&subject.ipvs()?) == 1) == (theirs, ours));
+        wait_until(
+            format!("in keepalived's pool {theirs}, in vipd's {ours}: {what}"),
+            SETTLED,
+            so,
+        )?;
+        std::thread::sleep(CALM);
+        ensure!(
+            so()?,
+            "in keepalived's pool {theirs}, in vipd's {ours}, and stays so: {what}"
+        );
         let log = daemon.log();
         let log = log.get(before..).unwrap_or_default();
         ensure!(log.contains(said), "{what}: the log says {said:?}: {log}");

@@ -1,6 +1,7 @@
 //! Health checks of real servers.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -40,8 +41,9 @@ pub struct Checker {
 pub enum CheckerKind {
     /// `TCP_CHECK`: a connection can be opened.
     Tcp(ConnectOptions),
-    /// `HTTP_GET` and `SSL_GET`: pages answer as they should.
-    Http(Box<HttpCheck>),
+    /// `HTTP_GET` and `SSL_GET`: pages answer as they should. Shared: it is large, and whoever checks has
+    /// it several times.
+    Http(Arc<HttpCheck>),
     /// `SMTP_CHECK`: a mail server greets.
     Smtp(Box<SmtpCheck>),
     /// `DNS_CHECK`: a name server answers.
@@ -60,7 +62,7 @@ pub enum CheckerKind {
 
 impl CheckerKind {
     /// Its keyword.
-    pub const fn keyword(&self) -> &'static str {
+    pub fn keyword(&self) -> &'static str {
         match self {
             CheckerKind::Tcp(_) => "TCP_CHECK",
             CheckerKind::Http(check) => match check.scheme {
@@ -191,6 +193,24 @@ pub struct HttpUrl {
     pub regex_max_offset: Option<u32>,
     /// `tls_compliant`.
     pub tls_compliant: Option<bool>,
+}
+
+impl HttpUrl {
+    /// With nothing but its path.
+    pub fn new(path: impl Into<String>) -> HttpUrl {
+        HttpUrl {
+            path: path.into(),
+            digest: None,
+            status_codes: Vec::new(),
+            virtualhost: None,
+            regex: None,
+            regex_no_match: false,
+            regex_options: Vec::new(),
+            regex_min_offset: None,
+            regex_max_offset: None,
+            tls_compliant: None,
+        }
+    }
 }
 
 /// `SMTP_CHECK`.

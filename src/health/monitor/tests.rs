@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::model::{
@@ -229,23 +230,12 @@ fn first_checks_are_spread_over_warmup_by_the_seed() {
 }
 
 fn pages(count: usize, fast_recovery: bool) -> Checker {
-    let url = HttpUrl {
-        path: "/".to_owned(),
-        digest: None,
-        status_codes: Vec::new(),
-        virtualhost: None,
-        regex: None,
-        regex_no_match: false,
-        regex_options: Vec::new(),
-        regex_min_offset: None,
-        regex_max_offset: None,
-        tls_compliant: None,
-    };
+    let url = HttpUrl::new("/");
     let CheckerKind::Tcp(connect) = checker(80).kind else {
         panic!("a TCP check");
     };
     Checker {
-        kind: CheckerKind::Http(Box::new(HttpCheck {
+        kind: CheckerKind::Http(Arc::new(HttpCheck {
             scheme: HttpScheme::Http,
             connect,
             protocol: HttpProtocol::V1_0,

@@ -2,18 +2,7 @@ use super::search::WINDOW;
 use super::*;
 
 fn url() -> HttpUrl {
-    HttpUrl {
-        path: "/".to_owned(),
-        digest: None,
-        status_codes: Vec::new(),
-        virtualhost: None,
-        regex: None,
-        regex_no_match: false,
-        regex_options: Vec::new(),
-        regex_min_offset: None,
-        regex_max_offset: None,
-        tls_compliant: None,
-    }
+    HttpUrl::new("/")
 }
 
 fn matching(pattern: &str) -> HttpUrl {

@@ -25,18 +25,7 @@ fn server(serve: impl FnOnce(&mut TcpStream) + Send + 'static) -> (HttpCheck, Re
         let _ = tell.send(hear(&mut stream));
         serve(&mut stream);
     });
-    let url = HttpUrl {
-        path: "/health?x=1".to_owned(),
-        digest: None,
-        status_codes: Vec::new(),
-        virtualhost: None,
-        regex: None,
-        regex_no_match: false,
-        regex_options: Vec::new(),
-        regex_min_offset: None,
-        regex_max_offset: None,
-        tls_compliant: None,
-    };
+    let url = HttpUrl::new("/health?x=1");
     let check = HttpCheck {
         scheme: HttpScheme::Http,
         connect: local(address, LIMIT),

@@ -1,5 +1,7 @@
 //! `HTTP_GET` and `SSL_GET` with their `url` blocks.
 
+use std::sync::Arc;
+
 use crate::config::command;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
@@ -90,7 +92,7 @@ impl HttpDraft {
             }
             return None;
         }
-        Some(CheckerKind::Http(Box::new(HttpCheck {
+        Some(CheckerKind::Http(Arc::new(HttpCheck {
             scheme: self.scheme,
             connect,
             protocol: self.protocol,
