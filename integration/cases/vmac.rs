@@ -362,6 +362,13 @@ fn tells_of_base(lab: &Lab) -> Outcome {
             Ok(monitor.log().contains("vrrp.51"))
         })?;
         router.stop()?;
+        wait_until("the monitor has heard all of it", ELECTION, || {
+            let said = monitor.log();
+            let gone = said
+                .lines()
+                .any(|line| line.contains("Deleted") && line.contains("vrrp.51"));
+            Ok(gone)
+        })?;
         monitor.kill()?;
         let said = monitor.log();
         let promiscuous = |line: &&str| line.contains(" br0:") && line.contains("promiscuity 1");
