@@ -30,6 +30,7 @@ mod reload;
 mod restart;
 pub mod run_dir;
 mod scheduling;
+mod sequence;
 mod sessions;
 pub mod standby;
 pub mod trackers;
@@ -47,9 +48,9 @@ use crate::engine::balancer::Balancer;
 use crate::engine::failover::{Beat, Failover};
 use crate::kernel::announcement_socket::AnnouncementSocket;
 use crate::kernel::announcement_watch::AnnouncementWatch;
-use crate::kernel::clock;
 use crate::kernel::route::{Monitor, Route};
 use crate::kernel::spawner::Spawner;
+use crate::kernel::{clock, memory};
 use crate::lvs::Owned;
 use crate::probe::Kit;
 use crate::vrrp;
@@ -70,13 +71,14 @@ use run_dir::{PidFiles, RunDir};
 /// # Errors
 /// Whatever keeps it from running; nothing was changed then.
 pub fn run(options: &Options) -> Result<(), Failure> {
+    memory::keep_large_apart();
     // A reload that is asked for too early is made up for.
     let _ = background::hold_signals();
     let _ = background::forget_children();
     let file = prepare::config_file(options.file.as_deref())?;
     // Before anything is read: it is a copy of this process, and stays as small as that is now.
     let mut helpers = Helpers::start()?;
-    let first = prepare::load_for(&file, options);
+    let first = prepare::load_for(&file, options)?;
     let home = first.config.as_ref().map(Home::of).unwrap_or_default();
     // Everything that is opened or started from here on is in its network namespace.
     let mut route_at_ipvs = home.enter(&mut helpers.tracking)?;
@@ -95,6 +97,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let mut prepared = prepare::prepare(&file, options, (&Config::default(), &home), &mut routes)?;
     prepared.warnings.extend(startup_failed);
     prepare::permissions(&prepared.config)?;
+    // What was read and compared is gone; the threads begin with nothing but what they need.
+    memory::give_back();
     let report = if options.foreground || restart::is_resumed() {
         Report::to_nobody()
     } else {

@@ -12,6 +12,7 @@ pub mod inotify;
 pub mod iptables;
 pub mod ipvs;
 pub mod linkbeat;
+pub mod memory;
 pub mod namespace;
 pub mod netlink;
 pub mod nftables;

@@ -20,12 +20,12 @@ pub enum Change<K, V> {
 ///
 /// `owned` says whether a key that is not desired may be removed; an observed key that is neither desired
 /// nor owned is somebody else's and never named in the result. `same(desired, observed)` says whether
-/// what stands there will do. Applied to `observed`, the result leaves nothing for a second call to find.
-pub fn diff<K: Ord + Clone, V: Clone>(
+/// what stands there will do; what is observed may be of another type than what is desired. Applied to `observed`, the result leaves nothing for a second call to find.
+pub fn diff<K: Ord + Clone, V: Clone, S>(
     desired: &BTreeMap<K, V>,
-    observed: &BTreeMap<K, V>,
+    observed: &BTreeMap<K, S>,
     owned: impl Fn(&K) -> bool,
-    same: impl Fn(&V, &V) -> bool,
+    same: impl Fn(&V, &S) -> bool,
 ) -> Vec<Change<K, V>> {
     let wanted = desired
         .iter()

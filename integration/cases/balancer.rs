@@ -150,7 +150,7 @@ impl Running {
             .within(|| open_ipvs(config, &record))?
             .doing("open IPVS")?;
         let (orders, orders_in) = mpsc::unbounded_channel();
-        let (roles, roles_in) = watch::channel(Roles::new());
+        let (roles, roles_in) = watch::channel(Roles::default());
         let (sessions, sessions_in) = watch::channel(SessionFacts::new());
         let (files, files_in) = watch::channel(FileFacts::new());
         let (status_out, status) = watch::channel(Status::default());

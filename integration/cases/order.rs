@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::daemon::only_vipd;
 use super::scene::{Instance, Lan, VIP, owner_stays, wait_owner};
 use crate::lab::check::{Outcome, ensure, ensure_eq, holds_for, wait_until};
 use crate::lab::daemon::{Daemon, Kind};
@@ -21,6 +22,13 @@ pub(crate) const CASES: &[Case] = &[
         run: start_and_stop,
     },
     Case {
+        name: "order.reload",
+        proves: "a reload programs new services before their VIP is claimed, and removes old ones after \
+                 theirs was released; the same file again changes nothing",
+        limit: Duration::from_secs(120),
+        run: reload,
+    },
+    Case {
         name: "restart.kill",
         proves: "kill -9 and a new start: one owner of the VIP, the same table, no connection cut",
         limit: Duration::from_secs(120),
@@ -28,8 +36,82 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
+const NEWCOMER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 101);
 const SERVICES: u16 = 200;
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// A second instance, which claims its VIP at once, and the services behind that.
+fn newcomer() -> String {
+    let mut text = format!(
+        "vrrp_instance W {{\n    interface eth0\n    virtual_router_id 52\n    state MASTER\n    \
+         priority 255\n    virtual_ipaddress {{\n        {NEWCOMER}/24\n    }}\n}}\n"
+    );
+    add_services(&mut text, NEWCOMER);
+    text
+}
+
+fn reload(lab: &Lab) -> Outcome {
+    only_vipd(lab)?;
+    let net = Net::new(lab)?;
+    let lan = net.segment("lan")?;
+    let host = net.router("router")?;
+    net.plug(&host, "eth0", &lan, &["192.0.2.1/24"])?;
+    let all = usize::from(SERVICES);
+    let before = many_services();
+    let mut daemon = Daemon::start(lab.subject(), &host, &before)?;
+    let there = || Ok(host.owns(VIP)? && servers(&host)? == all);
+    wait_until("VIP and table are there", LIMIT, there)?;
+    let requests = Requests::watch(&host)?;
+
+    requests.forget();
+    daemon.reload(&(before.clone() + &newcomer()))?;
+    let both = || Ok(host.owns(NEWCOMER)? && servers(&host)? == 2 * all);
+    wait_until("the new VIP and its services are there", LIMIT, both)?;
+    let asked = requests.sequence()?;
+    let claimed = asked.iter().position(|change| *change == "address new");
+    let programmed = asked.iter().rposition(|change| *change == "server new");
+    ensure!(
+        claimed.is_some() && programmed.is_some() && claimed > programmed,
+        "claimed before IPVS was programmed: {}",
+        brief(&asked)
+    );
+
+    requests.forget();
+    daemon.reload(&before)?;
+    let gone = || Ok(!host.owns(NEWCOMER)? && servers(&host)? == all);
+    wait_until("both are gone", LIMIT, gone)?;
+    ensure!(there()?, "something else went with them");
+    let asked = requests.sequence()?;
+    let released = asked.iter().rposition(|change| *change == "address del");
+    let dismantled = asked
+        .iter()
+        .position(|change| change.ends_with(" del") && *change != "address del");
+    ensure!(
+        released.is_some() && dismantled.is_some() && released < dismantled,
+        "IPVS torn down before the VIP was released: {}",
+        brief(&asked)
+    );
+
+    requests.forget();
+    let reloads = daemon.logged("reloaded ");
+    daemon.hang_up()?;
+    let done = || Ok(daemon.logged("reloaded ") > reloads);
+    wait_until("the same file is in force again", LIMIT, done)?;
+    holds_for("everything is there", Duration::from_secs(2), there)?;
+    ensure_eq!(
+        requests.sequence()?,
+        Vec::<&str>::new(),
+        "changes asked for"
+    );
+    // A stop in the middle of a reload leaves nothing behind either.
+    daemon.reload(&(before + &newcomer()))?;
+    daemon.stop()?;
+    ensure!(
+        !host.owns(VIP)? && !host.owns(NEWCOMER)? && servers(&host)? == 0,
+        "the stop leaves something behind"
+    );
+    Ok(())
+}
 
 fn many_services() -> String {
     // Priority 255 with state MASTER claims at once: nothing but the order holds it back.
@@ -39,14 +121,18 @@ fn many_services() -> String {
         unicast: None,
     }
     .text();
+    add_services(&mut text, VIP);
+    text
+}
+
+fn add_services(text: &mut String, vip: Ipv4Addr) {
     for port in 1..=SERVICES {
         let _ = write!(
             text,
-            "virtual_server {VIP} {port} {{\n    lb_algo rr\n    lb_kind NAT\n    protocol TCP\n    \
+            "virtual_server {vip} {port} {{\n    lb_algo rr\n    lb_kind NAT\n    protocol TCP\n    \
              real_server 198.51.100.10 {port} {{\n        weight 1\n    }}\n}}\n"
         );
     }
-    text
 }
 
 fn servers(host: &Host) -> Outcome<usize> {

@@ -99,6 +99,8 @@ pub struct Inbox {
 pub struct Status {
     /// IPVS is in place, or has been waited for long enough: VIPs may be claimed.
     pub ready: bool,
+    /// So many orders to reload are carried out: of the last of them the same can be said.
+    pub placed: u64,
     /// The end.
     pub stopped: bool,
     /// Whether a socket to IPVS is open.
@@ -226,6 +228,7 @@ where
             running: BTreeMap::new(),
             answers,
             permits: Arc::new(Semaphore::new(inbox.probes_max.max(1))),
+            reloads: 0,
         };
         drop(context);
         let local = LocalSet::new();
@@ -255,6 +258,8 @@ struct Thread<A> {
     running: BTreeMap<ProbeId, AbortHandle>,
     answers: mpsc::UnboundedSender<Answer>,
     permits: Arc<Semaphore>,
+    /// Orders to reload that came.
+    reloads: u64,
 }
 
 impl<A, F> Thread<A>
@@ -363,8 +368,11 @@ where
             self.kernel = Some(Box::new(ipvs));
             self.status.send_modify(|s| s.ipvs_open = true);
         }
+        self.reloads += 1;
         self.script_user = prepared.config.globals.script_user.clone();
-        self.kit = Arc::new(prepared.kit);
+        if let Some(kit) = prepared.kit {
+            self.kit = Arc::new(kit);
+        }
         Input::Reload(prepared.config)
     }
 
@@ -408,7 +416,13 @@ where
             Action::Drained(drained) => {
                 self.status.send_modify(|s| s.drained = Some(drained));
             }
-            Action::Ready => self.status.send_modify(|s| s.ready = true),
+            Action::Ready => {
+                let placed = self.reloads;
+                self.status.send_modify(|s| {
+                    s.ready = true;
+                    s.placed = placed;
+                });
+            }
             Action::Stopped => self.status.send_modify(|s| s.stopped = true),
             Action::Notice(notice) => self.notices.send(notice),
             Action::Event(event) if event.is_told() => {

@@ -123,6 +123,8 @@ pub struct Handle {
     pub sessions: watch::Receiver<SessionFacts>,
     /// Becomes true when the thread has let go of everything.
     pub released: watch::Receiver<bool>,
+    /// So many reloads are carried out, and nothing is held any more for instances that left with them.
+    pub reloaded: watch::Receiver<u64>,
     /// Counts links of ours that had to be made again.
     pub links_made: watch::Receiver<u64>,
     /// Watches files and processes for it.
@@ -159,10 +161,11 @@ pub fn start(
 ) -> io::Result<Handle> {
     let (caller, inbox) = Caller::new()?;
     let waker = caller.waker.clone();
-    let (roles_out, roles) = watch::channel(Roles::new());
+    let (roles_out, roles) = watch::channel(Roles::default());
     let (session_facts_out, session_facts) = watch::channel(SessionFacts::new());
     let (released_out, released) = watch::channel(false);
     let (links_made_out, links_made) = watch::channel(0);
+    let (reloaded_out, reloaded) = watch::channel(0);
     let script_user = engine.default_script_user();
     let facts = Facts::default();
     let trackers = Trackers::new(facts.clone(), waker.clone());
@@ -188,6 +191,8 @@ pub fn start(
         session_facts: session_facts_out,
         released: released_out,
         links_made: links_made_out,
+        reloads: 0,
+        reloaded: reloaded_out,
         facts,
         ended: false,
         runs: BTreeMap::new(),
@@ -204,6 +209,7 @@ pub fn start(
         roles,
         sessions: session_facts,
         released,
+        reloaded,
         links_made,
         trackers,
         lateness,
@@ -233,6 +239,9 @@ struct Thread {
     session_facts: watch::Sender<SessionFacts>,
     released: watch::Sender<bool>,
     links_made: watch::Sender<u64>,
+    /// Reloads that came.
+    reloads: u64,
+    reloaded: watch::Sender<u64>,
     /// What was found of files and processes.
     facts: Facts,
     /// The thread is to end: it has let go, or the process has to start again.
@@ -274,6 +283,7 @@ impl Thread {
                 self.lateness.note(now.since(at));
                 self.feed(Input::Timer, now);
             }
+            self.tell_reloaded();
         }
         let _ = self.released.send(true);
     }
@@ -300,6 +310,12 @@ impl Thread {
             .wait(self.engine.next_deadline().map(|(at, _)| at))
     }
 
+    fn tell_reloaded(&self) {
+        if *self.reloaded.borrow() != self.reloads && !self.engine.holds_for_departed() {
+            let _ = self.reloaded.send(self.reloads);
+        }
+    }
+
     fn feed(&mut self, input: Input<'_>, now: Time) {
         let actions = self.engine.handle(input, now);
         self.carry_out(actions);
@@ -313,6 +329,7 @@ impl Thread {
                 Command::Reload { config, sockets } => {
                     // Links that were made for it must be known before it is in force.
                     self.take_kernel_events();
+                    self.reloads += 1;
                     self.channels.prepare(sockets);
                     self.script_user = config.globals.script_user.clone();
                     self.feed(Input::Reload(config), now);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
@@ -15,6 +16,7 @@ use crate::control::{Ask, Desk};
 use crate::engine::balancer::{Balancer, StopKind as IpvsStop};
 use crate::engine::failover::{Failover, StopKind};
 use crate::kernel::ipvs::Ipvs;
+use crate::kernel::memory;
 use crate::kernel::route::Route;
 use crate::kernel::scheduling::TOO_LONG;
 use crate::kernel::spawner::Spawner;
@@ -35,7 +37,7 @@ use super::options::Options;
 use super::own_links;
 use super::prepare;
 use super::record::{self, Place};
-use super::reload::{Reading, answer};
+use super::reload::{ReadResult, Reading, Switching, answer};
 use super::run_dir::{PidFiles, RunDir};
 use super::scheduling::{self, Scheduling};
 use super::standby::{self, Standby};
@@ -46,6 +48,9 @@ use super::{logging, restart};
 const RELEASE_MAX: Duration = Duration::from_secs(10);
 /// How long the balancer thread may take to clear its services.
 const CLEAR_MAX: Duration = Duration::from_secs(10);
+
+/// After so long without a change of roles and without a reload, memory that they needed goes back.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// What main keeps while the threads run.
 pub(super) struct Daemon<'a> {
@@ -77,6 +82,8 @@ pub(super) struct Threads {
     /// Once they run.
     pub(super) scheduling: Option<Scheduling>,
     pub(super) control: Control,
+    /// A new configuration, on its way to them.
+    pub(super) switching: Switching,
 }
 
 impl Threads {
@@ -151,6 +158,7 @@ impl Daemon<'_> {
                 notifier,
                 scheduling: None,
                 control: Control::new(&self, events),
+                switching: Switching::new(Arc::clone(&self.config)),
             };
             let desk = Desk::new(
                 threads.failover.caller.clone(),
@@ -184,6 +192,8 @@ impl Daemon<'_> {
         let mut told_ready = false;
         let mut recorded = self.owned.clone();
         let mut standby = standby::Watch::new(&self.options.state_dir, self.standby.take());
+        let mut read_last: Option<ReadResult> = None;
+        let mut quiet_at = Some(Instant::now() + QUIET);
         loop {
             let status = threads.balancer.borrow_and_update().clone();
             if status.ready && !told_ready {
@@ -196,6 +206,14 @@ impl Daemon<'_> {
             if status.owned != recorded {
                 self.write_record(&status.owned);
                 recorded = status.owned;
+            }
+            self.go_on(threads);
+            // One after the other; of those that come meanwhile the last.
+            if threads.switching.sequence.takes_another()
+                && let Some(read) = read_last.take()
+            {
+                self.commit(read, threads);
+                continue;
             }
             tokio::select! {
                 biased;
@@ -227,16 +245,28 @@ impl Daemon<'_> {
                     threads.failover.send(Command::Standby(changed.is_some()));
                 }
                 read = answer(&mut reading) => {
+                    quiet_at = Some(Instant::now() + QUIET);
                     reading = None;
-                    let reload = self.commit(read, threads);
+                    let reload = self.outcome(&read);
                     threads.control.note_reload(&reload);
                     waiting.answer(reload);
+                    match read {
+                        Ok(ready) => read_last = Some(Ok(ready.in_place_of(read_last.take()))),
+                        refused => self.commit(refused, threads),
+                    }
                     if std::mem::take(&mut again) {
                         reading = Some(self.read(threads));
                     }
                 }
                 changed = threads.balancer.changed() => {
                     if changed.is_err() { return Ended::Fault("balancer") }
+                }
+                Ok(()) = threads.failover.reloaded.changed() => {}
+                () = threads.switching.late() => {}
+                Ok(()) = threads.failover.roles.changed() => quiet_at = Some(Instant::now() + QUIET),
+                () = at(quiet_at) => {
+                    quiet_at = None;
+                    memory::give_back();
                 }
                 Ok(()) = threads.failover.links_made.changed() => self.look_at_links(),
                 changed = threads.failover.released.changed() => {
@@ -399,5 +429,13 @@ impl Signals {
 pub(super) fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         warn!("tell the service manager: {error}");
+    }
+}
+
+/// Sleeps until then; for ever where there is no such time.
+pub(super) async fn at(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }

@@ -27,6 +27,16 @@ impl Made {
     pub fn keep(mut self) {
         self.0.clear();
     }
+
+    /// Takes over what was made for a configuration that does not come into force any more, as far as
+    /// `config` names it; the rest goes.
+    pub fn take_over(&mut self, mut other: Made, config: &Config) {
+        let made = std::mem::take(&mut other.0).into_iter();
+        let (named, gone): (Vec<_>, Vec<_>) =
+            made.partition(|link| config.own_links.contains(link));
+        self.0.extend(named);
+        other.0 = gone;
+    }
 }
 
 impl Drop for Made {

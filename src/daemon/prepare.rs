@@ -57,12 +57,33 @@ pub fn load(file: &Path, reading: &config::Options) -> Loaded {
 }
 
 /// The same for a start with these options: `-s` counts more than `net_namespace`, as in keepalived.
-pub(super) fn load_for(file: &Path, options: &Options) -> Loaded {
-    let mut loaded = load(file, &options.reading);
+///
+/// # Errors
+/// When there is no thread to be had.
+pub(super) fn load_for(file: &Path, options: &Options) -> Result<Loaded, Failure> {
+    let mut loaded = load_apart(file, &options.reading)?;
     if let (Some(config), Some(name)) = (&mut loaded.config, &options.namespace) {
         config.globals.node.net_namespace = Some(name.clone());
     }
-    loaded
+    Ok(loaded)
+}
+
+/// [`load`] on a thread of its own, and so with a heap of its own: what is made of a large text on the way
+/// leaves no holes in the heap of those who stay.
+fn load_apart(file: &Path, reading: &config::Options) -> Result<Loaded, Failure> {
+    let fault = || {
+        Failure::new(
+            Status::Software,
+            "the thread that read the file ended by a fault",
+        )
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("reader".to_owned());
+        match thread.spawn_scoped(scope, || load(file, reading)) {
+            Ok(reader) => reader.join().map_err(|_| fault()),
+            Err(error) => Err(Failure::fatal(format!("start thread: {error}"))),
+        }
+    })
 }
 
 /// Sockets by which links are seen.
@@ -95,7 +116,7 @@ pub fn prepare(
     routes: &mut Routes<'_>,
 ) -> Result<Prepared, Failure> {
     readable(file)?;
-    let mut loaded = load_for(file, options);
+    let mut loaded = load_for(file, options)?;
     let Some(mut config) = loaded.config.take() else {
         return Err(refused(&loaded));
     };

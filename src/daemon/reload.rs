@@ -1,9 +1,11 @@
 //! A reload: read and prepared on a thread of its own, put in force only when nothing can fail any more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
@@ -16,10 +18,16 @@ use super::channels::{self, Sockets};
 use super::failover_thread::Command;
 use super::failure::{self, Failure};
 use super::home::Home;
-use super::main_loop::{Daemon, Threads, notify};
+use super::main_loop::{Daemon, Threads, at, notify};
 use super::options::Options;
 use super::prepare::{self, Prepared, Routes};
+use super::sequence::{Sequence, Step};
 use super::{notify_thread, own_links};
+
+/// How long VIPs wait for new services; longer than the balancer waits for a kernel that refuses.
+const SERVICES_MAX: Duration = Duration::from_secs(7);
+/// How long services that left wait for their VIPs; longer than VIPs are held for a successor.
+const ADDRESSES_MAX: Duration = Duration::from_secs(10);
 
 /// A reload on its way: the answer of the thread that reads the file.
 pub(super) type Reading = oneshot::Receiver<ReadResult>;
@@ -45,9 +53,8 @@ impl Daemon<'_> {
         reading
     }
 
-    /// Puts a configuration in force that was read without an error; otherwise says what is wrong and
-    /// leaves everything as it is.
-    pub(super) fn commit(&mut self, read: ReadResult, threads: &mut Threads) -> Reload {
+    /// What is told of a file that was read: it is on its way into force, or refused.
+    pub(super) fn outcome(&self, read: &ReadResult) -> Reload {
         let mut reload = Reload {
             at: control::now(),
             done: read.is_ok(),
@@ -56,50 +63,132 @@ impl Daemon<'_> {
             errors: Vec::new(),
         };
         match read {
-            Ok(Ready {
-                prepared,
-                balancer,
-                sockets,
-                links,
-            }) => {
-                links.keep();
-                for warning in &prepared.warnings {
-                    warn!("{warning}");
-                }
-                let config = prepared.config;
-                reload.changes = control::changes(&self.config, &config);
-                reload.warnings = prepared.warnings;
-                // Before the kernel hears of it: what a crash in between leaves must be known as ours.
-                let mut owned = threads.balancer.borrow().owned.clone();
-                owned.extend(&Owned::named_by(&config));
-                self.write_record(&owned);
-                self.firewall.apply(&config, &prepared.picture.links);
-                self.bases.apply(&config, &prepared.picture.links);
-                self.vs_settings.apply(&config);
-                let _ = threads.orders.send(Order::Reload(balancer));
-                let settings = self.notify_settings(&config);
-                threads
-                    .notifier
-                    .send(notify_thread::Command::Reload(Box::new(settings)));
-                threads.failover.send(Command::Reload {
-                    config: Arc::clone(&config),
-                    sockets,
-                });
-                self.config = config;
-                self.watch_tracked(threads, false);
-                if let Some(scheduling) = &mut threads.scheduling {
-                    scheduling.apply(&self.config);
-                }
-                threads.control.apply(&self.config);
-                info!("reloaded {}", self.file.display());
+            Ok(ready) => {
+                let prepared = &ready.rest.prepared;
+                reload.changes = control::changes(&self.config, &prepared.config);
+                reload.warnings = prepared.warnings.clone();
             }
+            Err(failure) => reload.errors = failure.text.lines().map(str::to_owned).collect(),
+        }
+        reload
+    }
+
+    /// Begins to put a configuration in force that was read without an error; otherwise says what is wrong
+    /// and leaves everything as it is.
+    pub(super) fn commit(&mut self, read: ReadResult, threads: &mut Threads) {
+        let mut ready = match read {
+            Ok(ready) => ready,
             Err(failure) => {
                 error!("reload refused, the running configuration stays in force:\n{failure}");
-                reload.errors = failure.text.lines().map(str::to_owned).collect();
+                return notify(&[NotifyState::Ready]);
+            }
+        };
+        for warning in std::mem::take(&mut ready.rest.prepared.warnings) {
+            warn!("{warning}");
+        }
+        let config = threads
+            .switching
+            .sequence
+            .begin(Arc::clone(&ready.rest.prepared.config));
+        // Before the kernel hears of it: what a crash in between leaves must be known as ours.
+        let mut owned = threads.balancer.borrow().owned.clone();
+        owned.extend(&Owned::named_by(&config));
+        self.write_record(&owned);
+        self.vs_settings.apply(&config);
+        let Ready { balancer, rest } = ready;
+        let _ = threads.orders.send(Order::Reload(balancer.with(config)));
+        threads.switching.wait(SERVICES_MAX);
+        threads.switching.ready = Some(rest);
+    }
+
+    /// Takes the next steps of a configuration on its way, as far as they may be taken now.
+    pub(super) fn go_on(&mut self, threads: &mut Threads) {
+        loop {
+            let switching = &mut threads.switching;
+            let late = switching.is_late();
+            let placed = threads.balancer.borrow().placed;
+            let reloaded = *threads.failover.reloaded.borrow();
+            match switching.sequence.next(placed, reloaded, late) {
+                None => return,
+                Some(Step::Addresses) => {
+                    if late {
+                        warn!("IPVS is not programmed in time: VIPs do not wait for it any longer");
+                    }
+                    switching.wait(ADDRESSES_MAX);
+                    if let Some(ready) = switching.ready.take() {
+                        self.switch_over(ready, threads);
+                    }
+                }
+                Some(Step::Services(config)) => {
+                    if late {
+                        warn!("VIPs are still held for others: their services go without them");
+                    }
+                    let order = balancer_thread::Prepared::part(config);
+                    let _ = threads.orders.send(Order::Reload(order));
+                }
             }
         }
+    }
+
+    /// The services are there: everybody but the balancer gets the configuration.
+    fn switch_over(&mut self, rest: Rest, threads: &mut Threads) {
+        let Rest {
+            prepared,
+            sockets,
+            links,
+        } = rest;
+        links.keep();
+        self.config = prepared.config;
+        self.firewall.apply(&self.config, &prepared.picture.links);
+        self.bases.apply(&self.config, &prepared.picture.links);
+        let settings = self.notify_settings(&self.config);
+        threads
+            .notifier
+            .send(notify_thread::Command::Reload(Box::new(settings)));
+        threads.failover.send(Command::Reload {
+            config: Arc::clone(&self.config),
+            sockets,
+        });
+        self.watch_tracked(threads, false);
+        if let Some(scheduling) = &mut threads.scheduling {
+            scheduling.apply(&self.config);
+        }
+        threads.control.apply(&self.config);
+        info!("reloaded {}", self.file.display());
         notify(&[NotifyState::Ready]);
-        reload
+    }
+}
+
+/// A configuration on its way into force.
+pub(super) struct Switching {
+    pub(super) sequence: Sequence,
+    /// What the others are to get.
+    ready: Option<Rest>,
+    /// Enough is waited then.
+    until: Instant,
+}
+
+impl Switching {
+    /// None is on its way; every thread begins with this one.
+    pub(super) fn new(config: Arc<Config>) -> Switching {
+        Switching {
+            sequence: Sequence::new(config),
+            ready: None,
+            until: Instant::now(),
+        }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.until = Instant::now() + time;
+    }
+
+    fn is_late(&self) -> bool {
+        self.sequence.is_waiting() && Instant::now() >= self.until
+    }
+
+    /// Until enough was waited for what the next step waits for; for ever where there is none.
+    pub(super) fn late(&self) -> impl Future<Output = ()> + use<> {
+        at(self.sequence.is_waiting().then_some(self.until))
     }
 }
 
@@ -107,10 +196,26 @@ pub(super) type ReadResult = Result<Ready, Failure>;
 
 /// Everything that a reload may fail at has been done.
 pub(super) struct Ready {
-    prepared: Prepared,
     balancer: balancer_thread::Prepared,
+    rest: Rest,
+}
+
+/// What everybody but the balancer needs.
+struct Rest {
+    prepared: Prepared,
     sockets: Sockets,
     links: own_links::Made,
+}
+
+impl Ready {
+    /// Comes in place of one that waited, if one did.
+    pub(super) fn in_place_of(mut self, waited: Option<ReadResult>) -> Ready {
+        if let Some(Ok(waited)) = waited {
+            let config = &self.rest.prepared.config;
+            self.rest.links.take_over(waited.rest.links, config);
+        }
+        self
+    }
 }
 
 /// Waits for it; for ever, where none is on its way.
@@ -141,17 +246,18 @@ fn prepare_reload(
     };
     let mut prepared = prepare::prepare(file, options, (running, home), &mut routes)?;
     let made = own_links::make(&mut route, None, &mut prepared)?;
-    let balancer = balancer_thread::Prepared::new(Arc::clone(&prepared.config), status)
+    let mut balancer = balancer_thread::Prepared::new(Arc::clone(&prepared.config), status)
         .map_err(|error| Failure::fatal(error.to_string()))?;
+    balancer.equip_for(running);
     let links = &prepared.picture.links;
     let have = channels::needed(running, links);
     let sockets = channels::open(&prepared.config, links, &have).map_err(Failure::fatal)?;
-    Ok(Ready {
+    let rest = Rest {
         prepared,
-        balancer,
         sockets,
         links: made,
-    })
+    };
+    Ok(Ready { balancer, rest })
 }
 
 fn notify_reloading() {

@@ -146,7 +146,8 @@ pub enum Action {
     Owned(Owned),
     /// What operators have taken out from now on, for the record.
     Drained(Drained),
-    /// The table is in place: VIPs may be claimed. Once.
+    /// The table is in place, or was waited for long enough: VIPs may be claimed. Once for the start and
+    /// for each reload.
     Ready,
     /// Nothing more will come. After [`StopKind::Remove`] nothing of ours is left.
     Stopped,
@@ -232,7 +233,7 @@ impl Balancer {
             returning: Returning::default(),
             drained: Drained::new(),
             now: Time::ZERO,
-            roles: Roles::new(),
+            roles: Roles::default(),
             sessions: SessionFacts::new(),
             files: FileFacts::new(),
             record,

@@ -43,7 +43,7 @@ use crate::time::Time;
 use crate::track::{ScriptAction, ScriptEnd, ScriptTracker};
 use crate::vrrp;
 
-use super::shared::Roles;
+use super::shared::{Role, Roles};
 use announce::Announcer;
 use bfd::Sessions;
 pub use bfd::{SessionChange, SessionEvent, SessionId, SessionPacket};
@@ -73,6 +73,10 @@ pub const RETRY: Duration = Duration::from_millis(200);
 /// network takes the others of that network with it, one message for each, and a VIP that came back
 /// before the interface's own address would be the first from then on, and take that one with it.
 pub const RESTORE_AFTER: Duration = Duration::from_millis(30);
+
+/// Timers that are handled in one turn. Thousands of instances may become master at one moment: what they
+/// want done must not pile up, and adverts of others are read in between.
+const PORTION: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum TimerOf {
@@ -133,6 +137,8 @@ pub struct Failover {
     watched: BTreeSet<InterfaceName>,
     roles: Roles,
     roles_changed: bool,
+    /// Timers have run out that were not handled yet.
+    more_due: bool,
     /// Addresses that are held until somebody else announces them, and whose they are.
     leaving: BTreeMap<(InterfaceIndex, IpAddr), usize>,
     /// Whether announcements of others are asked for.
@@ -171,7 +177,7 @@ impl Failover {
             missing_statics: BTreeMap::new(),
             groups: Vec::new(),
             stirred: BTreeSet::new(),
-            by_wire: BTreeMap::new(),
+            by_wire: BTreeSet::new(),
             shared: BTreeSet::new(),
             kernel: KernelView::default(),
             delayed: BTreeMap::new(),
@@ -190,8 +196,9 @@ impl Failover {
             static_gone: false,
             promoted: BTreeSet::new(),
             watched: BTreeSet::new(),
-            roles: Roles::new(),
+            roles: Roles::default(),
             roles_changed: true,
+            more_due: false,
             leaving: BTreeMap::new(),
             watching: false,
             standby: false,
@@ -300,6 +307,12 @@ impl Failover {
         self.slots.iter().any(|slot| slot.leaving)
     }
 
+    /// Whether instances that left with a reload still hold addresses for a successor.
+    pub fn holds_for_departed(&self) -> bool {
+        // They are the last ones.
+        self.slots.last().is_some_and(|slot| slot.departed)
+    }
+
     /// Handles one event.
     pub fn handle(&mut self, input: Input<'_>, now: Time) -> Vec<Action> {
         let mut out = Vec::new();
@@ -368,9 +381,11 @@ impl Failover {
             .timers
             .iter()
             .take_while(|(at, _)| *at <= now)
+            .take(PORTION)
             .map(|(_, of)| *of)
             .collect();
         let mut leases = Vec::new();
+        self.more_due = due.len() == PORTION;
         for of in due {
             match of {
                 TimerOf::Slot(slot) => self.drive(slot, vrrp::Input::Timer, now, out),
@@ -381,6 +396,7 @@ impl Failover {
             }
         }
         self.renew_leases(&leases, now, out);
+        self.more_due &= self.timers.first().is_some_and(|(at, _)| *at <= now);
         self.run_due_scripts(now, out);
         if !self.ipvs_ready && now >= self.ipvs_wait_until {
             out.push(Action::Event(Event::IpvsNotReady));
@@ -452,18 +468,20 @@ impl Failover {
     }
 
     fn publish_roles(&mut self, out: &mut Vec<Action>) {
-        if !std::mem::take(&mut self.roles_changed) {
+        // Once for all that are due.
+        if !self.roles_changed || self.more_due {
             return;
         }
-        let roles: Roles = self
+        self.roles_changed = false;
+        let roles: BTreeMap<String, Role> = self
             .slots
             .iter()
             .filter(|slot| !slot.departed)
             .map(|slot| (slot.config().name.clone(), slot.role()))
             .collect();
-        if roles != self.roles {
-            self.roles = roles;
-            out.push(Action::Roles(self.roles.clone()));
+        if roles != *self.roles {
+            self.roles = Arc::new(roles);
+            out.push(Action::Roles(Arc::clone(&self.roles)));
         }
     }
 }

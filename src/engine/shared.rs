@@ -2,6 +2,7 @@
 //! runtime's affair.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::fact::FactValue;
 
@@ -18,8 +19,8 @@ pub enum Role {
     Fault,
 }
 
-/// The role of every instance, by its name.
-pub type Roles = BTreeMap<String, Role>;
+/// The role of every instance, by its name; one list for whoever knows them.
+pub type Roles = Arc<BTreeMap<String, Role>>;
 
 /// What is known of each BFD session that checks may ask for, by its name. Unknown: it has not been up yet.
 pub type SessionFacts = BTreeMap<String, FactValue>;

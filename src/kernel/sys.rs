@@ -10,6 +10,7 @@
 pub(crate) mod beat;
 pub(crate) mod datagram;
 pub(crate) mod file;
+pub(crate) mod memory;
 pub(crate) mod netlink;
 pub(crate) mod option;
 pub(crate) mod packet;

@@ -37,10 +37,10 @@ pub struct Machine {
     may_claim: bool,
     /// In a sync group: [`Input::Claim`] makes it master.
     in_group: bool,
-    claim_reason: Option<Reason>,
+    claim_reason: Option<Box<Reason>>,
     /// Addresses of a predecessor, kept while nobody else is heard.
     keeps_addresses: bool,
-    last_heard: Option<Heard>,
+    last_heard: Option<Box<Heard>>,
     /// Master: when a lower priority or a goodbye was last answered.
     answered: Option<Time>,
     /// Master: it stood still for long and listens before it speaks again.
@@ -131,7 +131,7 @@ impl Machine {
 
     /// Who was heard last, if anybody.
     pub fn last_heard(&self) -> Option<Heard> {
-        self.last_heard
+        self.last_heard.as_deref().copied()
     }
 
     /// Whether the addresses should be on their interfaces.
@@ -268,7 +268,7 @@ impl Machine {
             // Not to be master yet; the timer runs on, so that standing still shows meanwhile.
             Timer::MasterDown if self.claim_reason.is_some() => self.wait_for_master(now),
             Timer::MasterDown => {
-                let reason = match self.last_heard {
+                let reason = match self.last_heard() {
                     Some(heard) if heard.priority == 0 => Reason::MasterLeft(heard.source),
                     Some(heard) if self.preempt_noted => Reason::Preempts {
                         source: heard.source,

@@ -42,11 +42,18 @@ pub struct Accepted {
 pub struct Receiver {
     /// How many of each kind there were.
     pub counters: Counters,
+    /// The number of the last packet that anybody sent, we among them.
+    sequence: u32,
+    /// A master that is alone has heard nobody.
+    heard: Option<Box<Memory>>,
+}
+
+/// What is remembered of others.
+#[derive(Clone, Debug, Default)]
+struct Memory {
     told: Vec<Rejection>,
     /// Authenticated peers: the number of the last packet of each.
     sequences: BTreeMap<Ipv4Addr, u32>,
-    /// The number of the last packet that anybody sent, we among them.
-    sequence: u32,
     /// Peers whose checksums are those of old keepalived, and who get such from us.
     old_sums: BTreeSet<IpAddr>,
     /// The list of addresses judged last, and whether it is ours.
@@ -89,7 +96,10 @@ impl Receiver {
         let unicast = matches!(config.transport, Transport::Unicast(_));
         let old = match adverts.old_checksum {
             OldChecksum::Always => true,
-            OldChecksum::Detect => self.old_sums.contains(&destination),
+            OldChecksum::Detect => {
+                let heard = self.heard.as_ref();
+                heard.is_some_and(|heard| heard.old_sums.contains(&destination))
+            }
             OldChecksum::Never => false,
         };
         of(if unicast && old {
@@ -101,16 +111,19 @@ impl Receiver {
 
     /// The state changed: each rejection may be told again.
     pub fn forget(&mut self) {
-        self.told.clear();
+        if let Some(heard) = &mut self.heard {
+            heard.told.clear();
+        }
     }
 
     /// Counts a rejection; true when it should be told: each once between two changes of state, not with
     /// every advert.
     pub fn count(&mut self, rejection: Rejection) -> bool {
         self.counters.count(rejection);
-        let news = !self.told.contains(&rejection) && self.told.len() < Self::TOLD_MAX;
+        let told = &mut self.heard.get_or_insert_default().told;
+        let news = !told.contains(&rejection) && told.len() < Self::TOLD_MAX;
         if news {
-            self.told.push(rejection);
+            told.push(rejection);
         }
         news
     }
@@ -190,14 +203,15 @@ impl Receiver {
         sealed
             .verify(arrived.header, key)
             .map_err(Rejection::Seal)?;
-        let last = self.sequences.get(&source);
+        let sequences = &mut self.heard.get_or_insert_default().sequences;
+        let last = sequences.get(&source);
         if last.is_some_and(|last| sealed.sequence <= *last) {
             return Err(Rejection::Replayed);
         }
-        if self.sequences.len() >= Self::SEQUENCES_MAX && last.is_none() {
-            self.sequences.clear();
+        if sequences.len() >= Self::SEQUENCES_MAX && last.is_none() {
+            sequences.clear();
         }
-        self.sequences.insert(source, sealed.sequence);
+        sequences.insert(source, sealed.sequence);
         self.sequence = self.sequence.max(sealed.sequence);
         Ok(())
     }
@@ -214,7 +228,9 @@ impl Receiver {
             return by_rfc;
         }
         if by_rfc.is_ok() {
-            self.old_sums.remove(&source);
+            if let Some(heard) = &mut self.heard {
+                heard.old_sums.remove(&source);
+            }
             return Ok(());
         }
         if adverts.v3_checksum_as_v2 && message.check_sum(Cover::Message).is_ok() {
@@ -225,7 +241,8 @@ impl Receiver {
             matches!(&config.transport, Transport::Unicast(peers) if peers.contains(&source));
         if peer && adverts.old_checksum != OldChecksum::Never && message.check_sum(of_group).is_ok()
         {
-            self.old_sums.insert(source);
+            let heard = self.heard.get_or_insert_default();
+            heard.old_sums.insert(source);
             return Ok(());
         }
         by_rfc
@@ -239,22 +256,25 @@ impl Receiver {
         message: &Message<'_>,
     ) -> Option<(usize, usize)> {
         let mut news = None;
-        if self.addresses != message.address_bytes {
-            self.addresses.clear();
-            self.addresses.extend_from_slice(message.address_bytes);
+        let heard = self.heard.get_or_insert_default();
+        if heard.addresses != message.address_bytes {
+            heard.addresses.clear();
+            heard.addresses.extend_from_slice(message.address_bytes);
             let ours: BTreeSet<IpAddr> = config.vips.iter().map(|vip| vip.cidr.addr()).collect();
             let theirs: BTreeSet<IpAddr> = message.addresses().collect();
-            self.other_addresses = ours != theirs;
-            news = self.other_addresses.then_some((ours.len(), theirs.len()));
+            heard.other_addresses = ours != theirs;
+            news = heard.other_addresses.then_some((ours.len(), theirs.len()));
         }
-        self.counters.addr_list_err += u64::from(self.other_addresses);
+        self.counters.addr_list_err += u64::from(heard.other_addresses);
         news
     }
 
     /// The configuration changed: addresses are compared anew.
     pub fn reconfigured(&mut self) {
-        self.addresses.clear();
-        self.other_addresses = false;
+        if let Some(heard) = &mut self.heard {
+            heard.addresses.clear();
+            heard.other_addresses = false;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::daemon::home;
+use crate::daemon::{home, sequence};
 use crate::kernel::ipvs::{Ipvs, OpenError};
 use crate::lvs::Owned;
 use crate::probe::Kit;
@@ -16,7 +16,8 @@ use super::Status;
 pub struct Prepared {
     pub(super) config: Arc<Config>,
     pub(super) ipvs: Option<Ipvs>,
-    pub(super) kit: Kit,
+    /// What checks need, if that is something else.
+    pub(super) kit: Option<Kit>,
 }
 
 impl Prepared {
@@ -32,7 +33,28 @@ impl Prepared {
         } else {
             open_ipvs(&config, &Owned::named_by(&config)).map_err(PrepareError::Ipvs)?
         };
+        let kit = Some(kit);
         Ok(Prepared { config, ipvs, kit })
+    }
+
+    /// The same, with what the checks of `running` need besides: its services stay for a while.
+    pub fn equip_for(&mut self, running: &Config) {
+        // What cannot be had for them any more they do without.
+        let both = sequence::with_leaving(&self.config, running);
+        if let Ok(kit) = Kit::new(&both) {
+            self.kit = Some(kit);
+        }
+    }
+
+    /// The same for another configuration, which names no other checks.
+    pub fn with(self, config: Arc<Config>) -> Prepared {
+        Prepared { config, ..self }
+    }
+
+    /// A configuration that needs nothing which the thread has not.
+    pub fn part(config: Arc<Config>) -> Prepared {
+        let (ipvs, kit) = (None, None);
+        Prepared { config, ipvs, kit }
     }
 
     /// Names of the files that its checks ask for.

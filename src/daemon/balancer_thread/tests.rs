@@ -112,7 +112,7 @@ impl Rig {
     {
         let kernel = Shared::default();
         let (orders, inbox) = mpsc::unbounded_channel();
-        let (roles, roles_in) = watch::channel(Roles::new());
+        let (roles, roles_in) = watch::channel(Roles::default());
         let (sessions, sessions_in) = watch::channel(SessionFacts::new());
         let (files, files_in) = watch::channel(FileFacts::new());
         let (status_out, status) = watch::channel(Status::default());

@@ -9,7 +9,7 @@ use crate::time::Time;
 
 use super::checks::Standing;
 use super::work::Cause;
-use super::{Action, Balancer, Phase, ServerKey, notices};
+use super::{Action, Balancer, Phase, READY_LIMIT, ServerKey, notices};
 
 impl Balancer {
     pub(super) fn on_reload(&mut self, config: Arc<Config>, now: Time, out: &mut Vec<Action>) {
@@ -45,6 +45,9 @@ impl Balancer {
             out.push(Action::Owned(self.owned.clone()));
         }
         self.backoff.clear();
+        if let Phase::Running { ready_by } = &mut self.phase {
+            ready_by.get_or_insert(now + READY_LIMIT);
+        }
         self.configure(Some(&old), now, out);
         self.dirty.everything(Cause::Reload);
         self.look_again = true;

@@ -1,9 +1,11 @@
 //! Which addresses are where, which should be, and what is to be done about it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+
+use std::time::Duration;
 
 use crate::config::Config;
+use crate::config::model::VirtualAddress;
 use crate::net::{
     ADDRESS_PROTOCOL, AddressCommand, AddressKey, AddressSpec, Family, LinkCommand, NetCommand,
     NetPicture, ObservedAddress,
@@ -12,10 +14,10 @@ use crate::reconcile::{self, Change};
 use crate::time::Time;
 use crate::vrrp::{self, State};
 
-use super::kernel_view::KernelView;
+use super::kernel_view::{KernelView, Shown};
 use super::slot::device;
 use super::statics;
-use super::vip::{address_key, differs_in_lifetime_only, same_address};
+use super::vip::{address_key, address_spec, differs_in_lifetime_only, same_address};
 use super::{Action, Event, Failover, LOOK_AGAIN, NetFailure, RESTORE_AFTER, RETRY};
 
 impl Failover {
@@ -166,7 +168,7 @@ impl Failover {
             slot.machine.state() == State::Master && slot.keys(&self.kernel).any(|(k, _)| k == key)
         });
         if let Some(slot) = holder.and_then(|index| self.slots.get_mut(index)) {
-            slot.missing.insert(key);
+            slot.note_missing(key);
             if slot.lease.note_gone(now) {
                 out.push(Action::Event(Event::LeaseOver {
                     instance: slot.config().name.clone(),
@@ -193,7 +195,7 @@ impl Failover {
             let Some(slot) = self.slots.get_mut(index) else {
                 continue;
             };
-            let mut missing = std::mem::take(&mut slot.missing);
+            let mut missing = slot.take_missing();
             let lapsed = slot.lease.take_lapsed();
             if missing.is_empty() || slot.machine.state() != State::Master {
                 continue;
@@ -303,7 +305,7 @@ impl Failover {
 
     /// The whole picture: what should be there against what is, for everything that is ours.
     pub(super) fn sync_addresses(&mut self, out: &mut Vec<Action>) {
-        self.sync_owned(&BTreeSet::new(), out);
+        self.sync_owned(&[], out);
     }
 
     /// As [`Failover::sync_addresses`], with what the configuration of before named.
@@ -312,14 +314,14 @@ impl Failover {
         self.sync_owned(&named, out);
     }
 
-    fn sync_owned(&mut self, also_ours: &BTreeSet<AddressKey>, out: &mut Vec<Action>) {
-        let vips = self.slots.iter().flat_map(|slot| slot.config().all_vips());
-        let vips: BTreeSet<IpAddr> = vips.map(|vip| vip.cidr.addr()).collect();
-        self.kernel.set_vips(vips);
-        let (observed, tagged) = self.kernel.observed(ADDRESS_PROTOCOL);
+    fn sync_owned(&mut self, also_ours: &[AddressKey], out: &mut Vec<Action>) {
+        let observed = self.kernel.addresses();
         let statics = statics::addresses(&self.config, &self.kernel);
-        let mut desired: BTreeMap<AddressKey, AddressSpec> = statics.collect();
-        let mut masters: BTreeMap<AddressKey, u32> = BTreeMap::new();
+        let statics = statics.map(|(key, vip)| {
+            let (lease, repeat) = (None, None);
+            (key, Desired { vip, lease, repeat })
+        });
+        let mut desired: BTreeMap<AddressKey, Desired<'_>> = statics.collect();
         for slot in self
             .slots
             .iter()
@@ -327,32 +329,40 @@ impl Failover {
         {
             // Who stood still and listens keeps what is there, and takes nothing.
             let master = slot.machine.state() == State::Master && !slot.machine.listens();
+            let repeat = master.then_some(slot.config().garp.master_repeat);
             for (key, vip) in slot.keys(&self.kernel) {
                 // A predecessor's addresses are kept, not made.
                 if master || observed.contains_key(&key) {
-                    desired.insert(key, self.spec_of(slot, &key, vip));
-                }
-                if master {
-                    masters.insert(key, slot.config().garp.master_repeat);
+                    let before = desired.get(&key).and_then(|desired| desired.repeat);
+                    let repeat = repeat.or(before);
+                    let lease = self.lease_of(slot, &key);
+                    desired.insert(key, Desired { vip, lease, repeat });
                 }
             }
         }
         let named = named_keys(&self.config, &self.kernel);
-        let is_ours = |key: &AddressKey| {
-            named.contains(key) || also_ours.contains(key) || tagged.contains(key)
+        let tagged = |key: &AddressKey| {
+            let shown = observed.get(key);
+            shown.is_some_and(|shown| shown.protocol == ADDRESS_PROTOCOL)
         };
+        let listed = |keys: &[AddressKey], key: &AddressKey| keys.binary_search(key).is_ok();
+        let is_ours =
+            |key: &AddressKey| tagged(key) || listed(&named, key) || listed(also_ours, key);
+        let same =
+            |desired: &Desired<'_>, shown: &Shown| same_address(&desired.spec(), &shown.spec);
         let mut commands = Vec::new();
         let mut added = Vec::new();
-        for change in reconcile::diff(&desired, &observed, is_ours, same_address) {
+        for change in reconcile::diff(&desired, observed, is_ours, same) {
             match change {
-                Change::Add(key, spec) => {
-                    added.push(key);
-                    commands.push(AddressCommand::Add(key, spec));
+                Change::Add(key, wanted) => {
+                    added.extend(wanted.repeat.map(|repeat| (key, repeat)));
+                    commands.push(AddressCommand::Add(key, wanted.spec()));
                 }
-                Change::Change(key, spec) => {
+                Change::Change(key, wanted) => {
                     // The kernel cannot change label, scope or broadcast of an address in place.
-                    let lasting = observed.get(&key);
-                    if !lasting.is_some_and(|old| differs_in_lifetime_only(&spec, old)) {
+                    let spec = wanted.spec();
+                    let old = observed.get(&key);
+                    if !old.is_some_and(|old| differs_in_lifetime_only(&spec, &old.spec)) {
                         commands.push(AddressCommand::Delete(key));
                     }
                     commands.push(AddressCommand::Add(key, spec));
@@ -362,25 +372,43 @@ impl Failover {
         }
         let commands = in_order(commands);
         self.order(commands, out);
-        for key in added {
-            if let Some(repeat) = masters.get(&key) {
-                self.announce_address(key, *repeat);
-            }
+        for (key, repeat) in added {
+            self.announce_address(key, repeat);
         }
     }
 }
 
-fn named_keys(config: &Config, kernel: &KernelView) -> BTreeSet<AddressKey> {
+/// An address that should be there.
+#[derive(Clone, Copy)]
+struct Desired<'a> {
+    vip: &'a VirtualAddress,
+    /// For how long it is set; until it is removed when absent.
+    lease: Option<Duration>,
+    /// How often a master announces it.
+    repeat: Option<u32>,
+}
+
+impl Desired<'_> {
+    fn spec(&self) -> AddressSpec {
+        address_spec(self.vip, self.lease)
+    }
+}
+
+/// Every address that a configuration names, sorted. A list, which unlike a set goes in one piece: this is
+/// looked up with every look at the kernel, by thousands.
+fn named_keys(config: &Config, kernel: &KernelView) -> Vec<AddressKey> {
     let vips = config
         .instances
         .iter()
         .flat_map(|i| i.all_vips().map(move |vip| (i, vip)));
-    vips.filter_map(|(instance, vip)| {
+    let of_instances = vips.filter_map(|(instance, vip)| {
         let interface = kernel.index_of(device(instance, vip)?)?;
         Some(address_key(interface, vip))
-    })
-    .chain(statics::addresses(config, kernel).map(|(key, _)| key))
-    .collect()
+    });
+    let statics = statics::addresses(config, kernel).map(|(key, _)| key);
+    let mut keys: Vec<AddressKey> = of_instances.chain(statics).collect();
+    keys.sort_unstable();
+    keys
 }
 
 /// The kernel has an IPv6 address once on a link, whatever its prefix and peer: of two that differ in

@@ -1,6 +1,6 @@
 //! Adverts as packets: which instance one that came in is about, and how one leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use super::{Action, Event, Failover, Packet};
 /// Time to live of adverts to the group (RFC 9568 section 5.1.1.3).
 const TTL: u8 = 255;
 
-/// By channel (whatever stands before the advert) and VRID: more than one only where peers or groups tell
-/// them apart.
-pub(super) type ByWire = BTreeMap<(Channel, u8), Vec<usize>>;
+/// Channel (whatever stands before the advert), VRID, and slot: more than one slot only where peers or
+/// groups tell them apart.
+pub(super) type ByWire = BTreeSet<(Channel, u8, usize)>;
 
 /// The channel under which an instance is found.
 fn plain(channel: Channel) -> Channel {
@@ -68,6 +68,8 @@ impl Ready {
         let mut bytes = Vec::new();
         wire::encode(&advert, config.family, cover, &mut bytes).ok()?;
         let message: Arc<[u8]> = bytes.into();
+        // Mostly there is no second one.
+        self.messages.reserve_exact(1);
         self.messages.push((cover, Arc::clone(&message)));
         Some(message)
     }
@@ -165,22 +167,25 @@ impl Failover {
 
     /// (Re)builds what finds a slot by a packet.
     pub(super) fn index_by_wire(&mut self) {
-        self.by_wire.clear();
-        for (index, slot) in self.slots.iter().enumerate() {
+        let slots = self.slots.iter().enumerate();
+        let placed = slots.filter_map(|(index, slot)| {
             let config = slot.config();
-            if let Some(channel) = self.kernel.channel_of(config) {
-                let key = (plain(channel), config.vrid.get());
-                self.by_wire.entry(key).or_default().push(index);
-            }
-        }
+            let channel = self.kernel.channel_of(config)?;
+            Some((plain(channel), config.vrid.get(), index))
+        });
+        self.by_wire = placed.collect();
     }
 
     /// The instance of a VRID that a packet is for; where there are several, the one that speaks to its
     /// group or its sender.
     fn slot_for(&self, channel: Channel, vrid: u8, packet: &Packet<'_>) -> Option<usize> {
-        let several = self.by_wire.get(&(plain(channel), vrid))?;
-        let meant = |index: &&usize| {
-            let slot = self.slots.get(**index);
+        let channel = plain(channel);
+        let several = self
+            .by_wire
+            .range((channel, vrid, 0)..=(channel, vrid, usize::MAX))
+            .map(|(_, _, index)| *index);
+        let meant = |index: &usize| {
+            let slot = self.slots.get(*index);
             slot.is_some_and(|slot| match &slot.config().transport {
                 Transport::Multicast(group) => *group == packet.destination,
                 Transport::Unicast(peers) => {
@@ -188,11 +193,8 @@ impl Failover {
                 }
             })
         };
-        several
-            .iter()
-            .find(meant)
-            .or_else(|| several.first())
-            .copied()
+        let first = several.clone().next();
+        several.clone().find(meant).or(first)
     }
 
     /// A packet of protocol 112, or 51 where the channel says so.

@@ -11,11 +11,36 @@ use crate::net::{
 
 use super::{Beat, channels_of};
 
+/// What the kernel shows of an address, beside its key.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) spec: AddressSpec,
+    pub(super) protocol: u8,
+    secondary: bool,
+}
+
+impl Shown {
+    fn of(address: ObservedAddress) -> (AddressKey, Shown) {
+        let ObservedAddress {
+            key,
+            spec,
+            protocol,
+            secondary,
+        } = address;
+        let shown = Shown {
+            spec,
+            protocol,
+            secondary,
+        };
+        (key, shown)
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct KernelView {
     links: BTreeMap<InterfaceIndex, Link>,
     by_name: BTreeMap<InterfaceName, InterfaceIndex>,
-    addresses: BTreeMap<AddressKey, ObservedAddress>,
+    addresses: BTreeMap<AddressKey, Shown>,
     /// Addresses of each interface in the order in which they came, which is the kernel's: the first that
     /// is not a VIP is where adverts come from.
     in_order: BTreeMap<(InterfaceIndex, Family), Vec<IpAddr>>,
@@ -34,11 +59,14 @@ impl KernelView {
             .map(|link| (link.name.clone(), link.index))
             .collect();
         self.links = links.into_iter().map(|link| (link.index, link)).collect();
-        self.addresses.clear();
         self.in_order.clear();
-        for address in addresses {
-            self.add(address);
+        for ObservedAddress { key, .. } in &addresses {
+            let on = (key.interface, key.cidr.family());
+            self.in_order.entry(on).or_default().push(key.cidr.addr());
         }
+        // Made in one go, which takes half the room of one after the other.
+        self.addresses.clear();
+        self.addresses = addresses.into_iter().map(Shown::of).collect();
     }
 
     pub(super) fn set_vips(&mut self, vips: BTreeSet<IpAddr>) {
@@ -93,8 +121,8 @@ impl KernelView {
 
     /// Takes in an address; true when it was not there.
     pub(super) fn add(&mut self, address: ObservedAddress) -> bool {
-        let key = address.key;
-        let new = self.addresses.insert(key, address).is_none();
+        let (key, shown) = Shown::of(address);
+        let new = self.addresses.insert(key, shown).is_none();
         if new {
             let on = (key.interface, key.cidr.family());
             self.in_order.entry(on).or_default().push(key.cidr.addr());
@@ -115,23 +143,17 @@ impl KernelView {
     }
 
     /// The other addresses of the IPv4 network that an address is in, on the same interface.
-    fn network_of(&self, key: &AddressKey) -> impl Iterator<Item = &ObservedAddress> {
+    fn network_of(&self, key: &AddressKey) -> impl Iterator<Item = (&AddressKey, &Shown)> {
         let range = network_range(key).map(|(first, last)| self.addresses.range(first..=last));
         let key = *key;
-        range
-            .into_iter()
-            .flatten()
-            .map(|(_, address)| address)
-            .filter(move |address| {
-                address.key != key
-                    && address.key.peer.is_none()
-                    && address.key.cidr.prefix() == key.cidr.prefix()
-            })
+        range.into_iter().flatten().filter(move |(other, _)| {
+            **other != key && other.peer.is_none() && other.cidr.prefix() == key.cidr.prefix()
+        })
     }
 
     /// Whether this address is or would be another one's secondary.
     pub(super) fn is_secondary(&self, key: &AddressKey) -> bool {
-        self.network_of(key).any(|address| !address.secondary)
+        self.network_of(key).any(|(_, shown)| !shown.secondary)
     }
 
     /// Whether this address is the first of its IPv4 network.
@@ -157,7 +179,8 @@ impl KernelView {
 
     /// The oldest of those that share a network with this address.
     fn first_behind(&self, key: &AddressKey) -> Option<AddressKey> {
-        let behind: BTreeSet<IpAddr> = self.network_of(key).map(|a| a.key.cidr.addr()).collect();
+        let behind = self.network_of(key).map(|(key, _)| key.cidr.addr());
+        let behind: BTreeSet<IpAddr> = behind.collect();
         if behind.is_empty() {
             return None;
         }
@@ -173,23 +196,9 @@ impl KernelView {
         self.addresses.contains_key(key)
     }
 
-    /// What is there, as the diff wants it, and which of it carries the tag `protocol`.
-    pub(super) fn observed(
-        &self,
-        protocol: u8,
-    ) -> (BTreeMap<AddressKey, AddressSpec>, BTreeSet<AddressKey>) {
-        let specs = self
-            .addresses
-            .iter()
-            .map(|(key, a)| (*key, a.spec.clone()))
-            .collect();
-        let tagged = self
-            .addresses
-            .iter()
-            .filter(|(_, address)| address.protocol == protocol)
-            .map(|(key, _)| *key)
-            .collect();
-        (specs, tagged)
+    /// What is there.
+    pub(super) fn addresses(&self) -> &BTreeMap<AddressKey, Shown> {
+        &self.addresses
     }
 
     /// Where an instance's adverts come from: what was configured, else the first address of its

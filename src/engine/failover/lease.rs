@@ -66,8 +66,13 @@ impl Failover {
         key: &AddressKey,
         vip: &VirtualAddress,
     ) -> AddressSpec {
+        address_spec(vip, self.lease_of(slot, key))
+    }
+
+    /// For how long an address of an instance is set.
+    pub(super) fn lease_of(&self, slot: &Slot, key: &AddressKey) -> Option<Duration> {
         let lease = slot.lease_time();
-        address_spec(vip, lease.filter(|_| !self.shared.contains(key)))
+        lease.filter(|_| !self.shared.contains(key))
     }
 
     /// Every address of an instance has been set now, with its whole lifetime.

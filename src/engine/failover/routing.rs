@@ -125,7 +125,9 @@ impl Failover {
             let more = &slot.config().more;
             Wanted::of(&more.routes, &more.rules, kernel)
         });
-        self.routing.slots = slots.collect();
+        // Mostly nobody has any.
+        let some = slots.clone().any(|wanted| !wanted.is_empty());
+        self.routing.slots = if some { slots.collect() } else { Vec::new() };
         let statics = &self.config.statics;
         self.routing.statics = Wanted::of(&statics.routes, &statics.rules, kernel);
     }

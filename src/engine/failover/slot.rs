@@ -29,6 +29,15 @@ const REMOVALS_WITHIN: Duration = Duration::from_secs(60);
 /// often, so that a daemon which starts again goes on behind its last number.
 const SEQUENCE_STEP_NS: u64 = 100_000_000;
 
+/// What somebody else did to the addresses of an instance.
+#[derive(Debug, Default)]
+struct Losses {
+    /// When addresses were removed.
+    removals: Vec<Time>,
+    /// Addresses that went without our doing, not yet looked at.
+    missing: BTreeSet<AddressKey>,
+}
+
 /// One instance.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -37,16 +46,14 @@ pub(super) struct Slot {
     /// The deadline under which it stands in the engine's timers.
     pub(super) timer: Option<Time>,
     pub(super) ready: Ready,
-    /// When somebody else removed an address of ours.
-    removals: Vec<Time>,
-    /// Addresses of ours that went without our doing, not yet looked at.
-    pub(super) missing: BTreeSet<AddressKey>,
+    /// Of most instances nobody ever takes an address.
+    losses: Option<Box<Losses>>,
     /// What it reads, its group's trackers included.
     pub(super) tracked: Arc<[Tracked]>,
     /// The last change of its state.
     pub(super) entered: Option<Entered>,
     /// The last advert that was believed, and when.
-    pub(super) heard: Option<(Heard, Time)>,
+    pub(super) heard: Option<Box<(Heard, Time)>>,
     /// Its sync group, by its number in the engine.
     pub(super) group: Option<usize>,
     /// `track_group`s that it is in.
@@ -68,8 +75,7 @@ impl Slot {
             receiver: Receiver::new(sequence),
             timer: None,
             ready: Ready::default(),
-            removals: Vec::new(),
-            missing: BTreeSet::new(),
+            losses: None,
             tracked: Arc::default(),
             entered: None,
             heard: None,
@@ -132,9 +138,21 @@ impl Slot {
 
     /// Notes that somebody else removed an address; true when it happened too often.
     pub(super) fn note_removal(&mut self, now: Time) -> bool {
-        self.removals.retain(|at| now.since(*at) < REMOVALS_WITHIN);
-        self.removals.push(now);
-        self.removals.len() > REMOVALS_MAX
+        let removals = &mut self.losses.get_or_insert_default().removals;
+        removals.retain(|at| now.since(*at) < REMOVALS_WITHIN);
+        removals.push(now);
+        removals.len() > REMOVALS_MAX
+    }
+
+    /// Notes that an address of ours went without our doing, to be looked at.
+    pub(super) fn note_missing(&mut self, key: AddressKey) {
+        self.losses.get_or_insert_default().missing.insert(key);
+    }
+
+    /// Those that were noted since.
+    pub(super) fn take_missing(&mut self) -> BTreeSet<AddressKey> {
+        let losses = self.losses.as_mut();
+        losses.map_or_else(BTreeSet::new, |losses| std::mem::take(&mut losses.missing))
     }
 }
 
@@ -285,6 +303,9 @@ impl Failover {
     /// (Re)builds what finds a slot: by packet and by deadline.
     pub(super) fn index_slots(&mut self) {
         self.index_by_wire();
+        let vips = self.slots.iter().flat_map(|slot| slot.config().all_vips());
+        self.kernel
+            .set_vips(vips.map(|vip| vip.cidr.addr()).collect());
         let tracked = self
             .config
             .instances

@@ -3,21 +3,22 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::net::{AddressCommand, AddressKey, AddressSpec, NetPicture};
+use crate::config::model::VirtualAddress;
+use crate::net::{AddressCommand, AddressKey, NetPicture};
 use crate::time::Time;
 
 use super::kernel_view::KernelView;
-use super::vip::{address_key, address_spec};
+use super::vip::address_key;
 use super::{Action, Failover, RESTORE_AFTER};
 
 /// The static addresses of a configuration on the interfaces that exist now.
 pub(super) fn addresses<'a>(
     config: &'a Config,
     kernel: &'a KernelView,
-) -> impl Iterator<Item = (AddressKey, AddressSpec)> + 'a {
+) -> impl Iterator<Item = (AddressKey, &'a VirtualAddress)> + 'a {
     config.statics.addresses.iter().filter_map(|address| {
         let interface = kernel.index_of(address.dev.as_ref()?)?;
-        Some((address_key(interface, address), address_spec(address, None)))
+        Some((address_key(interface, address), address))
     })
 }
 

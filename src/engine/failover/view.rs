@@ -131,9 +131,11 @@ pub struct SessionView {
 impl Slot {
     /// An advert was believed. Those between it and the one before, of the same sender, have been lost.
     pub(super) fn note_heard(&mut self, heard: Heard, now: Time) {
-        let Some((before, at)) = self.heard.replace((heard, now)) else {
+        let Some(last) = &mut self.heard else {
+            self.heard = Some(Box::new((heard, now)));
             return;
         };
+        let (before, at) = std::mem::replace(&mut **last, (heard, now));
         let follows = self.state() == State::Backup
             && before.source == heard.source
             && before.priority != 0
@@ -203,7 +205,7 @@ impl Failover {
             Standing::Waiting => (BTreeSet::new(), true),
             Standing::Able => (BTreeSet::new(), false),
         };
-        let interval = slot.heard.map(|(heard, _)| heard.interval);
+        let interval = slot.heard.as_ref().map(|heard| heard.0.interval);
         let priority = slot.machine.priority();
         InstanceView {
             config: Arc::clone(config),
@@ -211,7 +213,7 @@ impl Failover {
             entered: slot.entered.clone(),
             priority,
             source: own.and_then(|own| own.1),
-            heard: slot.heard,
+            heard: slot.heard.as_deref().copied(),
             master_down: master_down_interval(
                 config.version,
                 priority,

@@ -57,7 +57,7 @@ impl Machine {
         if let Some(reason) = self.claim_reason.take()
             && self.state == State::Backup
         {
-            self.become_master(reason, now, out);
+            self.become_master(*reason, now, out);
         }
     }
 
@@ -90,7 +90,7 @@ impl Machine {
         if !self.may_claim {
             out.push(Action::Note(Note::WaitsToClaim));
         }
-        self.claim_reason = Some(reason);
+        self.claim_reason = Some(Box::new(reason));
         self.wait_for_master(now);
     }
 

@@ -26,7 +26,10 @@ impl Machine {
             State::Backup => self.on_heard_as_backup(heard, now, out),
             State::Master => self.on_heard_as_master(heard, now, out),
         }
-        self.last_heard = Some(heard);
+        match &mut self.last_heard {
+            Some(last) => **last = heard,
+            none => *none = Some(Box::new(heard)),
+        }
     }
 
     /// RFC 3768 section 6.4.2.

@@ -11,7 +11,7 @@ fn the_same_file_again_writes_nothing() {
     let mut rig = Rig::started(&two());
     rig.pass(3000, |_| true);
     reload(&mut rig, &two());
-    assert_eq!(rig.log, ["observe"]);
+    assert_eq!(rig.log, ["observe", "ready"]);
     assert_eq!(rig.kernel.writes, 0);
 }
 
@@ -72,6 +72,7 @@ fn what_the_new_file_does_not_name_goes_and_is_then_nobodys() {
             "Info: IPVS programmed: services 1 added, 0 changed, 1 removed; servers 1 added, 0 \
              changed, 0 removed",
             "owned 10.0.0.2:80/tcp",
+            "ready",
         ]
     );
     let spec = rig.kernel.now.table[&key("10.0.0.2:80")].spec.clone();

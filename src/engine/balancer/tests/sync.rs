@@ -16,7 +16,7 @@ fn syncing() -> Config {
 }
 
 fn roles(role: Role) -> Input {
-    Input::Roles(Roles::from([("VI_1".to_owned(), role)]))
+    Input::Roles(Roles::new([("VI_1".to_owned(), role)].into()))
 }
 
 #[test]

@@ -1,0 +1,49 @@
+//! Memory that is not used any more goes back to the kernel. What a daemon needs for a moment, to read a
+//! large configuration or to compare two, it would otherwise keep for as long as it runs.
+
+use super::sys;
+
+/// Lists of at least this size are mapped one by one, and unmapped when they go. glibc begins with as much,
+/// but raises it with every list that goes, up to 32 MiB: the next ones then come to lie between small
+/// things, and leave holes there.
+const LARGE: i32 = 128 * 1024;
+
+/// To be called once, before anything large is made.
+pub fn keep_large_apart() {
+    sys::memory::set_thresholds(LARGE);
+}
+
+/// Gives every page back that is free. Not for a thread that must not wait: each heap of the process is
+/// locked in turn.
+pub fn give_back() {
+    sys::memory::trim();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resident_kib() -> u64 {
+        let text = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+        let line = text.lines().find(|line| line.starts_with("Rss:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    #[cfg(target_env = "gnu")]
+    fn what_lies_free_between_things_in_use_goes_back() {
+        // 64 MiB in pieces, of which every sixty-fourth stays.
+        let mut pieces: Vec<Option<Box<[u8]>>> =
+            (0..65_536).map(|_| Some(vec![1; 1024].into())).collect();
+        for (number, piece) in pieces.iter_mut().enumerate() {
+            if number % 64 != 0 {
+                *piece = None;
+            }
+        }
+        let before = resident_kib();
+        give_back();
+        let after = resident_kib();
+        assert!(after + 30_000 < before, "{before} KiB, then {after} KiB");
+        assert_eq!(pieces.iter().flatten().count(), 1024);
+    }
+}
