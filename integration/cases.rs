@@ -29,6 +29,7 @@ mod own_links;
 mod pages;
 mod pair;
 mod pools;
+mod probe;
 mod protocol;
 mod routes;
 mod rules;
@@ -82,6 +83,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     election::CASES,
     control::CASES,
     garp::CASES,
+    probe::CASES,
     ipvs::CASES,
     tcp_check::CASES,
     bfd::GUEST,

@@ -370,6 +370,15 @@ impl Thread {
                         told.push(action);
                     }
                 }
+                Action::Probe {
+                    interface,
+                    mac,
+                    address,
+                } => {
+                    if let Err(error) = self.announcements.probe(interface, mac, address) {
+                        debug!("ask who has {address} on interface {interface}: {error}");
+                    }
+                }
                 Action::MakeLink(_) | Action::RemoveLink(_) => {
                     let (input, made) = own_links::carry_out(&mut self.route, action);
                     if let Some(input) = input {

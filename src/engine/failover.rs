@@ -17,6 +17,7 @@ mod lease;
 mod links;
 mod notices;
 mod own_links;
+mod probe;
 mod promotion;
 mod reload;
 mod routes;
@@ -53,6 +54,7 @@ pub use filter::filter_of;
 use kernel_view::KernelView;
 use links::Delayed;
 use own_links::OwnLinks;
+use probe::Prober;
 use routing::Routing;
 use slot::Slot;
 use sync::Group;
@@ -122,6 +124,7 @@ pub struct Failover {
     ipvs_wait_until: Time,
     look_again_at: Time,
     announcer: Announcer,
+    prober: Prober,
     own_links: OwnLinks,
     /// When addresses that went missing are looked at.
     restore_at: Option<Time>,
@@ -188,6 +191,7 @@ impl Failover {
             ipvs_wait_until: now + IPVS_WAIT_MAX,
             look_again_at: now + LOOK_AGAIN,
             announcer: Announcer::new(&config),
+            prober: Prober::default(),
             own_links: OwnLinks::new(&config),
             restore_at: None,
             refused: BTreeSet::new(),
@@ -262,6 +266,7 @@ impl Failover {
         self.run_due_scripts(now, &mut out);
         self.settle_groups(now, &mut out);
         self.send_announcements(now, &mut out);
+        self.send_probes(now, &mut out);
         self.publish_roles(&mut out);
         self.note_since(&out, now);
         out
@@ -282,11 +287,12 @@ impl Failover {
         let ipvs = (!self.ipvs_ready).then_some((self.ipvs_wait_until, Why::IpvsWait));
         let look = (!self.stopping).then_some((self.look_again_at, Why::LookAgain));
         let restore = self.restore_at.map(|at| (at, Why::Restore));
+        let probe = self.prober.next_deadline().map(|at| (at, Why::Announce));
         let announce = self.announcer.next_deadline();
         let announce = announce.map(|at| (at, Why::Announce));
         let facts = self.facts_wait_until.map(|at| (at, Why::FactsWait));
         let links = self.links_deadline().map(|at| (at, Why::Link));
-        [timers, ipvs, look, restore, announce, facts, links]
+        [timers, ipvs, look, restore, probe, announce, facts, links]
             .into_iter()
             .flatten()
             .min()
@@ -369,6 +375,7 @@ impl Failover {
         }
         self.settle_groups(now, &mut out);
         self.send_announcements(now, &mut out);
+        self.send_probes(now, &mut out);
         self.settle_leaving(&mut out);
         self.publish_roles(&mut out);
         self.note_since(&out, now);

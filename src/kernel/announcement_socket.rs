@@ -70,6 +70,28 @@ impl AnnouncementSocket {
         }
     }
 
+    /// Asks everyone on the link of `interface`, once, whether somebody has `address`. Never blocks.
+    ///
+    /// # Errors
+    /// As [`AnnouncementSocket::announce`].
+    pub fn probe(
+        &self,
+        interface: InterfaceIndex,
+        mac: MacAddr,
+        address: IpAddr,
+    ) -> io::Result<()> {
+        match address {
+            IpAddr::V4(address) => {
+                let frame = arp::probe(mac, address);
+                self.send(interface, MacAddr::BROADCAST, ETH_P_ARP, &frame)
+            }
+            IpAddr::V6(address) => {
+                let (frame, group) = ndp::probe(mac, address);
+                self.send(interface, group, ETH_P_IPV6, &frame)
+            }
+        }
+    }
+
     fn send(
         &self,
         interface: InterfaceIndex,

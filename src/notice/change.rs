@@ -44,6 +44,8 @@ pub enum Change {
     /// It is and was master, and another router that was master too has been heard: whoever was told of
     /// that one is told of this one again.
     SplitHealed,
+    /// As master it found that another host has one of its addresses, of which no advert told.
+    HeldElsewhere,
     /// Its priority changed (`notify_priority_changes`), while it was master or not.
     Priority {
         /// It was.
@@ -86,6 +88,7 @@ impl Change {
             Change::Entered(state) | Change::Still(state) => state.as_str(),
             Change::SplitHealed => State::Master.as_str(),
             Change::LowerPriorityHeard => "MASTER_RX_LOWER_PRI",
+            Change::HeldElsewhere => "MASTER_ADDRESS_CONFLICT",
             Change::Priority { master: true } => "MASTER_PRIORITY",
             Change::Priority { master: false } => "BACKUP_PRIORITY",
         }
@@ -167,7 +170,7 @@ impl Notice {
         let (Notice::Instance { change, .. } | Notice::Group { change, .. }) = self else {
             return true;
         };
-        *change != Change::SplitHealed
+        !matches!(change, Change::SplitHealed | Change::HeldElsewhere)
     }
 
     /// Whom it is about.

@@ -28,7 +28,7 @@ impl Notice {
                     Change::Entered(State::Stop) => &s.notify_stop,
                     Change::Entered(State::Deleted) => &s.notify_deleted,
                     Change::LowerPriorityHeard => &s.notify_master_rx_lower_pri,
-                    Change::Still(_) | Change::Priority { .. } => &None,
+                    Change::Still(_) | Change::HeldElsewhere | Change::Priority { .. } => &None,
                 };
                 let every = every(&s.notify, *change, "INSTANCE", &instance.name, *priority);
                 own.iter().cloned().chain(every).collect()
@@ -66,7 +66,9 @@ impl Notice {
         match self {
             Notice::Instance { change, .. } | Notice::Group { change, .. } => match change {
                 Change::Entered(_) | Change::Still(_) | Change::SplitHealed => Kind::State,
-                Change::LowerPriorityHeard | Change::Priority { .. } => Kind::Event,
+                Change::LowerPriorityHeard | Change::HeldElsewhere | Change::Priority { .. } => {
+                    Kind::Event
+                }
             },
             Notice::Server(_) | Notice::Check(_) | Notice::Service(_) => Kind::State,
         }

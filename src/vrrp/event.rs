@@ -117,6 +117,8 @@ pub enum Action {
         /// At least 1.
         repeat: u32,
     },
+    /// Ask on the link whether somebody has the addresses of whom no advert told; nothing waits for it.
+    Probe,
     /// The state changed.
     Entered {
         /// The state left.

@@ -42,6 +42,18 @@ pub fn gratuitous(mac: MacAddr, address: Ipv4Addr) -> [u8; FRAME_LEN] {
     frame
 }
 
+/// A broadcast ARP request with which `mac` asks who has `address` without claiming it: the sender's
+/// protocol address is zero, the target's hardware address is, too (RFC 5227 section 2.1.1).
+pub fn probe(mac: MacAddr, address: Ipv4Addr) -> [u8; FRAME_LEN] {
+    let mut frame = gratuitous(mac, address);
+    let (_, body) = frame.split_at_mut(ETHERNET_HEADER_LEN);
+    if let Some(mut arp) = MutableArpPacket::new(body) {
+        arp.set_sender_proto_addr(Ipv4Addr::UNSPECIFIED);
+        arp.set_target_hw_addr(MacAddr::default().0.into());
+    }
+    frame
+}
+
 /// What somebody says of himself: his address and where it is. From an ARP packet without its Ethernet
 /// header that is gratuitous, or a reply; `None` for a question, for another link or protocol than
 /// Ethernet and IPv4, and for what is too short.
@@ -77,6 +89,19 @@ mod tests {
         assert_eq!(announcement(&packet), Some((address, mac)));
         packet[3] = 6; // of another protocol
         assert_eq!(announcement(&packet), None);
+    }
+
+    #[test]
+    fn a_probe_asks_and_claims_nothing() {
+        let mac = MacAddr([2, 0, 0, 0, 0, 0x0a]);
+        let frame = probe(mac, Ipv4Addr::new(172, 18, 0, 201));
+        let expected: [u8; FRAME_LEN] = [
+            0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0x00, 0x00, 0x00, 0x00, 0x0a, 0x08, 0x06,
+            0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x01, 0x02, 0x00, 0x00, 0x00, 0x00, 0x0a,
+            0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xac, 0x12, 0x00, 0xc9,
+        ];
+        assert_eq!(frame, expected);
+        assert_eq!(announcement(&frame[ETHERNET_HEADER_LEN..]), None);
     }
 
     #[test]

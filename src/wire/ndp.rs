@@ -43,19 +43,53 @@ pub fn unsolicited(mac: MacAddr, address: Ipv6Addr, router: bool) -> [u8; FRAME_
     put(&mut message, 2, &sum.to_be_bytes());
 
     let mut frame = [0; FRAME_LEN];
-    put(&mut frame, 0, &ALL_NODES_MAC.0);
-    put(&mut frame, 6, &mac.0);
-    put(&mut frame, 12, &[0x86, 0xdd]);
-    let len = u8::try_from(MESSAGE_LEN).unwrap_or_default();
-    put(
-        &mut frame,
-        ETHERNET_LEN,
-        &[6 << 4, 0, 0, 0, 0, len, ICMPV6, 255],
-    );
-    put(&mut frame, ETHERNET_LEN + 8, &address.octets());
-    put(&mut frame, ETHERNET_LEN + 24, &ALL_NODES.octets());
-    put(&mut frame, ETHERNET_LEN + IPV6_LEN, &message);
+    put_frame(&mut frame, mac, ALL_NODES_MAC, address, ALL_NODES, &message);
     frame
+}
+
+/// Bytes of the frame of a [`probe`]: without the option.
+pub const PROBE_LEN: usize = ETHERNET_LEN + IPV6_LEN + QUESTION_LEN;
+
+const QUESTION_LEN: usize = 24;
+const NEIGHBOUR_SOLICITATION: u8 = 135;
+
+/// A neighbour solicitation with which `mac` asks who has `address` without having an address itself, and
+/// where it goes (RFC 4862 section 5.4.2): to the group of nodes whose addresses end alike. Whoever has it
+/// tells every node.
+pub fn probe(mac: MacAddr, address: Ipv6Addr) -> ([u8; PROBE_LEN], MacAddr) {
+    let [.., a, b, c] = address.octets();
+    let low = u16::from_be_bytes([b, c]);
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), low);
+    let group_mac = MacAddr([0x33, 0x33, 0xff, a, b, c]);
+    let mut message = [0; QUESTION_LEN];
+    put(&mut message, 0, &[NEIGHBOUR_SOLICITATION]);
+    put(&mut message, 8, &address.octets());
+    let nobody = Ipv6Addr::UNSPECIFIED;
+    let protocol = IpNextHeaderProtocol(ICMPV6);
+    let sum = ipv6_checksum(&message, CHECKSUM_WORD, &[], &nobody, &group, protocol);
+    put(&mut message, 2, &sum.to_be_bytes());
+    let mut frame = [0; PROBE_LEN];
+    put_frame(&mut frame, mac, group_mac, nobody, group, &message);
+    (frame, group_mac)
+}
+
+/// Ethernet, IPv6 with hop limit 255, and the message.
+fn put_frame(
+    frame: &mut [u8],
+    from: MacAddr,
+    to: MacAddr,
+    source: Ipv6Addr,
+    destination: Ipv6Addr,
+    message: &[u8],
+) {
+    put(frame, 0, &to.0);
+    put(frame, 6, &from.0);
+    put(frame, 12, &[0x86, 0xdd]);
+    let len = u8::try_from(message.len()).unwrap_or_default();
+    put(frame, ETHERNET_LEN, &[6 << 4, 0, 0, 0, 0, len, ICMPV6, 255]);
+    put(frame, ETHERNET_LEN + 8, &source.octets());
+    put(frame, ETHERNET_LEN + 24, &destination.octets());
+    put(frame, ETHERNET_LEN + IPV6_LEN, message);
 }
 
 /// What somebody says of himself: his address and where it is. From an ICMPv6 message that is a neighbour
@@ -140,6 +174,20 @@ mod tests {
         fn any_bytes_are_taken(bytes: Vec<u8>) {
             let _ = advertisement(&bytes);
         }
+    }
+
+    #[test]
+    fn a_probe_asks_those_whose_addresses_end_alike() {
+        let mac = MacAddr([2, 0, 0, 0, 0, 0x0a]);
+        let (frame, to) = probe(mac, "2001:db8::1:253".parse().unwrap());
+        assert_eq!(to.to_string(), "33:33:ff:01:02:53");
+        let expected: [u8; PROBE_LEN] = [
+            0x33, 0x33, 0xff, 0x01, 0x02, 0x53, 0x02, 0, 0, 0, 0, 0x0a, 0x86, 0xdd, 0x60, 0, 0, 0,
+            0, 0x18, 0x3a, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0x02, 0, 0,
+            0, 0, 0, 0, 0, 0, 0, 0x01, 0xff, 0x01, 0x02, 0x53, 0x87, 0, 0x48, 0x47, 0, 0, 0, 0,
+            0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x02, 0x53,
+        ];
+        assert_eq!(frame, expected);
     }
 
     #[test]

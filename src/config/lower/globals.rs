@@ -132,6 +132,7 @@ impl GarpWords {
             lower_prio_repeat: lower_repeat.unwrap_or(master_repeat),
             lower_prio_delay: lower_delay.unwrap_or(master_delay),
             extra_if: self.extra_if.or(global.extra_if).flatten(),
+            probe: compat == Compat::Vipd,
         }
     }
 }

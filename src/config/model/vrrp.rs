@@ -287,6 +287,8 @@ pub struct Garp {
     pub lower_prio_delay: Duration,
     /// `garp_extra_if`: rounds for addresses on interfaces from which no advert leaves; none when absent.
     pub extra_if: Option<ExtraAnnouncements>,
+    /// Whether a router that claims in silence asks who has the addresses; not with `--compat keepalived`.
+    pub probe: bool,
 }
 
 /// `garp_extra_if [all] SECONDS`.
@@ -309,6 +311,7 @@ impl Default for Garp {
             lower_prio_repeat: 5,
             lower_prio_delay: Duration::from_secs(5),
             extra_if: None,
+            probe: false,
         }
     }
 }

@@ -251,6 +251,7 @@ impl Failover {
                     }));
                 }
                 self.drive(index, vrrp::Input::Heard(accepted.heard), now, out);
+                self.forget_probes(index);
                 if accepted.heard.priority != 0 {
                     self.note_heard(index);
                 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::fact::{FactKind, FactName, FactValue};
-use crate::net::{Channel, Cidr, InterfaceName};
+use crate::net::{Channel, Cidr, InterfaceName, MacAddr};
 use crate::track::ScriptEnd;
 use crate::vrrp::{Note, Reason, Rejection, State};
 
@@ -136,6 +136,17 @@ pub enum Event {
         /// Which.
         cidr: Cidr,
     },
+    /// Another host has an address that was claimed because nobody was heard.
+    HeldElsewhere {
+        /// Whose address it is here.
+        instance: String,
+        /// Which.
+        address: IpAddr,
+        /// Where the other one is.
+        mac: MacAddr,
+        /// On which link.
+        interface: Option<InterfaceName>,
+    },
     /// Somebody else removed a route or a rule.
     RoutingTaken {
         /// Whose; nobody's when it is static.
@@ -171,6 +182,7 @@ impl Event {
             | Event::AddressFailed { .. }
             | Event::AddressTaken { .. }
             | Event::LeaseOver { .. }
+            | Event::HeldElsewhere { .. }
             | Event::RoutingTaken { .. }
             | Event::FactMissing { .. }
             | Event::IpvsNotReady => true,
@@ -283,6 +295,24 @@ impl fmt::Display for Event {
                 "({instance}) address {cidr} was removed by somebody else again and again: \
                  find out who manages addresses on this host beside vipd"
             ),
+            Event::HeldElsewhere {
+                instance,
+                address,
+                mac,
+                interface,
+            } => {
+                write!(
+                    f,
+                    "({instance}) another host has {address}, too: it is at {mac}"
+                )?;
+                if let Some(interface) = interface {
+                    write!(f, " on interface {interface}")?;
+                }
+                f.write_str(
+                    ", and no advert of it is heard: find that host and take the address away there, or let \
+                     VRRP through",
+                )
+            }
             Event::LeaseOver { instance, cidr } => write!(
                 f,
                 "({instance}) vipd did not run for as long as vip_lease, and the kernel has removed {cidr}: \

@@ -10,6 +10,7 @@ use crate::vrrp;
 
 use super::announce::Announcer;
 use super::own_links::OwnLinks;
+use super::probe::Prober;
 use super::{Action, Failover, StopKind, TimerOf};
 
 /// When the election begins on a node that starts `now`.
@@ -67,6 +68,7 @@ impl Failover {
         out: &mut Vec<Action>,
     ) {
         let Some(index) = self.leaving.get(&(interface, address)).copied() else {
+            self.on_probe_answered(interface, address, mac, out);
             return;
         };
         // Ours, sent back by the network. A VMAC is the same on both routers, and ours is silent by now.
@@ -116,6 +118,7 @@ impl Failover {
     pub(super) fn on_stop(&mut self, kind: StopKind, now: Time, out: &mut Vec<Action>) {
         self.stopping = true;
         self.announcer = Announcer::default();
+        self.prober = Prober::default();
         self.restore_at = None;
         self.facts_wait_until = None;
         self.delayed.clear();
@@ -148,7 +151,7 @@ impl Failover {
     /// matter.
     pub(super) fn settle_leaving(&mut self, out: &mut Vec<Action>) {
         self.forget_departed(out);
-        let wanted = !self.leaving.is_empty();
+        let wanted = !self.leaving.is_empty() || self.prober.listens();
         if self.watching != wanted {
             self.watching = wanted;
             out.push(Action::WatchAnnouncements(wanted));

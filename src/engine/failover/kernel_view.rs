@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::model::Instance;
 use crate::net::{
-    AddressKey, AddressSpec, Channel, Cidr, Family, InterfaceIndex, InterfaceName, Link,
+    AddressKey, AddressSpec, Channel, Cidr, Family, InterfaceIndex, InterfaceName, Link, MacAddr,
     ObservedAddress,
 };
 
@@ -113,6 +113,11 @@ impl KernelView {
 
     pub(super) fn link_of(&self, index: InterfaceIndex) -> Option<&Link> {
         self.links.get(&index)
+    }
+
+    /// Whether a link of this host has this hardware address.
+    pub(super) fn is_our_mac(&self, mac: MacAddr) -> bool {
+        self.links.values().any(|link| link.mac == mac)
     }
 
     pub(super) fn index_of(&self, name: &InterfaceName) -> Option<InterfaceIndex> {

@@ -12,6 +12,7 @@ use crate::track::ScriptTracker;
 use crate::units::{Version, Vrid};
 use crate::vrrp;
 
+use super::probe::Prober;
 use super::slot::Slot;
 use super::{Action, Failover, TimerOf};
 
@@ -84,6 +85,7 @@ impl Failover {
         self.own_links.replace(&self.config);
         self.adopt_scripts(old_scripts, now);
         self.repace_announcements();
+        self.prober = Prober::default();
         self.adopt_sessions(now, out);
         self.index_slots();
         self.number_leaving(now, out);

@@ -248,6 +248,7 @@ impl Failover {
                 adverts::send(slot, &self.kernel, priority, out)
             }
             vrrp::Action::Hold => self.hold(index, now, out),
+            vrrp::Action::Probe => self.probe(index),
             vrrp::Action::Release => self.release(index, out),
             vrrp::Action::Announce { repeat } => self.announce(index, repeat),
             vrrp::Action::Entered { from, to, reason } => {

@@ -8,6 +8,7 @@ mod lease;
 mod links;
 mod notices;
 mod own_links;
+mod probe;
 mod reload;
 mod routing;
 mod sync;
@@ -98,6 +99,8 @@ struct Bench {
     notices: Vec<String>,
     commands: usize,
     scripts_run: Vec<String>,
+    /// What was asked for.
+    probed: Vec<IpAddr>,
     opened: usize,
     watching: bool,
     /// What was asked for BFD sessions.
@@ -137,6 +140,7 @@ impl Bench {
             notices: Vec::new(),
             commands: 0,
             scripts_run: Vec::new(),
+            probed: Vec::new(),
             opened: 0,
             watching: false,
             sessions: Vec::new(),
@@ -185,6 +189,7 @@ impl Bench {
                 Action::Announce { address, .. } => {
                     *self.announced.entry(address).or_default() += 1;
                 }
+                Action::Probe { address, .. } => self.probed.push(address),
                 Action::Net(commands) => {
                     self.commands += commands.len();
                     for command in commands {

@@ -206,6 +206,16 @@ pub enum Action {
         /// The address.
         address: IpAddr,
     },
+    /// Ask the neighbours, once, whether somebody has an address; answers come as
+    /// [`Input::AnnouncementSeen`].
+    Probe {
+        /// Where.
+        interface: InterfaceIndex,
+        /// Who asks.
+        mac: MacAddr,
+        /// The address.
+        address: IpAddr,
+    },
     /// Make a link of ours, or take over the one that is there, and set it up; [`Input::LinkFailed`] if that
     /// cannot be done.
     MakeLink(OwnLink),

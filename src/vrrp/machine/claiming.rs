@@ -105,10 +105,14 @@ impl Machine {
         self.lets_be = false;
         self.rogue = None;
         self.master_interval = self.config.advert_int.get();
+        let unheard = matches!(reason, Reason::Silence(_) | Reason::Owner);
         // The advert is first: it is what keeps the others from claiming too (RFC 3768 section 6.4.1).
         self.send_advert(out);
         self.enter(State::Master, reason, out);
         out.push(Action::Hold);
+        if unheard && self.config.garp.probe {
+            out.push(Action::Probe);
+        }
         let garp = *self.config.garp;
         self.announce(garp.master_repeat, garp.master_delay, now, out);
         self.timers
