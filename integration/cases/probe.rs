@@ -34,7 +34,7 @@ fn mac(host: &Host) -> Outcome<String> {
 /// Requests for an address that claim nothing.
 fn asked(wire: &Capture, address: Ipv4Addr) -> usize {
     let asks = |packet: &Packet| match packet {
-        Packet::Arp(arp) => arp.sender == Ipv4Addr::UNSPECIFIED && arp.target == address,
+        Packet::Arp(arp) => arp.is_probe() && arp.target == address,
         _ => false,
     };
     wire.frames().iter().filter(|f| asks(&f.packet)).count()

@@ -67,13 +67,15 @@ fn shown(host: &Host, what: &str) -> Outcome<String> {
     host.sh(&line)
 }
 
-/// Frames of a kind that a router sends in steady state, without their times.
+/// Frames of a kind that a router sends in steady state, without their times. The question whether anybody
+/// else has an address is vipd's own, and asked once.
 fn traits(wire: &Capture) -> Vec<(String, [u8; 6], [u8; 6])> {
     let mut seen: Vec<_> = wire
         .frames()
         .into_iter()
         .filter(|frame| matches!(frame.packet, Packet::Advert(_) | Packet::Arp(_)))
         .filter(|frame| !matches!(&frame.packet, Packet::Advert(a) if a.priority == 0))
+        .filter(|frame| !matches!(&frame.packet, Packet::Arp(arp) if arp.is_probe()))
         .map(|frame| (format!("{:?}", frame.packet), frame.src_mac, frame.dst_mac))
         .collect();
     seen.sort();
@@ -355,12 +357,9 @@ fn tells_of_base(lab: &Lab) -> Outcome {
             Ok(monitor.log().contains("lo:"))
         })?;
         router.start(&on_bridge(option))?;
-        wait_until("there is a VMAC", ELECTION, || {
-            Ok(vmac_of(&router)?.is_some())
-        })?;
-        wait_until("it is up", ELECTION, || {
-            Ok(monitor.log().contains("vrrp.51"))
-        })?;
+        router
+            .daemon()?
+            .wait_log("Entering BACKUP STATE", 1, ELECTION)?;
         router.stop()?;
         wait_until("the monitor has heard all of it", ELECTION, || {
             let said = monitor.log();

@@ -109,6 +109,11 @@ pub(crate) struct Arp {
 }
 
 impl Arp {
+    /// It asks who has an address, and claims none (RFC 5227).
+    pub(crate) fn is_probe(&self) -> bool {
+        self.sender.is_unspecified()
+    }
+
     /// Whether it announces its sender's own address.
     pub(crate) fn is_gratuitous(&self) -> bool {
         self.sender == self.target
