@@ -175,6 +175,10 @@ fn orders(lab: &Lab) -> Outcome {
     low.daemon()?.rewrite(&good)?;
     let text = said(&mut low, &["reload"])?;
     ensure!(text.contains("vrrp_instance V changed"), "reload: {text}");
+    // The answer comes when the file was accepted; services and addresses follow in their order.
+    wait_until("the new priority is in force", ELECTION, || {
+        Ok(said(&mut low, &["status"])?.contains("priority 131"))
+    })?;
     low.daemon()?
         .rewrite(&good.replace("advert_int 1", "advert_int often"))?;
     let refused = ask(&mut low, &["reload"])?;

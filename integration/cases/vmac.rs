@@ -359,7 +359,7 @@ fn tells_of_base(lab: &Lab) -> Outcome {
         router.start(&on_bridge(option))?;
         router
             .daemon()?
-            .wait_log("Entering BACKUP STATE", 1, ELECTION)?;
+            .wait_log("Entering BACKUP STATE", heard.len() + 1, ELECTION)?;
         router.stop()?;
         wait_until("the monitor has heard all of it", ELECTION, || {
             let said = monitor.log();
