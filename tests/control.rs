@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use vipd::config::{Config, Files, Options, load};
-use vipd::control::{Address, Desk, Facts, Level, events, model, start};
+use vipd::control::{Address, Ask, Desk, Facts, Level, events, model, start};
 use vipd::daemon::balancer_thread::Order;
 use vipd::daemon::failover_thread::{Caller, Command};
 use vipd::engine::balancer::{Balancer, Input};
@@ -58,6 +58,16 @@ impl Files for One {
 fn one_server() -> Config {
     let loaded = load(Path::new("one.conf"), &One, &Options::default());
     loaded.config.expect("a configuration")
+}
+
+fn refused() -> model::Reload {
+    model::Reload {
+        at: "2026-01-01T00:00:00.000Z".to_owned(),
+        done: false,
+        changes: Vec::new(),
+        warnings: Vec::new(),
+        errors: vec!["one.conf:1: a fault".to_owned()],
+    }
 }
 
 /// `answers`: the failover thread does.
@@ -112,8 +122,15 @@ fn serve(name: &str, answers: bool) -> Served {
             for number in 0..3 {
                 events.tell(Level::Info, "vrrp", None, format!("event {number}"));
             }
-            let (asks, _asked) = mpsc::channel(1);
-            let (_facts, facts) = watch::channel(Facts::default());
+            let (asks, mut asked) = mpsc::channel(1);
+            let (known, facts) = watch::channel(Facts::default());
+            // A file that has a fault each time.
+            tokio::spawn(async move {
+                while let Some(Ask::Reload(reply)) = asked.recv().await {
+                    known.send_modify(|facts| facts.reload = Some(refused()));
+                    let _ = reply.send(refused());
+                }
+            });
             let desk = Desk::new(caller, orders, asks, facts, log, Default::default());
             let address = Address::Socket {
                 path,
@@ -237,6 +254,18 @@ fn a_thread_that_does_not_answer_is_named() {
         health.contains("the failover thread has not answered for 2 s"),
         "{health}"
     );
+}
+
+#[test]
+fn whoever_was_answered_an_order_sees_it_in_the_status() {
+    let served = serve("reload", true);
+    // What is kept for whoever asks in the same moment.
+    let before = served.ask("GET", "/v1/status");
+    assert!(!before.contains("a fault"), "{before}");
+    let answer = served.ask("POST", "/v1/reload");
+    assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
+    let after = served.ask("GET", "/v1/status");
+    assert!(after.contains("one.conf:1: a fault"), "{after}");
 }
 
 #[test]

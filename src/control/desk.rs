@@ -64,10 +64,19 @@ struct Inner {
     balancer_view: Mutex<Kept<balancer::View>>,
     traffic: Mutex<Kept<Option<Snapshot>>>,
     status: Mutex<Kept<axum::body::Bytes>>,
+    /// When the last order was answered, in nanoseconds of the clock.
+    ordered: AtomicU64,
 }
 
 /// A value and when it was had.
-type Kept<T> = Option<(Time, Arc<T>)>;
+type Kept<T> = Option<Had<T>>;
+
+#[derive(Debug)]
+struct Had<T> {
+    asked: Time,
+    answered: Time,
+    value: Arc<T>,
+}
 
 /// A thread does not answer; which.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +114,24 @@ impl Desk {
             balancer_view: Mutex::default(),
             traffic: Mutex::default(),
             status: Mutex::default(),
+            ordered: AtomicU64::new(0),
         }))
+    }
+
+    /// An order was carried out and is about to be answered: whoever looks from then on sees what it did,
+    /// nothing that was kept from before.
+    pub(super) fn ordered(&self) {
+        let now = clock::now().as_nanos();
+        self.0.ordered.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// What is kept, if whoever looks from `now` on may have it.
+    fn still<T>(&self, kept: &Kept<T>, age: Duration, now: Time) -> Option<Arc<T>> {
+        let had = kept.as_ref()?;
+        let before = had.asked.as_nanos() <= self.0.ordered.load(Ordering::Relaxed);
+        // Whoever waited for the same answer takes it too.
+        let young = had.answered >= now || clock::now().since(had.answered) < age;
+        (young && !before).then(|| Arc::clone(&had.value))
     }
 
     /// What happened.
@@ -139,7 +165,7 @@ impl Desk {
 
     /// The failover engine, as it was a moment ago.
     pub async fn failover(&self) -> Result<Arc<failover::View>, Stuck> {
-        fresh(&self.0.failover_view, VIEW_AGE, "failover", |reply| {
+        self.fresh(&self.0.failover_view, VIEW_AGE, "failover", |reply| {
             self.0.failover.send(Command::View(reply));
         })
         .await
@@ -147,7 +173,7 @@ impl Desk {
 
     /// The same, as it is now.
     pub async fn failover_now(&self) -> Result<Arc<failover::View>, Stuck> {
-        fresh(&self.0.failover_view, Duration::ZERO, "failover", |reply| {
+        self.fresh(&self.0.failover_view, Duration::ZERO, "failover", |reply| {
             self.0.failover.send(Command::View(reply));
         })
         .await
@@ -155,7 +181,7 @@ impl Desk {
 
     /// The balancer, as it was a moment ago.
     pub async fn balancer(&self) -> Result<Arc<balancer::View>, Stuck> {
-        fresh(&self.0.balancer_view, VIEW_AGE, "balancer", |reply| {
+        self.fresh(&self.0.balancer_view, VIEW_AGE, "balancer", |reply| {
             drop(self.0.balancer.send(Order::View(reply)));
         })
         .await
@@ -163,7 +189,7 @@ impl Desk {
 
     /// The same, as it is now.
     pub(super) async fn balancer_now(&self) -> Result<Arc<balancer::View>, Stuck> {
-        fresh(&self.0.balancer_view, Duration::ZERO, "balancer", |reply| {
+        self.fresh(&self.0.balancer_view, Duration::ZERO, "balancer", |reply| {
             drop(self.0.balancer.send(Order::View(reply)));
         })
         .await
@@ -176,7 +202,7 @@ impl Desk {
 
     /// The kernel's counters of IPVS; none, where it is not used or cannot be read.
     pub async fn traffic(&self) -> Result<Arc<Option<Snapshot>>, Stuck> {
-        fresh(&self.0.traffic, TRAFFIC_AGE, "balancer", |reply| {
+        self.fresh(&self.0.traffic, TRAFFIC_AGE, "balancer", |reply| {
             drop(self.0.balancer.send(Order::Traffic(reply)));
         })
         .await
@@ -214,44 +240,49 @@ impl Desk {
     /// The same as JSON, made once for all who ask in the same moment.
     pub(super) async fn status_json(&self) -> Result<axum::body::Bytes, Stuck> {
         let mut kept = self.0.status.lock().await;
-        let now = clock::now();
-        if let Some((at, bytes)) = &*kept
-            && now.since(*at) < VIEW_AGE
-        {
-            return Ok(axum::body::Bytes::clone(bytes));
+        let asked = clock::now();
+        if let Some(bytes) = self.still(&kept, VIEW_AGE, asked) {
+            return Ok(axum::body::Bytes::clone(&bytes));
         }
         let status = self.status().await?;
         let json = serde_json::to_vec(&status).unwrap_or_default();
         let bytes = axum::body::Bytes::from(json);
-        *kept = Some((now, Arc::new(bytes.clone())));
+        *kept = Some(Had {
+            asked,
+            answered: asked,
+            value: Arc::new(bytes.clone()),
+        });
         Ok(bytes)
     }
-}
 
-/// What is kept, if it is not older than that; else what a thread answers.
-async fn fresh<T>(
-    kept: &Mutex<Kept<T>>,
-    age: Duration,
-    thread: &'static str,
-    ask: impl FnOnce(oneshot::Sender<T>),
-) -> Result<Arc<T>, Stuck> {
-    let asked = clock::now();
-    let mut kept = kept.lock().await;
-    if let Some((at, value)) = &*kept
-        // Whoever waited for the same answer takes it too.
-        && (*at >= asked || clock::now().since(*at) < age)
-    {
-        return Ok(Arc::clone(value));
-    }
-    let (reply, answer) = oneshot::channel();
-    ask(reply);
-    match tokio::time::timeout(ANSWER_MAX, answer).await {
-        Ok(Ok(value)) => {
-            let value = Arc::new(value);
-            *kept = Some((clock::now(), Arc::clone(&value)));
-            Ok(value)
+    /// What is kept, if it is not older than that; else what a thread answers.
+    async fn fresh<T>(
+        &self,
+        kept: &Mutex<Kept<T>>,
+        age: Duration,
+        thread: &'static str,
+        ask: impl FnOnce(oneshot::Sender<T>),
+    ) -> Result<Arc<T>, Stuck> {
+        let wanted = clock::now();
+        let mut kept = kept.lock().await;
+        if let Some(value) = self.still(&kept, age, wanted) {
+            return Ok(value);
         }
-        Ok(Err(_)) | Err(_) => Err(Stuck(thread)),
+        let (reply, answer) = oneshot::channel();
+        let asked = clock::now();
+        ask(reply);
+        match tokio::time::timeout(ANSWER_MAX, answer).await {
+            Ok(Ok(value)) => {
+                let value = Arc::new(value);
+                *kept = Some(Had {
+                    asked,
+                    answered: clock::now(),
+                    value: Arc::clone(&value),
+                });
+                Ok(value)
+            }
+            Ok(Err(_)) | Err(_) => Err(Stuck(thread)),
+        }
     }
 }
 

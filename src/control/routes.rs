@@ -39,6 +39,7 @@ pub(super) fn all(desk: Desk) -> Router {
         .route("/v1/instances/{name}/announce", post(announce))
         .route("/v1/servers/{server}/undrain", post(drain::undrain))
         .route("/v1/servers/{server}/drain", post(drain::drain))
+        .layer(middleware::from_fn_with_state(desk.clone(), ordered))
         .layer(middleware::from_fn(only_who_may));
     looks()
         .route("/v1/status", get(status))
@@ -83,6 +84,17 @@ pub(super) async fn only_who_may(
         StatusCode::FORBIDDEN,
         "this changes the daemon: only root, or the user that it runs as, may",
     )
+}
+
+/// Whoever was answered looks at what came of it.
+async fn ordered(
+    State(desk): State<Desk>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    desk.ordered();
+    response
 }
 
 async fn nothing(uri: Uri) -> Response {
