@@ -28,7 +28,9 @@ pub fn run() -> ExitCode {
     if let Some(args) = as_genhash(std::env::args_os()) {
         return genhash::run(&genhash::Genhash::parse_from(args).args);
     }
-    let args = args::Args::parse();
+    let mut args = args::Args::parse();
+    args.called_by(std::env::args_os().next());
+    let args = args;
     match &args.command {
         Some(args::Command::Genhash(args)) => return genhash::run(args),
         Some(args::Command::Check(args)) => return check::run(args),
@@ -84,6 +86,7 @@ fn asked(command: &args::Command) -> ExitCode {
         args::Command::Why(args) => why::run(args),
         args::Command::Events(args) => events::run(args),
         args::Command::Reload(args) => orders::reload(args),
+        args::Command::Stop(args) => orders::stop(args),
         args::Command::Failover(args) => orders::failover(args),
         args::Command::Announce(args) => orders::announce(args),
         args::Command::Drain(args) => drain::drain(args),

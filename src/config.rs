@@ -123,6 +123,8 @@ pub struct Options {
     /// What `${_RANDOM}` draws from where the file has no `random_seed`: the same seed gives the same
     /// numbers.
     pub random_seed: u64,
+    /// `-e`: every file that an include names must be there, as with `includea`.
+    pub every_file: bool,
     /// How much may be made.
     pub limits: Limits,
 }

@@ -35,6 +35,7 @@ mod sessions;
 pub mod standby;
 pub mod trackers;
 pub mod vs_settings;
+mod watchdog;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -49,6 +50,7 @@ use crate::engine::failover::{Beat, Failover};
 use crate::kernel::announcement_socket::AnnouncementSocket;
 use crate::kernel::announcement_watch::AnnouncementWatch;
 use crate::kernel::route::{Monitor, Route};
+use crate::kernel::scheduling::Thread;
 use crate::kernel::spawner::Spawner;
 use crate::kernel::{clock, memory};
 use crate::lvs::Owned;
@@ -61,7 +63,7 @@ use failure::Failure;
 use firewall::Firewall;
 use home::Home;
 use main_loop::Daemon;
-use options::Options;
+use options::{Options, STAND_IN};
 use prepare::{Prepared, Routes};
 use record::{LeftBehind, Masters, Place};
 use run_dir::{PidFiles, RunDir};
@@ -72,6 +74,10 @@ use run_dir::{PidFiles, RunDir};
 /// Whatever keeps it from running; nothing was changed then.
 pub fn run(options: &Options) -> Result<(), Failure> {
     memory::keep_large_apart();
+    if options.stand_in {
+        // Whatever the file is called that the name leads to. Without it `killall keepalived` finds nobody.
+        let _ = Thread::main().rename(STAND_IN);
+    }
     // A reload that is asked for too early is made up for.
     let _ = background::hold_signals();
     let _ = background::forget_children();

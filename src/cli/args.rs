@@ -1,20 +1,21 @@
 //! The command line: keepalived's flags, and vipd's own.
 
+use std::ffi::OsString;
 use std::hash::{BuildHasher as _, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::config::{self, Compat};
 use crate::daemon::logging;
-use crate::daemon::options::{Options, Parts, RUN_DIR, STATE_DIR};
+use crate::daemon::options::{Options, Parts, RUN_DIR, STAND_IN, STAND_IN_FILE, STATE_DIR};
 use crate::daemon::prepare;
 
 use super::check::CheckArgs;
 use super::drain::{DrainArgs, UndrainArgs};
 use super::events::EventsArgs;
 use super::genhash::GenhashArgs;
-use super::orders::{AnnounceArgs, FailoverArgs, ReloadArgs};
+use super::orders::{AnnounceArgs, FailoverArgs, ReloadArgs, StopArgs};
 use super::plan::PlanArgs;
 use super::standby::StandbyArgs;
 use super::status::StatusArgs;
@@ -155,6 +156,16 @@ pub struct Args {
     #[arg(short = 'I', long = "dont-release-ipvs", help_heading = "Process")]
     pub dont_release_ipvs: bool,
 
+    /// Mode bits that dump files do not get, whatever `umask` in the configuration says
+    #[arg(
+        short = 'u',
+        long,
+        value_name = "MASK",
+        value_parser = parse_umask,
+        help_heading = "Process"
+    )]
+    pub umask: Option<u32>,
+
     /// Do not stop on SIGINT
     #[arg(long, help_heading = "Process")]
     pub ignore_sigint: bool,
@@ -206,6 +217,10 @@ pub struct Args {
     #[command(flatten)]
     pub without_effect: WithoutEffect,
 
+    /// Called by the name `keepalived`.
+    #[arg(skip)]
+    stand_in: bool,
+
     /// Something else than to run.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -230,6 +245,8 @@ pub enum Command {
     Events(EventsArgs),
     /// Have the configuration read again, and say what came of it
     Reload(ReloadArgs),
+    /// Have vipd end, with what it holds let go or, with --keep, left for the next
+    Stop(StopArgs),
     /// Hand an instance over to another router, once
     Failover(FailoverArgs),
     /// Tell the network again where the addresses of an instance are
@@ -248,6 +265,10 @@ pub struct Reading {
     #[arg(short = 'i', long = "config-id", value_name = "ID")]
     config_id: Option<String>,
 
+    /// Every file that an include names must be there, as with includea
+    #[arg(short = 'e', long = "all-config")]
+    all_config: bool,
+
     /// Read slips in the configuration as this program does
     #[arg(long, value_enum, default_value_t, value_name = "PROGRAM")]
     compat: CompatArg,
@@ -263,12 +284,23 @@ impl Reading {
             },
             config_id: self.config_id.clone().unwrap_or_else(host_id),
             random_seed: seed(),
+            every_file: self.all_config,
             ..config::Options::default()
         }
     }
 }
 
 impl Args {
+    /// By the name `keepalived` it stands in for that program: it reads its file, writes its pid file and
+    /// bears its name.
+    pub fn called_by(&mut self, name: Option<OsString>) {
+        let name = name.as_deref().map(Path::new).and_then(Path::file_name);
+        self.stand_in = name.is_some_and(|name| name == STAND_IN);
+        if self.stand_in && self.file.is_none() {
+            self.file = Some(STAND_IN_FILE.into());
+        }
+    }
+
     /// What the daemon is asked to do.
     pub fn options(&self) -> Options {
         let more = [&self.vrrp_pid, &self.checkers_pid, &self.bfd_pid];
@@ -280,6 +312,7 @@ impl Args {
             state_dir: self.state_dir.clone(),
             run_dir_named: self.run_dir.is_some(),
             namespace: self.namespace.clone(),
+            stand_in: self.stand_in,
             parts: match (self.vrrp_only, self.check_only) {
                 (true, _) => Parts::Vrrp,
                 (_, true) => Parts::Checks,
@@ -291,13 +324,14 @@ impl Args {
             keep_vips: self.dont_release_vrrp,
             keep_ipvs: self.dont_release_ipvs,
             ignore_sigint: self.ignore_sigint,
+            umask: self.umask,
             log: logging::Options {
                 console: self.log_console,
                 syslog: !self.no_syslog,
                 facility: self.log_facility.0,
                 file: self.log_file.clone(),
                 detail: self.log_detail > 0,
-                ident: "vipd".to_owned(),
+                ident: if self.stand_in { "Keepalived" } else { "vipd" }.to_owned(),
             },
             without_effect: self.without_effect.given(),
         }
@@ -340,6 +374,12 @@ pub struct WithoutEffect {
     /// Use the limits of the service manager
     #[arg(short = 'm', long = "core-dump")]
     core_dump: bool,
+    /// Use the limits of the service manager
+    #[arg(short = 'M', long = "core-dump-pattern", value_name = "PATTERN", num_args = 0..=1, require_equals = true)]
+    core_dump_pattern: Option<Option<String>>,
+    /// `vipd status`, and the dump files, say what is in force
+    #[arg(short = 'd', long = "dump-conf")]
+    dump_conf: bool,
     /// Memory is not counted by hand
     #[arg(long = "no-mem-check")]
     no_mem_check: bool,
@@ -359,6 +399,8 @@ impl WithoutEffect {
             (self.snmp, "--snmp"),
             (self.snmp_agent_socket.is_some(), "--snmp-agent-socket"),
             (self.core_dump, "--core-dump"),
+            (self.core_dump_pattern.is_some(), "--core-dump-pattern"),
+            (self.dump_conf, "--dump-conf"),
             (self.no_mem_check, "--no-mem-check"),
             (self.address_monitoring, "--address-monitoring"),
         ];
@@ -394,6 +436,19 @@ fn parse_facility(text: &str) -> Result<Facility, String> {
     }
 }
 
+/// As strtol(3) reads it: 022 and 0x12 are what they are in C.
+fn parse_umask(text: &str) -> Result<u32, String> {
+    let (digits, radix) = match (text.strip_prefix("0x"), text.strip_prefix('0')) {
+        (Some(hex), _) => (hex, 16),
+        (None, Some(octal)) if !octal.is_empty() => (octal, 8),
+        _ => (text, 10),
+    };
+    u32::from_str_radix(digits, radix)
+        .ok()
+        .filter(|umask| *umask <= 0o777)
+        .ok_or_else(|| "not a number up to 0777".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -412,6 +467,38 @@ mod tests {
         assert_eq!(args.file, Some("a.conf".into()));
         assert_eq!(args.without_effect.given(), ["--dont-respawn"]);
         assert!(args.options().without_bfd);
+    }
+
+    #[test]
+    fn by_keepalived_s_name_it_reads_keepalived_s_file() {
+        let called = |words: &[&str]| {
+            let mut args = Args::parse_from(words);
+            args.called_by(words.first().map(OsString::from));
+            args.options()
+        };
+        let options = called(&["/usr/sbin/keepalived", "-d", "-M", "-u", "022"]);
+        assert!(options.stand_in);
+        assert_eq!(options.file, Some(STAND_IN_FILE.into()));
+        assert_eq!(options.log.ident, "Keepalived");
+        assert_eq!(options.umask, Some(0o22));
+        assert_eq!(
+            options.without_effect,
+            ["--core-dump-pattern", "--dump-conf"]
+        );
+        let options = called(&["keepalived", "-e", "-f", "x"]);
+        assert_eq!(options.file, Some("x".into()));
+        assert!(options.reading.every_file);
+        let options = called(&["/usr/sbin/vipd"]);
+        assert!(!options.stand_in && options.file.is_none());
+    }
+
+    #[test]
+    fn a_mask_is_read_as_in_c() {
+        for (text, mask) in [("022", Some(0o22)), ("18", Some(18)), ("0x12", Some(0x12))] {
+            assert_eq!(parse_umask(text).ok(), mask);
+        }
+        assert_eq!(parse_umask("0"), Ok(0));
+        assert!(parse_umask("01000").is_err() && parse_umask("x").is_err());
     }
 
     #[test]

@@ -11,11 +11,15 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
 use crate::control::model::Refusal;
+use crate::daemon::run_dir::RunDir;
 
 /// How long an answer may take: a reload may take a minute.
 const ANSWER_MAX: Duration = Duration::from_secs(70);
 /// How long the daemon may take to accept.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether it has ended.
+const END_STEP: Duration = Duration::from_millis(20);
 
 /// Which vipd is asked.
 #[derive(Clone, Debug, clap::Args)]
@@ -82,6 +86,30 @@ impl Whom {
                     "vipd at {} has not answered for {limit} s",
                     path.display()
                 ))
+            })
+        })
+    }
+
+    /// Whether a vipd has this run directory.
+    pub(super) fn is_there(&self) -> bool {
+        RunDir::in_use(&self.run_dir)
+    }
+
+    /// Waits until the vipd that has this run directory has ended.
+    ///
+    /// # Errors
+    /// It has not within `limit`.
+    pub(super) fn wait_end(&self, limit: Duration) -> Result<(), String> {
+        run(async {
+            let ended = async {
+                while self.is_there() {
+                    tokio::time::sleep(END_STEP).await;
+                }
+            };
+            let ended = tokio::time::timeout(limit, ended).await;
+            ended.map_err(|_| {
+                let (dir, limit) = (self.run_dir.display(), limit.as_secs());
+                format!("the vipd of {dir} has not ended within {limit} s: look into its log")
             })
         })
     }

@@ -1,7 +1,8 @@
-//! `vipd reload`, `vipd failover`, `vipd announce`: what the vipd that runs is told to do.
+//! `vipd reload`, `vipd stop`, `vipd failover`, `vipd announce`: what the vipd that runs is told to do.
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use hyper::Method;
 
@@ -16,6 +17,30 @@ A configuration with an error changes nothing: the one that runs stays in force.
 
 Exit status: 0 it is in force, 2 it was refused, 1 no vipd answers.")]
 pub struct ReloadArgs {
+    #[command(flatten)]
+    whom: Whom,
+}
+
+/// Longer than a daemon may take to let everything go.
+const STOP_MAX: Duration = Duration::from_secs(40);
+
+/// Have vipd end
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Every address is handed over first, without a gap, then what stands behind it is removed. With --keep
+addresses, links and the IPVS table stay as they are, and with them every connection: for a restart or
+an upgrade. Start it again at once then: other routers hear nothing meanwhile, and take over when their
+time is out.
+
+Exit status: 0 it has ended, else 1.
+
+Example:
+  vipd stop --keep && vipd -f /etc/vipd/vipd.conf")]
+pub struct StopArgs {
+    /// Leave addresses and services where they are, for whoever starts next
+    #[arg(long)]
+    keep: bool,
+
     #[command(flatten)]
     whom: Whom,
 }
@@ -95,6 +120,22 @@ fn result(reload: &Reload) -> (String, ExitCode) {
         line(&format!("  {change}"));
     }
     (text, ExitCode::SUCCESS)
+}
+
+/// Runs `vipd stop`.
+pub(super) fn stop(args: &StopArgs) -> Result<ExitCode, String> {
+    let there = args.whom.is_there();
+    match args
+        .whom
+        .ask(Method::POST, &format!("/v1/stop?keep={}", args.keep))
+    {
+        Ok(answer) => drop(answer.done::<Done>()?),
+        // It may end before it has answered.
+        Err(error) if !there || args.whom.wait_end(STOP_MAX).is_err() => return Err(error),
+        Err(_) => {}
+    }
+    args.whom.wait_end(STOP_MAX)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs `vipd failover`.

@@ -35,8 +35,8 @@ struct Demands {
 }
 
 impl Demands {
-    fn of(keyword: &str) -> Demands {
-        let all = keyword == "includea";
+    fn of(keyword: &str, every: bool) -> Demands {
+        let all = every || keyword == "includea";
         Demands {
             read: all || keyword == "includer",
             found: all || keyword == "includem",
@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
         from: &Path,
         frame: FrameId,
     ) -> Vec<Tree> {
-        let demands = Demands::of(self.sources.text(keyword));
+        let demands = Demands::of(self.sources.text(keyword), self.options.every_file);
         let Some(at) = word else {
             let message = "`include` needs the name of a file";
             self.say(

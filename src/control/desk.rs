@@ -31,6 +31,13 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 pub enum Ask {
     /// Read the configuration again, and say what came of it.
     Reload(oneshot::Sender<Reload>),
+    /// End.
+    Stop {
+        /// VIPs and services stay where they are.
+        keep: bool,
+        /// It is under way.
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// What main knows.

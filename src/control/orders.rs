@@ -39,6 +39,16 @@ pub(super) async fn reload(desk: &Desk) -> Result<Reload, Refused> {
     }
 }
 
+/// Has the daemon end.
+pub(super) async fn stop(desk: &Desk, keep: bool) -> Result<Done, Refused> {
+    let (reply, answer) = oneshot::channel();
+    desk.ask(Ask::Stop { keep, reply }).await?;
+    // It may end before it has answered.
+    let _ = answer.await;
+    let done = "it stops".to_owned();
+    Ok(Done { done })
+}
+
 /// Hands an instance over, once, and waits until it is master no more.
 pub(super) async fn hand_over(desk: &Desk, name: &str) -> Result<Done, Refused> {
     let view = desk.failover_now().await?;

@@ -35,6 +35,7 @@ const BATCH: usize = 256;
 pub(super) fn all(desk: Desk) -> Router {
     let orders = Router::new()
         .route("/v1/reload", post(reload))
+        .route("/v1/stop", post(stop))
         .route("/v1/instances/{name}/failover", post(hand_over))
         .route("/v1/instances/{name}/announce", post(announce))
         .route("/v1/servers/{server}/undrain", post(drain::undrain))
@@ -134,6 +135,17 @@ async fn reload(State(desk): State<Desk>) -> Response {
         }
         other => answered(other),
     }
+}
+
+/// `?keep=true`.
+#[derive(Debug, Deserialize)]
+struct How {
+    #[serde(default)]
+    keep: bool,
+}
+
+async fn stop(State(desk): State<Desk>, Query(how): Query<How>) -> Response {
+    answered(orders::stop(&desk, how.keep).await)
 }
 
 async fn hand_over(State(desk): State<Desk>, Path(name): Path<String>) -> Response {

@@ -59,6 +59,8 @@ pub enum Command {
     Standby(bool),
     /// Answer with what the engine does and why.
     View(oneshot::Sender<View>),
+    /// Answer, to show that the thread is not stuck.
+    Answer(oneshot::Sender<()>),
     /// Counters of the instances begin at 0 again.
     ClearCounters,
     /// An operator hands an instance over.
@@ -339,6 +341,7 @@ impl Thread {
                 Command::Standby(on) => self.feed(Input::Standby(on), now),
                 // Whoever asked may have gone; nobody waits for that.
                 Command::View(reply) => drop(reply.send(self.engine.view(now))),
+                Command::Answer(reply) => drop(reply.send(())),
                 Command::ClearCounters => self.engine.clear_counters(),
                 Command::HandOver(instance) => self.feed(Input::HandOver { instance }, now),
                 Command::Announce(instance) => self.feed(Input::Announce { instance }, now),

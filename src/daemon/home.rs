@@ -10,7 +10,7 @@ use crate::kernel::route::Route;
 use crate::kernel::spawner::Spawner;
 
 use super::failure::{Failure, Status};
-use super::options::Options;
+use super::options::{Options, STAND_IN_PID_FILE};
 use super::record::Place;
 
 /// Where it lives.
@@ -107,6 +107,9 @@ impl Home {
                 .collect();
             options.run_dir.push(parts.join("-"));
         }
+        if options.stand_in && options.pid_file.is_none() && names.is_empty() {
+            options.pid_file = Some(STAND_IN_PID_FILE.into());
+        }
         for (_, name) in names {
             options.log.ident.push('_');
             options.log.ident.push_str(name);
@@ -197,6 +200,14 @@ mod tests {
         assert_eq!(plain.run_dir.to_str(), Some("/run/vipd"));
         assert_eq!(plain.log.ident, "vipd");
         let options = Args::parse_from(["vipd", "--run-dir", "/run/x"]).options();
+        let stand_in = Options {
+            stand_in: true,
+            ..options.clone()
+        };
+        let of_stand_in = Home::default().options(&stand_in);
+        assert_eq!(of_stand_in.pid_file, Some(STAND_IN_PID_FILE.into()));
+        let other = Home::of(&config(Some("blue"), None, None)).options(&stand_in);
+        assert_eq!(other.pid_file, None, "each has its own");
         let named = Home::of(&config(Some("blue"), None, None)).options(&options);
         assert_eq!(named.run_dir.to_str(), Some("/run/x"));
     }

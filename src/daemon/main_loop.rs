@@ -42,7 +42,7 @@ use super::run_dir::{PidFiles, RunDir};
 use super::scheduling::{self, Scheduling};
 use super::standby::{self, Standby};
 use super::vs_settings::VsSettings;
-use super::{logging, restart};
+use super::{logging, restart, watchdog};
 
 /// How long the failover thread may take to let go of its VIPs.
 const RELEASE_MAX: Duration = Duration::from_secs(10);
@@ -51,6 +51,10 @@ const CLEAR_MAX: Duration = Duration::from_secs(10);
 
 /// After so long without a change of roles and without a reload, memory that they needed goes back.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// Stop, and leave VIPs and services where they are: whoever starts next takes them over. SIGRTMIN+6 as
+/// glibc counts, and as a unit file of systemd names it (`RestartKillSignal`).
+pub(super) const SIGNAL_KEEP: i32 = 34 + 6;
 
 /// What main keeps while the threads run.
 pub(super) struct Daemon<'a> {
@@ -101,6 +105,7 @@ struct Signals {
     user_2: Signal,
     json: Signal,
     stats_clear: Signal,
+    keep: Signal,
     /// A thread used up its real-time limit.
     too_long: Signal,
 }
@@ -173,6 +178,7 @@ impl Daemon<'_> {
             let mut scheduling = Scheduling::new(threads.failover.lateness.clone()).await;
             scheduling.apply(&self.config);
             threads.scheduling = Some(scheduling);
+            watchdog::start(threads.failover.caller.clone());
             report.ready();
             notify(&[NotifyState::Ready]);
             let ended = self.serve(&mut threads, &mut signals).await;
@@ -218,15 +224,23 @@ impl Daemon<'_> {
             tokio::select! {
                 biased;
                 _ = signals.terminate.recv() => return Ended::Asked,
+                _ = signals.keep.recv() => { self.keep_all(); return Ended::Asked }
                 _ = signals.interrupt.recv(), if !self.options.ignore_sigint => return Ended::Asked,
                 _ = signals.hangup.recv() => {
                     // A reload while one is being read is made up for afterwards.
                     if reading.is_some() { again = true } else { reading = Some(self.read(threads)) }
                 }
-                Some(Ask::Reload(reply)) = threads.control.asked.recv() => {
-                    waiting.add(reply, reading.is_some());
-                    if reading.is_some() { again = true } else { reading = Some(self.read(threads)) }
-                }
+                Some(ask) = threads.control.asked.recv() => match ask {
+                    Ask::Reload(reply) => {
+                        waiting.add(reply, reading.is_some());
+                        if reading.is_some() { again = true } else { reading = Some(self.read(threads)) }
+                    }
+                    Ask::Stop { keep, reply } => {
+                        if keep { self.keep_all() }
+                        let _ = reply.send(());
+                        return Ended::Asked;
+                    }
+                },
                 () = tokio::time::sleep(control::AGAIN), if threads.control.lacks() => {
                     threads.control.apply(&self.config);
                 }
@@ -279,6 +293,13 @@ impl Daemon<'_> {
                 }
             }
         }
+    }
+
+    /// The end that comes now is that of a process, not of its work.
+    fn keep_all(&mut self) {
+        info!("VIPs and services stay where they are, for whoever starts next");
+        self.options.keep_vips = true;
+        self.options.keep_ipvs = true;
     }
 
     /// A link of ours was made again, perhaps on an interface that was: rules and settings have its number
@@ -420,6 +441,7 @@ impl Signals {
             user_2: signal(SignalKind::user_defined2())?,
             json: signal(SignalKind::from_raw(SIGNAL_JSON))?,
             stats_clear: signal(SignalKind::from_raw(SIGNAL_STATS_CLEAR))?,
+            keep: signal(SignalKind::from_raw(SIGNAL_KEEP))?,
             too_long: signal(SignalKind::from_raw(TOO_LONG))?,
         })
     }

@@ -12,6 +12,14 @@ pub const DEFAULT_FILES: [&str; 2] = ["/etc/vipd/vipd.conf", "/etc/keepalived/ke
 /// The run directory where none is named.
 pub const RUN_DIR: &str = "/run/vipd";
 
+/// What the stand-in for keepalived is called by, and what it calls itself.
+pub const STAND_IN: &str = "keepalived";
+
+/// The file that it reads where none is named, and the pid file that it writes.
+pub const STAND_IN_FILE: &str = "/etc/keepalived/keepalived.conf";
+/// See [`STAND_IN_FILE`].
+pub const STAND_IN_PID_FILE: &str = "/run/keepalived.pid";
+
 /// The state directory where none is named.
 pub const STATE_DIR: &str = "/var/lib/vipd";
 
@@ -32,6 +40,8 @@ pub struct Options {
     pub run_dir_named: bool,
     /// `-s`: the network namespace, whatever the configuration says.
     pub namespace: Option<String>,
+    /// Called by the name `keepalived`: files and names of the process and the log are keepalived's.
+    pub stand_in: bool,
     /// What runs.
     pub parts: Parts,
     /// `-B`: no BFD sessions; those that are tracked count as down.
@@ -46,6 +56,8 @@ pub struct Options {
     pub keep_ipvs: bool,
     /// SIGINT does not stop.
     pub ignore_sigint: bool,
+    /// `-u`: mode bits that dump files do not get, whatever `umask` says.
+    pub umask: Option<u32>,
     /// Where log lines go.
     pub log: logging::Options,
     /// Flags that were given and have no effect.

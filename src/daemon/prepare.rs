@@ -56,7 +56,8 @@ pub fn load(file: &Path, reading: &config::Options) -> Loaded {
     config::load(file, &Disk, reading)
 }
 
-/// The same for a start with these options: `-s` counts more than `net_namespace`, as in keepalived.
+/// The same for a start with these options: `-s` counts more than `net_namespace`, and `-u` more than
+/// `umask`, as in keepalived.
 ///
 /// # Errors
 /// When there is no thread to be had.
@@ -64,6 +65,9 @@ pub(super) fn load_for(file: &Path, options: &Options) -> Result<Loaded, Failure
     let mut loaded = load_apart(file, &options.reading)?;
     if let (Some(config), Some(name)) = (&mut loaded.config, &options.namespace) {
         config.globals.node.net_namespace = Some(name.clone());
+    }
+    if let (Some(config), Some(umask)) = (&mut loaded.config, options.umask) {
+        config.globals.outputs.umask = Some(umask);
     }
     Ok(loaded)
 }

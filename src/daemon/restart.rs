@@ -42,7 +42,11 @@ pub(super) fn again() -> Result<Infallible, String> {
     times.push(now_s);
     let times: Vec<String> = times.iter().map(u64::to_string).collect();
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let error = Command::new(program)
+    let mut command = Command::new(program);
+    if let Some(called) = std::env::args_os().next() {
+        command.arg0(called);
+    }
+    let error = command
         .args(std::env::args_os().skip(1))
         .env(VARIABLE, times.join(","))
         .exec();

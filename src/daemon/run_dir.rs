@@ -124,6 +124,12 @@ impl RunDir {
         })
     }
 
+    /// Whether a vipd runs that has it.
+    pub fn in_use(path: &Path) -> bool {
+        let lock = File::open(path.join("lock"));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// The path of a file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -211,12 +217,15 @@ mod tests {
     #[test]
     fn a_run_directory_has_one_owner_at_a_time() {
         let dir = scratch("run-dir");
+        assert!(!RunDir::in_use(&dir), "nobody has it yet");
         let first = RunDir::lock(&dir).unwrap();
+        assert!(RunDir::in_use(&dir));
         match RunDir::lock(&dir) {
             Err(RunDirError::InUse { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
             other => panic!("{other:?}"),
         }
         drop(first);
+        assert!(!RunDir::in_use(&dir));
         RunDir::lock(&dir).unwrap();
         fs::remove_dir_all(&dir).unwrap();
     }
