@@ -43,6 +43,7 @@ mod sync_group;
 mod table;
 mod tcp_check;
 mod track;
+mod unit;
 mod vmac;
 
 use crate::lab::Case;
@@ -105,4 +106,5 @@ pub(crate) const ALL: &[&[Case]] = &[
     silence::GUEST,
     notify::CASES,
     bad_input::CASES,
+    unit::CASES,
 ];

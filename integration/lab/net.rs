@@ -93,12 +93,16 @@ impl Host {
 
     /// Runs a command to its end; its exit code is the caller's business.
     pub(crate) fn try_run(&self, argv: &[&str]) -> Outcome<Finished> {
-        let how = Run {
+        self.try_run_with(&Run {
             argv,
             stdin: "",
             limit: COMMAND_LIMIT,
-        };
-        run(Some(&self.0.ns), &how).doing(format!("[{}]", self.name()))
+        })
+    }
+
+    /// The same with `stdin` and its own limit.
+    pub(crate) fn try_run_with(&self, how: &Run<'_>) -> Outcome<Finished> {
+        run(Some(&self.0.ns), how).doing(format!("[{}]", self.name()))
     }
 
     /// Runs a command that must succeed; its standard output.

@@ -29,8 +29,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// TCP: greets each connection with `name`, then answers every line with `name: line`. It may
-    /// listen on an address that the host does not have yet.
+    /// TCP: greets each connection with `name`, then answers every line with `name: line`; `later N` after
+    /// N seconds. It may listen on an address that the host does not have yet.
     pub(crate) fn tcp(host: &Host, at: &str, name: &str) -> Outcome<Self> {
         let at = endpoint(at)?;
         let bound = host.within(|| -> io::Result<TcpListener> {
@@ -119,6 +119,10 @@ fn serve_connection(stream: &TcpStream, name: &str, stop: &AtomicBool) -> io::Re
         match reader.read_line(&mut line) {
             Ok(0) => return Ok(()),
             Ok(_) => {
+                let later = line.strip_prefix("later ").map(|rest| rest.trim().parse());
+                if let Some(Ok(seconds)) = later {
+                    sleep(Duration::from_secs(seconds));
+                }
                 writeln!(writer, "{name}: {}", line.trim_end())?;
                 line.clear();
             }

@@ -1,0 +1,7 @@
+if [ "$1" = 0 ]; then
+    if [ -d /run/systemd/system ]; then
+        systemctl disable --now keepalived.service || :
+    else
+        /etc/init.d/keepalived stop || :
+    fi
+fi
