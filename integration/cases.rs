@@ -2,6 +2,7 @@
 //! guest, [`NATIVE`] or [`MEASURED`] for the kernel of this machine (see [`crate::lab`]).
 
 mod addresses;
+mod backends;
 mod bad_input;
 mod balancer;
 mod bfd;
@@ -93,6 +94,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     connections::CASES,
     checks::CASES,
     pages::CASES,
+    backends::CASES,
     order::CASES,
     daemon::CASES,
     addresses::CASES,

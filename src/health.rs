@@ -2,8 +2,10 @@
 //! down. Pure: it neither opens connections nor knows what a pool is; servers are keys that the caller
 //! chooses.
 
+mod backend;
 mod check;
 mod file;
+mod found;
 mod monitor;
 mod page;
 mod question;
@@ -11,8 +13,10 @@ mod record;
 mod script;
 mod spread;
 
+pub use backend::{agent_outcome, redis_outcome};
 pub use check::{Check, Status, Verdict};
 pub use file::file_outcome;
+pub use found::{Found, Member};
 pub use monitor::{Monitor, Output};
 pub use page::{Page, hex};
 pub use question::Question;
@@ -34,6 +38,8 @@ pub enum CheckOutcome {
     PassedBut(String),
     /// It did, and said what its weight should be.
     Weighs(Weighing),
+    /// It did, and said more of itself.
+    Found(Box<Found>),
     /// It did not; the reason in words for the log: `connection refused (ECONNREFUSED)`.
     Failed(String),
     /// This node could not even ask (no file descriptor, no such source address), which says nothing
@@ -48,6 +54,8 @@ pub enum Weighing {
     Instead(u32),
     /// So much more or less (`FILE_CHECK`).
     More(i32),
+    /// So many hundredths of the configured weight; those of several checks are taken one of the other.
+    Percent(u32),
 }
 
 impl Weighing {
@@ -56,6 +64,9 @@ impl Weighing {
         match self {
             Weighing::Instead(weight) => i64::from(weight) - i64::from(configured),
             Weighing::More(delta) => i64::from(delta),
+            Weighing::Percent(percent) => {
+                i64::from(configured) * i64::from(percent) / 100 - i64::from(configured)
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Asking servers whether they are well. One attempt, one answer: when to ask and what an answer means is
 //! decided by who asks. What a server sends is never trusted with memory or with time.
 
+mod backend;
 mod datagram;
 mod dns;
 mod error;
@@ -9,6 +10,7 @@ mod kit;
 mod ping;
 mod smtp;
 mod socket;
+pub mod talk;
 pub mod tcp;
 mod tls;
 mod udp;
@@ -31,6 +33,10 @@ pub async fn ask(question: &Question, kit: &Kit) -> CheckOutcome {
         CheckerKind::Http(check) => match Box::pin(http::ask(kit, check, question.stage)).await {
             Ok(None) => Ok(()),
             Ok(Some(odd)) => return CheckOutcome::PassedBut(odd),
+            Err(error) => Err(error),
+        },
+        CheckerKind::Backend(check) => match Box::pin(backend::ask(kit, check)).await {
+            Ok(outcome) => return outcome,
             Err(error) => Err(error),
         },
         CheckerKind::Misc(_) | CheckerKind::Bfd(_) | CheckerKind::File(_) => {

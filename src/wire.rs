@@ -1,10 +1,11 @@
 //! Packets as bytes: VRRP adverts, the IP headers around them, the authentication header of version 2,
 //! gratuitous ARP and neighbour advertisements, BFD control packets, and what checks ask servers (DNS, HTTP,
-//! echo, SMTP).
+//! echo, SMTP, and the conversations of [`talk`]).
 //!
 //! No IO and no judgement: whether a well-formed advert is to be believed (TTL, source, password,
 //! interval) is decided where the state is. Nothing here panics, whatever the bytes.
 
+pub mod agent;
 pub mod ah;
 pub mod arp;
 pub mod bfd;
@@ -14,7 +15,9 @@ pub mod http;
 pub mod ipv4;
 pub mod ipv6;
 pub mod ndp;
+pub mod redis;
 pub mod smtp;
+pub mod talk;
 pub mod vrrp;
 
 /// IP protocol number of VRRP (RFC 9568 section 5.1.1.4).

@@ -4,6 +4,7 @@
 //! Ranges and defaults are keepalived's, as its parser has them (where its manual differs, the parser
 //! counts).
 
+mod backend;
 mod check;
 mod globals;
 mod lvs;
@@ -71,11 +72,15 @@ pub enum BlockKind {
     PingCheck,
     /// `FILE_CHECK`.
     FileCheck,
+    /// `REDIS_CHECK`.
+    RedisCheck,
+    /// `HAPROXY_CHECK`.
+    HaproxyCheck,
 }
 
 impl BlockKind {
     /// Every kind.
-    pub const ALL: [BlockKind; 27] = [
+    pub const ALL: [BlockKind; 29] = [
         BlockKind::Root,
         BlockKind::GlobalDefs,
         BlockKind::TrackGroup,
@@ -103,6 +108,8 @@ impl BlockKind {
         BlockKind::UdpCheck,
         BlockKind::PingCheck,
         BlockKind::FileCheck,
+        BlockKind::RedisCheck,
+        BlockKind::HaproxyCheck,
     ];
 
     /// The keyword that begins such a block; `None` for what stands outside all blocks.
@@ -135,6 +142,8 @@ impl BlockKind {
             BlockKind::UdpCheck => "UDP_CHECK",
             BlockKind::PingCheck => "PING_CHECK",
             BlockKind::FileCheck => "FILE_CHECK",
+            BlockKind::RedisCheck => "REDIS_CHECK",
+            BlockKind::HaproxyCheck => "HAPROXY_CHECK",
         })
     }
 }
@@ -353,6 +362,7 @@ pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
             lvs::CONNECTIONS,
             check::DEFAULTS,
             check::CHECKERS,
+            backend::CHECKERS,
         ],
         BlockKind::TcpCheck | BlockKind::PingCheck => &[check::COMMON, check::DEFAULTS],
         BlockKind::HttpGet => &[check::HTTP, check::COMMON, check::DEFAULTS],
@@ -365,6 +375,14 @@ pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
         BlockKind::BfdCheck => &[check::BFD],
         BlockKind::UdpCheck => &[check::UDP, check::COMMON, check::DEFAULTS],
         BlockKind::FileCheck => &[check::FILE, check::DEFAULTS],
+        BlockKind::RedisCheck => &[
+            backend::REDIS,
+            backend::LOGIN,
+            backend::TLS,
+            &backend::COMMON,
+            &backend::DEFAULTS,
+        ],
+        BlockKind::HaproxyCheck => &[backend::AGENT, &backend::COMMON, &backend::DEFAULTS],
     };
     parts.iter().copied().flatten()
 }

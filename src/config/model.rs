@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 mod adverts;
+mod backend;
 mod check;
 mod globals;
 mod instance;
@@ -18,6 +19,7 @@ mod track;
 mod vrrp;
 
 pub use adverts::{AdvertOptions, OldChecksum, PeerOptions, ReceiveBuffer};
+pub use backend::{Backend, BackendCheck, BackendTls, RedisRole, Secret, TlsMode};
 pub use check::{
     Checker, CheckerKind, ConnectOptions, DnsCheck, FileCheck, HttpCheck, HttpProtocol, HttpScheme,
     HttpUrl, MaskedByte, MiscCheck, SmtpCheck, UdpCheck,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::config::model::{Checker, CheckerKind};
 use crate::time::Time;
 
-use super::{Answer, Said, Weighing};
+use super::found::percent_left;
+use super::{Answer, Found, Member, Said, Weighing};
 
 /// How long after the start the first checks begin (keepalived's bootstrap delay).
 pub(super) const BOOTSTRAP_DELAY: Duration = Duration::from_secs(1);
@@ -70,6 +71,10 @@ pub struct Check {
     /// What was odd about the last answer to a question, though it passed.
     remarks: Vec<(usize, Box<str>)>,
     weighing: Option<Weighing>,
+    /// Which part the server plays among others, as it said last.
+    member: Option<Member>,
+    /// How long it had been paused in all, and when it said so.
+    paused_before: Option<(Duration, Time)>,
     step: Step,
     /// The last answer.
     answer: Option<Answer>,
@@ -106,6 +111,8 @@ impl Check {
             page_failed: false,
             remarks: Vec::new(),
             weighing: None,
+            member: None,
+            paused_before: None,
             answer: None,
             changed_at: None,
             step: match settings.kind.is_told() {
@@ -212,6 +219,38 @@ impl Check {
     /// Notes what an answer says of the weight; whether that is new.
     pub fn weigh(&mut self, weighing: Option<Weighing>) -> bool {
         std::mem::replace(&mut self.weighing, weighing) != weighing
+    }
+
+    /// Which part the server plays among others, as it said last.
+    pub fn member(&self) -> Option<&Member> {
+        self.member.as_ref()
+    }
+
+    /// Notes that; whether it is new.
+    pub(super) fn note_member(&mut self, member: Option<&Member>) -> bool {
+        let new = self.member.as_ref() != member;
+        if new {
+            self.member = member.cloned();
+        }
+        new
+    }
+
+    /// Why an answer that passes does not count for this server, if it does not: what is neither good nor
+    /// bad leaves a server that is down where it is.
+    pub(super) fn holds_back(&self, found: &Found) -> Option<String> {
+        let down = self.status == Status::Down;
+        found.if_down.clone().filter(|_| down)
+    }
+
+    /// What an answer makes of the weight: what it says itself, or how long the server has been paused
+    /// since the answer before.
+    pub(super) fn weighing_of(&mut self, found: &Found, now: Time) -> Option<Weighing> {
+        let Some(paused) = found.paused else {
+            return found.weighing;
+        };
+        let before = self.paused_before.replace((paused, now));
+        let percent = before.and_then(|(was, at)| percent_left(paused, was, now.since(at)));
+        found.weighing.or(percent.map(Weighing::Percent))
     }
 
     /// The settings it runs with.

@@ -14,7 +14,8 @@ use crate::time::Time;
 use super::check::BOOTSTRAP_DELAY;
 use super::question::{Questions, ReaderId};
 use super::{
-    Check, CheckOutcome, KindStats, ProbeId, Question, Said, Status, Verdict, Weighing, spread,
+    Check, CheckOutcome, Found, KindStats, Member, ProbeId, Question, Said, Status, Verdict,
+    Weighing, spread,
 };
 
 /// What the caller has to do or know.
@@ -51,7 +52,8 @@ pub enum Output<K> {
         /// What it is now.
         status: Status,
     },
-    /// A check says something else about the weight than before ([`Monitor::weighings`]).
+    /// A check says something else about the weight than before ([`Monitor::weighings`]), or about the part
+    /// that the server plays ([`Monitor::member`]).
     Weighed {
         /// Of which server.
         server: K,
@@ -228,6 +230,12 @@ impl<K: Ord + Copy> Monitor<K> {
         checks.flat_map(|checks| checks.values().filter_map(Check::weighing))
     }
 
+    /// Which part a server plays among others, as the first of its checks says that knows.
+    pub fn member(&self, server: &K) -> Option<&Member> {
+        let checks = self.servers.get(server).into_iter();
+        checks.flatten().find_map(|(_, check)| check.member())
+    }
+
     /// When a check is due next.
     pub fn next_deadline(&self) -> Option<Time> {
         self.timers.first().map(|&(time, _)| time)
@@ -283,12 +291,18 @@ impl<K: Ord + Copy> Monitor<K> {
     }
 
     fn read(&mut self, id: ReaderId, outcome: &CheckOutcome, now: Time, out: &mut Vec<Output<K>>) {
+        if let CheckOutcome::Found(found) = outcome
+            && let Some(why) = self.check(id).and_then(|check| check.holds_back(found))
+        {
+            return self.read(id, &CheckOutcome::Failed(why), now, out);
+        }
         self.remark(id, outcome, out);
         let before = self.note_answer(id, outcome, now);
         self.update(id, out, |check| match outcome {
-            CheckOutcome::Passed | CheckOutcome::PassedBut(_) | CheckOutcome::Weighs(_) => {
-                (check.passed(now), None)
-            }
+            CheckOutcome::Passed
+            | CheckOutcome::PassedBut(_)
+            | CheckOutcome::Weighs(_)
+            | CheckOutcome::Found(_) => (check.passed(now), None),
             CheckOutcome::Failed(reason) => (check.failed(now), Some(reason.clone())),
             CheckOutcome::NotAsked(reason) => (check.not_asked(now), Some(reason.clone())),
         });
@@ -299,10 +313,24 @@ impl<K: Ord + Copy> Monitor<K> {
         }
         let weighing = match outcome {
             CheckOutcome::Weighs(weighing) => Some(*weighing),
+            CheckOutcome::Found(found) => return self.found(id, found, now, out),
             CheckOutcome::Passed | CheckOutcome::PassedBut(_) => None,
             CheckOutcome::Failed(_) | CheckOutcome::NotAsked(_) => return,
         };
         self.weigh(id, weighing, out);
+    }
+
+    /// What a server said of itself.
+    fn found(&mut self, id: ReaderId, found: &Found, now: Time, out: &mut Vec<Output<K>>) {
+        let Some(&server) = self.homes.get(&id) else {
+            return;
+        };
+        let Some(check) = self.check(id) else { return };
+        let weighing = check.weighing_of(found, now);
+        let weighs = check.weigh(weighing);
+        if check.note_member(found.member.as_ref()) || weighs {
+            out.push(Output::Weighed { server });
+        }
     }
 
     /// Keeps an answer for whoever wants to know, and counts it; what the check said before it.
@@ -323,6 +351,7 @@ impl<K: Ord + Copy> Monitor<K> {
     fn remark(&mut self, id: ReaderId, outcome: &CheckOutcome, out: &mut Vec<Output<K>>) {
         let remark = match outcome {
             CheckOutcome::PassedBut(remark) => Some(remark.as_str()),
+            CheckOutcome::Found(found) => found.remark.as_deref(),
             CheckOutcome::Passed => None,
             _ => return,
         };
@@ -357,6 +386,7 @@ impl<K: Ord + Copy> Monitor<K> {
             let (up, reason, weighing) = match outcome {
                 CheckOutcome::Passed | CheckOutcome::PassedBut(_) => (true, None, None),
                 CheckOutcome::Weighs(weighing) => (true, None, Some(weighing)),
+                CheckOutcome::Found(found) => (true, None, found.weighing),
                 CheckOutcome::Failed(reason) => (false, Some(reason), None),
                 CheckOutcome::NotAsked(_) => continue,
             };

@@ -35,9 +35,10 @@ pub enum Said {
 impl Said {
     pub(super) fn of(outcome: &CheckOutcome) -> Said {
         match outcome {
-            CheckOutcome::Passed | CheckOutcome::PassedBut(_) | CheckOutcome::Weighs(_) => {
-                Said::Passed
-            }
+            CheckOutcome::Passed
+            | CheckOutcome::PassedBut(_)
+            | CheckOutcome::Weighs(_)
+            | CheckOutcome::Found(_) => Said::Passed,
             CheckOutcome::Failed(why) => Said::Failed(why.clone()),
             CheckOutcome::NotAsked(why) => Said::NotAsked(why.clone()),
         }

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::config::model::{CheckerKind, HttpCheck, HttpScheme, HttpUrl};
 use crate::config::pattern::Pattern;
 
+use super::backend::Logins;
 use super::tls::Tls;
 
 /// Patterns and TLS, as far as a configuration needs them.
@@ -15,6 +16,7 @@ use super::tls::Tls;
 pub struct Kit {
     pub(super) tls: Option<Tls>,
     patterns: BTreeMap<PatternKey, Arc<Pattern>>,
+    pub(super) logins: Logins,
 }
 
 type PatternKey = (String, Vec<String>);
@@ -29,7 +31,10 @@ impl Kit {
             CheckerKind::Http(check) => Some(&**check),
             _ => None,
         });
-        let mut kit = Kit::default();
+        let mut kit = Kit {
+            logins: Logins::new(config)?,
+            ..Kit::default()
+        };
         for check in checks {
             kit.add(check, config)?;
         }

@@ -108,7 +108,7 @@ fn unreadable(keyword: &str, file: &str, error: &pem::Error) -> String {
 }
 
 /// Why a handshake failed. That a server is too old for this build is no fault of the server's.
-fn handshake_error(error: &io::Error) -> ProbeError {
+pub(super) fn handshake_error(error: &io::Error) -> ProbeError {
     use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
     let Some(tls) = error
         .get_ref()
@@ -131,7 +131,7 @@ fn handshake_error(error: &io::Error) -> ProbeError {
 
 /// Whoever answers is the server.
 #[derive(Debug)]
-struct Anybody;
+pub(super) struct Anybody;
 
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::diagnostic::Diagnostics;
-use crate::config::model::{VirtualServer, VirtualServerAddress};
+use crate::config::model::{CheckerKind, VirtualServer, VirtualServerAddress};
 use crate::config::source::Span;
 use crate::config::{Config, Origins};
 use crate::net::{Cidr, ForwardingMethod, Protocol};
@@ -24,6 +24,7 @@ pub(super) fn lint(config: &Config, origins: &Origins, diagnostics: &mut Diagnos
         real_servers(server, span, &vips, diagnostics);
         quorum(server, span, diagnostics);
         slow_start(server, span, diagnostics);
+        weighing(server, span, diagnostics);
         idle(server, config.globals.lvs_timeouts.tcp, span, diagnostics);
     }
 }
@@ -51,6 +52,31 @@ fn slow_start(server: &VirtualServer, span: Option<Span>, diagnostics: &mut Diag
     };
     let hint = "use `wrr` or `wlc` and weights such as 100";
     diagnostics.push(risk(span, message).hint(hint.to_owned()));
+}
+
+/// What they make of the weights that checks give.
+fn weighing(server: &VirtualServer, span: Option<Span>, diagnostics: &mut Diagnostics) {
+    let checkers = server.real_servers.iter().flat_map(|rs| &rs.checkers);
+    let mut weighing = checkers.filter(|checker| match &checker.kind {
+        CheckerKind::Backend(check) => check.backend.weighs(),
+        _ => false,
+    });
+    let Some(first) = weighing.next() else { return };
+    let keyword = first.kind.keyword();
+    let name = server.scheduler.name.to_string();
+    let message = match name.as_str() {
+        "rr" | "lc" | "dh" => format!(
+            "of the weights that `{keyword}` gives only 0 counts: `{name}` does not look at others"
+        ),
+        "sh" | "mh" => {
+            format!(
+                "`{keyword}`: with `{name}` each weight that it gives sends some clients elsewhere"
+            )
+        }
+        "fo" => format!("`{keyword}`: `fo` takes the server with the highest weight alone"),
+        _ => return,
+    };
+    diagnostics.push(risk(span, message).hint("use `wrr` or `wlc`".to_owned()));
 }
 
 /// How long IPVS remembers an idle TCP connection unless it is told (net/netfilter/ipvs/ip_vs_proto_tcp.c).

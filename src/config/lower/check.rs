@@ -1,5 +1,6 @@
 //! Checkers, and what they inherit from the real server and the virtual server.
 
+mod backend;
 mod http;
 mod other;
 mod pattern;
@@ -21,6 +22,7 @@ pub(super) use http::UrlDraft;
 #[cfg(test)]
 pub(super) use other::HostDraft;
 
+use backend::BackendDraft;
 use http::HttpDraft;
 use other::{BfdDraft, DnsDraft, FileDraft, MiscDraft, SmtpDraft, UdpDraft};
 
@@ -154,6 +156,7 @@ enum Asks {
     Bfd(BfdDraft),
     Udp(UdpDraft),
     File(FileDraft),
+    Backend(BackendDraft),
 }
 
 impl CheckerDraft {
@@ -175,7 +178,7 @@ impl CheckerDraft {
                 BlockKind::BfdCheck => Asks::Bfd(BfdDraft::default()),
                 BlockKind::UdpCheck => Asks::Udp(UdpDraft::default()),
                 BlockKind::FileCheck => Asks::File(FileDraft::default()),
-                _ => return None,
+                _ => Asks::Backend(BackendDraft::new(kind)?),
             },
         })
     }
@@ -236,6 +239,7 @@ impl CheckerDraft {
             Asks::Http(draft) => draft.finish(ctx, span, connect, above.virtualhost),
             Asks::Dns(draft) => Some(draft.finish(connect)),
             Asks::Udp(draft) => draft.finish(ctx, span, connect),
+            Asks::Backend(draft) => draft.finish(ctx, span, connect),
             _ => Some(CheckerKind::Ping(connect)),
         }
     }
@@ -265,6 +269,7 @@ impl<'t> Draft<'t> for CheckerDraft {
             Asks::Bfd(draft) => draft.apply(line, value),
             Asks::Udp(draft) => draft.apply(ctx, line, value),
             Asks::File(draft) => draft.apply(ctx, line, value),
+            Asks::Backend(draft) => draft.apply(line, value),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::config::model::{ParamMatch, Weight};
 use crate::config::tree::Block;
 use crate::config::{Files, Loaded, load, model};
 
+mod backend;
 mod services;
 
 /// One file, `k.conf`.

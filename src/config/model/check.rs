@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::net::{Endpoint, FwMark, InterfaceName};
 use crate::units::seconds;
 
-use super::{FileWeight, Run, ScriptUser};
+use super::{BackendCheck, FileWeight, Run, ScriptUser};
 
 /// One check of one real server; what it inherits from `real_server` and `virtual_server` is filled in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -35,7 +35,7 @@ pub struct Checker {
     pub log_all_failures: bool,
 }
 
-/// The ten checkers; each names its question.
+/// Checkers, keepalived's ten and vipd's own; each names its question.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckerKind {
@@ -58,6 +58,8 @@ pub enum CheckerKind {
     Ping(ConnectOptions),
     /// `FILE_CHECK`: a tracked file says so.
     File(FileCheck),
+    /// vipd's own, which speak the language of what stands behind front doors. Shared, as pages are.
+    Backend(Arc<BackendCheck>),
 }
 
 impl CheckerKind {
@@ -76,6 +78,7 @@ impl CheckerKind {
             CheckerKind::Udp(_) => "UDP_CHECK",
             CheckerKind::Ping(_) => "PING_CHECK",
             CheckerKind::File(_) => "FILE_CHECK",
+            CheckerKind::Backend(check) => check.backend.keyword(),
         }
     }
 
@@ -100,6 +103,7 @@ impl CheckerKind {
             CheckerKind::Smtp(check) => check.hosts.first(),
             CheckerKind::Dns(check) => Some(&check.connect),
             CheckerKind::Udp(check) => Some(&check.connect),
+            CheckerKind::Backend(check) => Some(&check.connect),
             CheckerKind::Misc(_) | CheckerKind::Bfd(_) | CheckerKind::File(_) => None,
         }
         .map(|connect| connect.destination)

@@ -1,0 +1,160 @@
+//! Servers that answer badly.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use super::{Site, service};
+use crate::lab::Lab;
+use crate::lab::check::{Doing, Outcome, ensure};
+
+/// A check, the start of a good answer to it, and what it is told of a wrong one.
+struct Kind {
+    port: u16,
+    check: &'static str,
+    well: &'static [u8],
+    /// Whether the server is asked before it says a word.
+    asked: bool,
+    /// What the log says of half an answer, and of a wrong one.
+    half: &'static str,
+    wrong: &'static str,
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        port: 8001,
+        check: "REDIS_CHECK",
+        well: b"+PONG\r\n",
+        asked: true,
+        half: "the server closed the connection before its answer was whole",
+        wrong: "the answer is not Redis, it begins with `HTTP/1.1 400 Bad",
+    },
+    Kind {
+        port: 8002,
+        check: "HAPROXY_CHECK",
+        well: b"up\n",
+        asked: false,
+        half: "the line of the agent has no end: `u`",
+        wrong: "`http/1.1` is nothing that an agent says",
+    },
+];
+
+/// What a server does, and what the log says of it; empty: what each says itself.
+const MOODS: &[(u8, &str, &str)] = &[
+    (1, "nothing comes", "no answer within 1s"),
+    (2, "half an answer, then silence", "no answer within 1s"),
+    (3, "half an answer, then the end", ""),
+    (4, "a wrong answer", ""),
+    (5, "an endless answer", "_CHECK"),
+    (6, "a reset", "(ECONNRESET)"),
+];
+
+fn answer(mut stream: TcpStream, kind: &Kind, mood: u8) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(3)))?;
+    let mut bytes = [0; 256];
+    let well = kind.well;
+    // What is left unread would make a reset of the end.
+    if kind.asked {
+        let _ = stream.read(&mut bytes)?;
+    }
+    let half = well.get(..well.len() / 2).unwrap_or_default();
+    match mood {
+        0 => {
+            stream.write_all(well)?;
+            let _ = stream.read(&mut bytes)?;
+        }
+        1 => drop(
+            stream
+                .read(&mut bytes)
+                .and_then(|_| stream.read(&mut bytes)),
+        ),
+        2 => {
+            stream.write_all(half)?;
+            drop(
+                stream
+                    .read(&mut bytes)
+                    .and_then(|_| stream.read(&mut bytes)),
+            );
+        }
+        3 => stream.write_all(half)?,
+        4 => stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")?,
+        5 => {
+            while stream
+                .write_all(&[half.first().copied().unwrap_or(0); 4096])
+                .is_ok()
+            {}
+        }
+        _ => {
+            stream.write_all(half)?;
+            std::thread::sleep(Duration::from_millis(50));
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        }
+    }
+    Ok(())
+}
+
+/// Serves on a port until the process of the case ends.
+fn serve(listener: TcpListener, kind: &'static Kind, mood: Arc<AtomicU8>) {
+    std::thread::spawn(move || {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let mood = mood.load(Ordering::SeqCst);
+                    std::thread::spawn(move || answer(stream, kind, mood));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    });
+}
+
+pub(super) fn run(lab: &Lab) -> Outcome {
+    let site = Site::new(lab)?;
+    let mood = Arc::new(AtomicU8::new(0));
+    let mut conf = String::new();
+    let mut all = Vec::new();
+    for kind in KINDS {
+        let at = ("192.0.2.1", kind.port);
+        let listener = site
+            .host
+            .within(|| TcpListener::bind(at))?
+            .doing(kind.port)?;
+        serve(listener, kind, Arc::clone(&mood));
+        let check = format!("@vipd {} {{\n@vipd }}", kind.check);
+        conf += &service(kind.port, &[kind.port], &check);
+        all.push(format!("{0}>{0}*100", kind.port));
+    }
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let mut daemon = site.start(lab, &conf)?;
+    for (number, what, said) in MOODS {
+        site.wait_pools(lab, "all are well", &all)?;
+        let before = daemon.log().len();
+        mood.store(*number, Ordering::SeqCst);
+        site.wait_pools(lab, what, &[])?;
+        let log = daemon.log();
+        let log = log.get(before..).unwrap_or_default();
+        for kind in KINDS {
+            let said = match number {
+                3 => kind.half,
+                4 => kind.wrong,
+                _ => said,
+            };
+            let told = log.lines().any(|line| {
+                line.contains(&format!("{} on service", kind.check)) && line.contains(said)
+            });
+            ensure!(
+                told,
+                "{what}: the log says {said:?} of {}: {log}",
+                kind.check
+            );
+        }
+        mood.store(0, Ordering::SeqCst);
+    }
+    site.wait_pools(lab, "all are well at last", &all)?;
+    let status = daemon.stop()?;
+    ensure!(status.success(), "it stopped with {status}");
+    Ok(())
+}
