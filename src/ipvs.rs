@@ -20,7 +20,7 @@ pub use number::{
     CommandAttribute, DaemonAttribute, DestinationAttribute, InfoAttribute, Number,
     ServiceAttribute, StatsAttribute,
 };
-pub use save::{save, save_complete};
+pub use save::{line, save, save_complete};
 pub use types::{
     Command, Destination, DestinationKey, DestinationSpec, DestinationStats, ObservedService,
     Persistence, Service, ServiceFlags, ServiceKey, ServiceSpec, ServiceStats, SyncDaemon,

@@ -19,6 +19,7 @@ mod notices;
 mod own_links;
 mod probe;
 mod promotion;
+mod rehearsal;
 mod reload;
 mod routes;
 mod routing;
@@ -55,6 +56,7 @@ use kernel_view::KernelView;
 use links::Delayed;
 use own_links::OwnLinks;
 use probe::Prober;
+pub use rehearsal::Rehearsal;
 use routing::Routing;
 use slot::Slot;
 use sync::Group;
@@ -92,7 +94,7 @@ enum TimerOf {
 }
 
 /// The engine of the failover thread.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failover {
     config: Arc<Config>,
     slots: Vec<Slot>,

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use crate::net::{Endpoint, Family, ForwardingMethod, Protocol};
 
 use super::{
-    DestinationKey, DestinationSpec, Persistence, ServiceFlags, ServiceKey, ServiceSpec, Table,
-    TunnelChecksum, TunnelKind,
+    Command, DestinationKey, DestinationSpec, Persistence, ServiceFlags, ServiceKey, ServiceSpec,
+    SyncDaemon, SyncRole, Table, Timeouts, TunnelChecksum, TunnelKind,
 };
 
 /// What `ipvsadm -Sn` prints of `table`, one command on each line. As ipvsadm's own, it leaves out
@@ -22,6 +22,83 @@ pub fn save(table: &Table) -> String {
 /// The commands that make `table`, thresholds and all flags included, for `ipvsadm -R`.
 pub fn save_complete(table: &Table) -> String {
     text(table, Detail::Complete)
+}
+
+/// The arguments with which ipvsadm does what `command` does. Those that change the table may stand in the
+/// text for `ipvsadm -R`; those about sync daemons and timeouts are command lines of their own.
+pub fn line(command: &Command) -> String {
+    let mut text = String::new();
+    let mut about = |option: &str, key: &ServiceKey| {
+        let _ = write!(text, "{option} {}", service_words(*key));
+    };
+    match command {
+        Command::NewService(key, spec) => {
+            about("-A", key);
+            spec_words(&mut text, key.family(), spec, Detail::Complete);
+        }
+        Command::SetService(key, spec) => {
+            about("-E", key);
+            spec_words(&mut text, key.family(), spec, Detail::Complete);
+        }
+        Command::DelService(key) => about("-D", key),
+        Command::NewDestination(key, at, spec) => {
+            about("-a", key);
+            destination_words(&mut text, *at, spec, Detail::Complete);
+        }
+        Command::SetDestination(key, at, spec) => {
+            about("-e", key);
+            destination_words(&mut text, *at, spec, Detail::Complete);
+        }
+        Command::DelDestination(key, at) => {
+            about("-d", key);
+            let _ = write!(text, " -r {at}");
+        }
+        Command::NewDaemon(role, daemon) => daemon_words(&mut text, *role, daemon),
+        Command::DelDaemon(role) => {
+            let _ = write!(text, "--stop-daemon {}", role_word(*role));
+        }
+        Command::SetTimeouts(timeouts) => timeout_words(&mut text, timeouts),
+    }
+    text
+}
+
+const fn role_word(role: SyncRole) -> &'static str {
+    match role {
+        SyncRole::Master => "master",
+        SyncRole::Backup => "backup",
+    }
+}
+
+fn daemon_words(text: &mut String, role: SyncRole, daemon: &SyncDaemon) {
+    let SyncDaemon {
+        interface,
+        sync_id,
+        packets,
+    } = daemon;
+    let role = role_word(role);
+    let _ = write!(
+        text,
+        "--start-daemon {role} --mcast-interface {interface} --syncid {sync_id}"
+    );
+    if let Some(length) = packets.max_len {
+        let _ = write!(text, " --sync-maxlen {length}");
+    }
+    if let Some(group) = packets.group {
+        let _ = write!(text, " --mcast-group {group}");
+    }
+    if let Some(port) = packets.port {
+        let _ = write!(text, " --mcast-port {port}");
+    }
+    if let Some(ttl) = packets.ttl {
+        let _ = write!(text, " --mcast-ttl {ttl}");
+    }
+}
+
+/// 0 leaves a timeout as it is.
+fn timeout_words(text: &mut String, timeouts: &Timeouts) {
+    let Timeouts { tcp, tcp_fin, udp } = timeouts;
+    let [tcp, tcp_fin, udp] = [tcp, tcp_fin, udp].map(|time| time.map_or(0, |time| time.as_secs()));
+    let _ = write!(text, "--set {tcp} {tcp_fin} {udp}");
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,6 +23,7 @@ mod going;
 mod groups;
 mod notices;
 mod quorum;
+mod rehearsal;
 mod reload;
 mod returning;
 mod sessions;

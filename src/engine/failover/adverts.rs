@@ -32,7 +32,7 @@ fn plain(channel: Channel) -> Channel {
 }
 
 /// Messages sent last, ready made: those of one priority, one for each way to sum.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ready {
     priority: u8,
     messages: Vec<(Cover, Arc<[u8]>)>,

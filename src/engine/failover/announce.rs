@@ -35,7 +35,7 @@ enum Lane {
 /// In which order the addresses of a lane are told of: who was told of least, then who waits longest.
 type Turn = (u32, u64, AddressKey);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Queue {
     turns: BTreeSet<Turn>,
     /// When the next one may leave.
@@ -50,7 +50,7 @@ struct Waiting {
 }
 
 /// The intervals of a configuration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Pace {
     garp: Duration,
     gna: Duration,
@@ -101,7 +101,7 @@ impl Pace {
 }
 
 /// What waits to leave.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Announcer {
     pace: Pace,
     queues: BTreeMap<Lane, Queue>,

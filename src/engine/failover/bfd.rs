@@ -101,7 +101,7 @@ pub struct SessionPacket<'a> {
 }
 
 /// All sessions of the node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sessions {
     entries: Vec<Entry>,
     by_discriminator: BTreeMap<NonZeroU32, usize>,
@@ -111,7 +111,7 @@ pub(super) struct Sessions {
     facts: SessionFacts,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     session: Session,
     path: BfdPath,

@@ -12,7 +12,7 @@ use crate::net::{
 use super::{Beat, channels_of};
 
 /// What the kernel shows of an address, beside its key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shown {
     pub(super) spec: AddressSpec,
     pub(super) protocol: u8,
@@ -36,7 +36,7 @@ impl Shown {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct KernelView {
     links: BTreeMap<InterfaceIndex, Link>,
     by_name: BTreeMap<InterfaceName, InterfaceIndex>,

@@ -22,7 +22,7 @@ const PARTS: u32 = 3;
 const EARLY: Duration = Duration::from_millis(50);
 
 /// The lease of one instance.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Lease {
     /// When it is renewed; under this it stands in the engine's timers.
     renew_at: Option<Time>,

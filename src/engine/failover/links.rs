@@ -12,7 +12,7 @@ use super::kernel_view::KernelView;
 use super::{Action, Event, Failover};
 
 /// A link of `interface_up_down_delays`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Delayed {
     delays: LinkDelays,
     /// As what it counts.

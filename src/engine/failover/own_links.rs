@@ -11,7 +11,7 @@ use super::slot::Slot;
 use super::{Action, Event, Failover};
 
 /// The links of a configuration, and those that are still used of the one before.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct OwnLinks {
     wanted: BTreeMap<InterfaceName, OwnLink>,
     /// Of configurations before: they go with the last instance that uses them.

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What waits to be asked for, and what was.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Prober {
     queue: VecDeque<(AddressKey, usize)>,
     /// When the next ones may leave.

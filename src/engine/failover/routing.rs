@@ -19,7 +19,7 @@ use super::{Action, Event, Failover, RESTORE_AFTER};
 const STATIC_REMOVALS_MAX: u32 = 3;
 
 /// Routes and rules of the failover thread.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Routing {
     /// What each instance wants as master, by the number of its slot.
     slots: Vec<Wanted>,

@@ -30,7 +30,7 @@ const REMOVALS_WITHIN: Duration = Duration::from_secs(60);
 const SEQUENCE_STEP_NS: u64 = 100_000_000;
 
 /// What somebody else did to the addresses of an instance.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Losses {
     /// When addresses were removed.
     removals: Vec<Time>,
@@ -39,7 +39,7 @@ struct Losses {
 }
 
 /// One instance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Slot {
     pub(super) machine: Machine,
     pub(super) receiver: Receiver,

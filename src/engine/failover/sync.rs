@@ -14,7 +14,7 @@ use crate::vrrp::{self, Reason, Start, State};
 use super::{Action, Event, Failover, notices, tracked};
 
 /// A group as it runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) config: Arc<SyncGroup>,
     /// Slots.

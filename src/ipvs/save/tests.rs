@@ -200,3 +200,54 @@ fn tunnels_say_their_kind_after_the_weight() {
                     -a -f 5 -r 10.0.0.12:80 -i -w 1 --tun-type gre --tun-csum\n";
     assert_eq!(save(&table([(key, spec("rr"), servers)])), expected);
 }
+
+#[test]
+fn each_command_has_its_arguments_of_ipvsadm() {
+    use crate::ipvs::{Command, SyncDaemon, SyncPackets, SyncRole, Timeouts};
+    use std::time::Duration;
+    let endpoint = |text: &str| {
+        let at: std::net::SocketAddr = text.parse().unwrap();
+        Endpoint::new(at.ip(), at.port())
+    };
+    let service = ServiceKey::Endpoint {
+        protocol: Protocol::Tcp,
+        endpoint: endpoint("10.0.0.1:80"),
+    };
+    let at = DestinationKey(endpoint("10.1.0.1:80"));
+    let spec = DestinationSpec {
+        forwarding: ForwardingMethod::Masquerading,
+        weight: 3,
+        upper_threshold: 9,
+        lower_threshold: 0,
+        tunnel: TunnelKind::Ipip,
+    };
+    let daemon = SyncDaemon {
+        interface: "eth0".parse().unwrap(),
+        sync_id: 7,
+        packets: SyncPackets::default(),
+    };
+    let timeouts = Timeouts {
+        tcp: Some(Duration::from_secs(28_800)),
+        ..Timeouts::default()
+    };
+    let lines = [
+        (
+            Command::SetDestination(service, at, spec),
+            "-e -t 10.0.0.1:80 -r 10.1.0.1:80 -m -w 3 -x 9",
+        ),
+        (
+            Command::DelDestination(service, at),
+            "-d -t 10.0.0.1:80 -r 10.1.0.1:80",
+        ),
+        (Command::DelService(service), "-D -t 10.0.0.1:80"),
+        (
+            Command::NewDaemon(SyncRole::Backup, daemon),
+            "--start-daemon backup --mcast-interface eth0 --syncid 7",
+        ),
+        (Command::DelDaemon(SyncRole::Master), "--stop-daemon master"),
+        (Command::SetTimeouts(timeouts), "--set 28800 0 0"),
+    ];
+    for (command, expected) in lines {
+        assert_eq!(line(&command), expected);
+    }
+}

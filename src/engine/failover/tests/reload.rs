@@ -71,3 +71,26 @@ fn a_vip_that_moves_between_instances_in_a_reload_is_not_removed_in_between() {
     assert_eq!(bench.commands, 0);
     assert!(bench.has("10.0.0.101"));
 }
+
+#[test]
+fn what_is_rehearsed_is_what_a_reload_does_and_what_leaves_later_is_named() {
+    let both = config(vec![
+        instance("VI_1", 51, "10.0.0.100"),
+        instance("VI_2", 52, "10.0.0.101"),
+    ]);
+    let mut bench = Bench::master(both);
+    let other = Arc::new(config(vec![instance("VI_1", 51, "10.0.0.102")]));
+    let planned = bench.engine.clone().rehearse(Arc::clone(&other), bench.now);
+    let words = planned.commands.iter().map(|command| match command {
+        NetCommand::Address(AddressCommand::Add(key, _)) => format!("+address {}", key.cidr),
+        NetCommand::Address(AddressCommand::Delete(key)) => format!("-address {}", key.cidr),
+        other => other.to_string(),
+    });
+    let words: Vec<String> = words.collect();
+    let leaving: Vec<String> = planned.leaving.iter().map(|k| k.cidr.to_string()).collect();
+    assert_eq!(leaving, ["10.0.0.101/32"]);
+    bench.changes.clear();
+    bench.input(Input::Reload(other));
+    assert_eq!(words, bench.changes);
+    assert!(bench.has("10.0.0.102") && bench.has("10.0.0.101"));
+}
