@@ -161,6 +161,16 @@ struct IpvsFile {
     place: Place,
     services: Vec<ServiceEntry>,
     sync_daemons: Vec<SyncEntry>,
+    #[serde(default)]
+    draining: Vec<DrainingEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DrainingEntry {
+    service: ServiceLine,
+    destination: (IpAddr, u16),
+    /// Nanoseconds since boot.
+    until: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -190,6 +200,39 @@ enum SyncEntry {
     Backup,
 }
 
+impl ServiceLine {
+    fn of(key: &ServiceKey) -> ServiceLine {
+        match key {
+            ServiceKey::Endpoint { protocol, endpoint } => ServiceLine::Endpoint {
+                protocol: protocol.number(),
+                address: endpoint.addr,
+                port: endpoint.port,
+            },
+            ServiceKey::FwMark { family, mark } => ServiceLine::Fwmark {
+                ipv6: *family == Family::V6,
+                mark: mark.get(),
+            },
+        }
+    }
+
+    fn key(&self) -> Option<ServiceKey> {
+        Some(match *self {
+            ServiceLine::Endpoint {
+                protocol,
+                address,
+                port,
+            } => ServiceKey::Endpoint {
+                protocol: Protocol::from_number(protocol)?,
+                endpoint: Endpoint::new(address, port),
+            },
+            ServiceLine::Fwmark { ipv6, mark } => ServiceKey::FwMark {
+                family: if ipv6 { Family::V6 } else { Family::V4 },
+                mark: FwMark::new(mark)?,
+            },
+        })
+    }
+}
+
 /// Writes which services, destinations and sync daemons are ours.
 ///
 /// # Errors
@@ -199,27 +242,24 @@ pub fn write_ipvs(path: &Path, place: &Place, owned: &Owned) -> io::Result<()> {
         .services
         .iter()
         .map(|(key, destinations)| ServiceEntry {
-            key: match key {
-                ServiceKey::Endpoint { protocol, endpoint } => ServiceLine::Endpoint {
-                    protocol: protocol.number(),
-                    address: endpoint.addr,
-                    port: endpoint.port,
-                },
-                ServiceKey::FwMark { family, mark } => ServiceLine::Fwmark {
-                    ipv6: *family == Family::V6,
-                    mark: mark.get(),
-                },
-            },
+            key: ServiceLine::of(key),
             destinations: destinations.iter().map(|d| (d.0.addr, d.0.port)).collect(),
         });
     let daemons = owned.daemons.iter().map(|role| match role {
         SyncRole::Master => SyncEntry::Master,
         SyncRole::Backup => SyncEntry::Backup,
     });
+    let draining = owned.draining.iter();
+    let draining = draining.map(|((service, DestinationKey(at)), until)| DrainingEntry {
+        service: ServiceLine::of(service),
+        destination: (at.addr, at.port),
+        until: until.as_nanos(),
+    });
     let file = IpvsFile {
         place: place.clone(),
         services: services.collect(),
         sync_daemons: daemons.collect(),
+        draining: draining.collect(),
     };
     let text = serde_json::to_vec(&file).map_err(io::Error::other)?;
     write_whole(path, &text)
@@ -237,20 +277,7 @@ pub fn read_ipvs(path: &Path, place: &Place) -> Owned {
         return Owned::default();
     }
     let services = file.services.into_iter().filter_map(|entry| {
-        let key = match entry.key {
-            ServiceLine::Endpoint {
-                protocol,
-                address,
-                port,
-            } => ServiceKey::Endpoint {
-                protocol: Protocol::from_number(protocol)?,
-                endpoint: Endpoint::new(address, port),
-            },
-            ServiceLine::Fwmark { ipv6, mark } => ServiceKey::FwMark {
-                family: if ipv6 { Family::V6 } else { Family::V4 },
-                mark: FwMark::new(mark)?,
-            },
-        };
+        let key = entry.key.key()?;
         let destinations = entry.destinations.into_iter();
         let destinations = destinations.map(|(a, p)| DestinationKey(Endpoint::new(a, p)));
         Some((key, destinations.collect()))
@@ -259,9 +286,16 @@ pub fn read_ipvs(path: &Path, place: &Place) -> Owned {
         SyncEntry::Master => SyncRole::Master,
         SyncEntry::Backup => SyncRole::Backup,
     });
+    let draining = file.draining.into_iter().filter_map(|entry| {
+        let (addr, port) = entry.destination;
+        let destination = DestinationKey(Endpoint::new(addr, port));
+        let until = Time::from_nanos(entry.until);
+        Some(((entry.service.key()?, destination), until))
+    });
     Owned {
         services: services.collect(),
         daemons: daemons.collect(),
+        draining: draining.collect(),
     }
 }
 
@@ -365,6 +399,7 @@ mod tests {
         let keys = Owned {
             services: [(udp, [server].into()), (mark, BTreeSet::new())].into(),
             daemons: [SyncRole::Backup].into(),
+            draining: [((udp, server), Time::from_millis(77))].into(),
         };
         write_ipvs(&path, &place(), &keys).unwrap();
         assert_eq!(read_ipvs(&path, &place()), keys);

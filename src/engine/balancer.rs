@@ -13,6 +13,7 @@ mod event;
 mod leaving;
 mod notices;
 mod pools;
+mod rehearsal;
 mod reload;
 mod returning;
 mod suspend;
@@ -46,7 +47,8 @@ pub use drained::{Drained, Whom};
 pub use event::{
     BalancerEvent, KernelEvent, PoolChange, Programmed, QuorumWhen, ServerKey, Severity,
 };
-pub use view::{CheckView, ServerView, ServiceView, View};
+pub use rehearsal::Rehearsal;
+pub use view::{CheckView, DrainingView, ServerView, ServiceView, View};
 
 /// How often the whole table is read again.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);
@@ -190,7 +192,7 @@ enum Phase {
 }
 
 /// The balancer's state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Balancer {
     config: Arc<Config>,
     phase: Phase,

@@ -27,6 +27,8 @@ pub enum ServerState {
     },
     /// A check failed.
     Down,
+    /// Somebody took it out: it leaves, even where one that failed would stay.
+    Out,
 }
 
 /// The service that a virtual server is.
@@ -91,6 +93,7 @@ pub fn service(
     for server in &virtual_server.real_servers {
         let weight = match state(server) {
             ServerState::Up { weight } if !closed => weight,
+            ServerState::Out => continue,
             _ if server.inhibit_on_failure => 0,
             _ => continue,
         };
@@ -125,7 +128,7 @@ pub fn weight_up(
 ) -> u64 {
     let weight = |server| match state(server) {
         ServerState::Up { weight } => u64::from(weight),
-        ServerState::Down => 0,
+        ServerState::Down | ServerState::Out => 0,
     };
     virtual_server.real_servers.iter().map(weight).sum()
 }

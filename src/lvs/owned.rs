@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Config;
 use crate::ipvs::{DestinationKey, ServiceKey, SyncRole};
+use crate::time::Time;
 
 use super::{Observation, destination_in, service_keys, sorry_key};
 
@@ -15,6 +16,8 @@ pub struct Owned {
     pub services: BTreeMap<ServiceKey, BTreeSet<DestinationKey>>,
     /// Sync daemons.
     pub daemons: BTreeSet<SyncRole>,
+    /// Destinations of ours that have left their pool and keep their connections, until then.
+    pub draining: BTreeMap<(ServiceKey, DestinationKey), Time>,
 }
 
 impl Owned {
@@ -41,6 +44,7 @@ impl Owned {
             } else {
                 BTreeSet::new()
             },
+            draining: BTreeMap::new(),
         }
     }
 
@@ -52,7 +56,7 @@ impl Owned {
         });
         Owned {
             services: services.collect(),
-            daemons: BTreeSet::new(),
+            ..Owned::default()
         }
     }
 
@@ -70,6 +74,7 @@ impl Owned {
                 .extend(destinations);
         }
         self.daemons.extend(&other.daemons);
+        self.draining.extend(&other.draining);
     }
 
     /// Whatever stands in a service of ours is ours (`outside_changes revert`).
@@ -91,6 +96,11 @@ impl Owned {
                     || observed.is_some_and(|s| s.destinations.contains_key(d))
             });
             named.has_service(service) || observed.is_some()
+        });
+        let services = &self.services;
+        self.draining.retain(|(service, destination), _| {
+            let destinations = services.get(service);
+            destinations.is_some_and(|d| d.contains(destination))
         });
         self.daemons
             .retain(|role| named.daemons.contains(role) || seen.daemons.contains_key(role));

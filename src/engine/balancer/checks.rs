@@ -264,8 +264,10 @@ pub(super) struct Standing<'a> {
 impl Standing<'_> {
     /// What the checks of a server make of it: keepalived adds up what each says of the weight.
     pub(super) fn state(&self, key: &ServerKey, server: &RealServer) -> ServerState {
-        let out = self.returning.is_held(key) || self.drained(server).is_some();
-        if out || self.monitor.status(key) == Status::Down {
+        if self.drained(server).is_some() {
+            return ServerState::Out;
+        }
+        if self.returning.is_held(key) || self.monitor.status(key) == Status::Down {
             return ServerState::Down;
         }
         let shifts = self.monitor.weighings(key).map(|w| w.shift(server.weight));
@@ -281,7 +283,7 @@ impl Standing<'_> {
             ServerState::Up { weight } => ServerState::Up {
                 weight: self.returning.weight(key, weight, self.now),
             },
-            ServerState::Down => ServerState::Down,
+            out => out,
         }
     }
 

@@ -109,6 +109,33 @@ impl Pools {
         self.services.values().any(Wanted::is_draining)
     }
 
+    /// Those that are drained, and until when at most.
+    pub(super) fn draining(&self) -> impl Iterator<Item = (ServiceKey, DestinationKey, Time)> {
+        let services = self.services.iter();
+        services.flat_map(|(service, wanted)| {
+            let draining = wanted.draining().iter();
+            draining.map(|(destination, until)| (*service, *destination, *until))
+        })
+    }
+
+    /// One that an earlier run began to drain, as it is `there`, goes on to be drained; not, when it is
+    /// in the pool again.
+    pub(super) fn go_on_draining(
+        &mut self,
+        (service, destination): (ServiceKey, DestinationKey),
+        there: &Service,
+        until: Time,
+    ) -> bool {
+        let Some(spec) = there.destinations.get(&destination) else {
+            return false;
+        };
+        let wanted = self.services.entry(service).or_insert_with(|| {
+            let spec = there.spec.clone();
+            Wanted::left(spec)
+        });
+        wanted.go_on_draining(destination, *spec, until)
+    }
+
     /// When the first of those that are drained has had its time.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         self.services

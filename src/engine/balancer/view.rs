@@ -19,6 +19,8 @@ pub struct View {
     pub at: Time,
     /// Every virtual server, in the order of the file.
     pub services: Vec<ServiceView>,
+    /// Servers that have left their pools and keep their connections for a while.
+    pub draining: Vec<DrainingView>,
     /// What checks were answered, by their keyword.
     pub kinds: BTreeMap<&'static str, KindStats>,
 }
@@ -71,6 +73,19 @@ pub struct ServerView {
     pub weight_in_kernel: Option<u32>,
     /// Its checks.
     pub checks: Vec<CheckView>,
+}
+
+/// A server that has left its pool and keeps its connections for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct DrainingView {
+    /// In which service.
+    pub service: ServiceKey,
+    /// Which.
+    pub destination: DestinationKey,
+    /// How long at most.
+    pub until: Time,
+    /// Its connections, when they were last counted.
+    pub connections: Option<u32>,
 }
 
 /// A check.
@@ -128,8 +143,25 @@ impl Balancer {
         View {
             at: now,
             services: services.map(|vs| self.service_view(vs)).collect(),
+            draining: self.draining_views(),
             kinds: self.monitor.kinds().clone(),
         }
+    }
+
+    fn draining_views(&self) -> Vec<DrainingView> {
+        let connections = |service, destination| {
+            let seen = self.seen.as_ref()?;
+            seen.connections.get(&(service, destination)).copied()
+        };
+        let draining = self.pools.draining();
+        draining
+            .map(|(service, destination, until)| DrainingView {
+                service,
+                destination,
+                until,
+                connections: connections(service, destination),
+            })
+            .collect()
     }
 
     fn service_view(&self, vs: &VirtualServer) -> ServiceView {

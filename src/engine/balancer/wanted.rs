@@ -2,9 +2,10 @@
 //! destinations that have left the pool and keep their connections for a while.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use crate::ipvs::{DestinationKey, Service, ServiceKey};
+use crate::ipvs::{DestinationKey, DestinationSpec, Service, ServiceKey, ServiceSpec};
 use crate::time::Time;
 
 use super::KernelEvent;
@@ -39,6 +40,29 @@ impl Wanted {
             on_remove,
             leaves: false,
         }
+    }
+
+    /// Of a virtual server that is gone.
+    pub(super) fn left(spec: ServiceSpec) -> Wanted {
+        let destinations = BTreeMap::new();
+        let mut wanted = Wanted::new(Service { spec, destinations }, BTreeMap::new());
+        wanted.leaves = true;
+        wanted
+    }
+
+    /// Keeps a destination that an earlier run began to drain; not, when it is desired.
+    pub(super) fn go_on_draining(
+        &mut self,
+        destination: DestinationKey,
+        spec: DestinationSpec,
+        until: Time,
+    ) -> bool {
+        let Entry::Vacant(place) = self.desired.destinations.entry(destination) else {
+            return false;
+        };
+        place.insert(DestinationSpec { weight: 0, ..spec });
+        self.draining.insert(destination, until);
+        true
     }
 
     pub(super) fn desired(&self) -> &Service {
@@ -80,6 +104,11 @@ impl Wanted {
 
     pub(super) fn is_draining(&self) -> bool {
         !self.draining.is_empty()
+    }
+
+    /// Destinations that have left the pool, and until when they stay.
+    pub(super) fn draining(&self) -> &BTreeMap<DestinationKey, Time> {
+        &self.draining
     }
 
     pub(super) fn next_deadline(&self) -> Option<Time> {

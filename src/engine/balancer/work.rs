@@ -130,6 +130,7 @@ impl Balancer {
         if self.seen.is_none() && self.is_running() {
             if std::mem::take(&mut self.flush) {
                 self.owned.extend(&Owned::everything_in(&found));
+                self.record.draining.clear();
             }
             self.adopt(&found, now, out);
         }
@@ -323,6 +324,7 @@ impl Balancer {
                 self.refresh_pool(server, out);
             }
         }
+        self.go_on_draining(&record.draining, found, out);
         // Sessions that were heard of already need not be waited for.
         self.tell_checks(out);
     }

@@ -69,7 +69,7 @@ fn owns(table: &Table) -> Owned {
             .iter()
             .map(|(k, s)| (*k, s.destinations.keys().copied().collect()))
             .collect(),
-        daemons: BTreeSet::new(),
+        ..Owned::default()
     }
 }
 

@@ -190,3 +190,67 @@ fn servers_are_named_by_address_with_or_without_a_port() {
     assert_eq!(rig.balancer.count(whom("10.1.0.1")), 1);
     assert_eq!(rig.balancer.count(whom("10.1.0.1:81")), 0);
 }
+
+#[test]
+fn what_was_being_drained_goes_on_after_a_crash_and_is_not_longer_for_it() {
+    let mut rig = Rig::started(&drains(600));
+    let mut one = drains(600);
+    one.virtual_servers[0].real_servers.remove(0);
+    rig.input(Input::Reload(Arc::new(one.clone())));
+    assert_eq!(weight_of(&rig, FIRST), Some(0));
+    let busy = (key("10.0.0.1:80"), server(FIRST));
+    rig.kernel.now.connections.insert(busy, 3);
+    rig.pass(100_000, |_| true);
+    let record = rig.balancer.owned.clone();
+    let now = rig.now;
+    let mut next = Rig::on(rig.kernel, &one, record);
+    next.now = now;
+    next.kernel.writes = 0;
+    next.input(Input::Started);
+    assert_eq!(weight_of(&next, FIRST), Some(0));
+    assert_eq!(next.kernel.writes, 0, "{:?}", next.log);
+    next.pass(480_000, |_| true);
+    assert_eq!(weight_of(&next, FIRST), Some(0));
+    next.pass(30_000, |_| true);
+    assert_eq!(weight_of(&next, FIRST), None);
+    assert!(next.balancer.owned.draining.is_empty());
+}
+
+#[test]
+fn what_was_being_drained_with_its_service_goes_on_after_a_crash_too() {
+    let mut rig = Rig::started(&drains(600));
+    rig.input(Input::Reload(Arc::new(config(vec![]))));
+    for name in [FIRST, "10.1.0.2:80"] {
+        let busy = (key("10.0.0.1:80"), server(name));
+        rig.kernel.now.connections.insert(busy, 1);
+    }
+    let record = rig.balancer.owned.clone();
+    let now = rig.now;
+    let mut next = Rig::on(rig.kernel, &config(vec![]), record);
+    next.now = now;
+    next.input(Input::Started);
+    assert_eq!(weight_of(&next, FIRST), Some(0));
+    next.kernel.now.connections.clear();
+    for name in [FIRST, "10.1.0.2:80"] {
+        let busy = (key("10.0.0.1:80"), server(name));
+        next.kernel.now.connections.insert(busy, 0);
+    }
+    next.pass(60_000, |_| true);
+    assert!(next.kernel.now.table.is_empty(), "{:?}", next.log);
+}
+
+#[test]
+fn a_server_that_is_taken_out_leaves_even_where_one_that_fails_stays() {
+    let mut config = two();
+    for server in &mut config.virtual_servers[0].real_servers {
+        server.inhibit_on_failure = true;
+    }
+    let mut rig = Rig::started(&config);
+    let whom: crate::engine::balancer::Whom = FIRST.parse().unwrap();
+    rig.input(Input::Drain(whom, Some(Duration::from_secs(60))));
+    assert_eq!(weight_of(&rig, FIRST), Some(0));
+    rig.pass(70_000, |_| true);
+    assert_eq!(weight_of(&rig, FIRST), None);
+    rig.input(Input::Undrain(whom));
+    assert_eq!(weight_of(&rig, FIRST), Some(1));
+}
