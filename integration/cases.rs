@@ -29,6 +29,7 @@ mod order;
 mod own_links;
 mod pages;
 mod pair;
+mod plan;
 mod pools;
 mod probe;
 mod protocol;
@@ -92,6 +93,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     pools::CASES,
     table::CASES,
     connections::CASES,
+    plan::CASES,
     checks::CASES,
     pages::CASES,
     backends::CASES,

@@ -11,6 +11,7 @@ pub mod keepalived;
 mod metrics;
 pub mod model;
 mod orders;
+mod plan;
 mod routes;
 mod server;
 mod status;
@@ -19,6 +20,7 @@ pub mod words;
 pub use desk::{Ask, Desk, Facts};
 pub use events::{Events, Intake, Level, Log, new as events};
 pub use orders::changes;
+pub use plan::{Rehearsed, from_nothing, plan, table};
 pub use server::{Address, Serving, serve_on, start};
 
 /// This moment, as it is told.

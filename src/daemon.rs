@@ -24,6 +24,7 @@ pub mod notify_thread;
 pub mod options;
 mod outer_scripts;
 pub mod own_links;
+mod planning;
 pub mod prepare;
 pub mod record;
 mod reload;

@@ -67,6 +67,7 @@ fn refused() -> model::Reload {
         changes: Vec::new(),
         warnings: Vec::new(),
         errors: vec!["one.conf:1: a fault".to_owned()],
+        plan: None,
     }
 }
 
@@ -113,7 +114,7 @@ fn serve(name: &str, answers: bool) -> Served {
                             let _ = reply.send(balancer.count(whom));
                             balancer.handle(Input::Undrain(whom), clock::now());
                         }
-                        Order::Reload(_) | Order::Stop(_) => {}
+                        Order::Copy(_) | Order::Reload(_) | Order::Stop(_) => {}
                     }
                 }
             });

@@ -35,18 +35,18 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-const LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
 /// How long a client waits that would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(4);
-const FIRST: &str = "198.51.100.10";
-const SECOND: &str = "198.51.100.11";
-const SERVICE: &str = "192.0.2.1:80";
+pub(super) const PATIENCE: Duration = Duration::from_secs(4);
+pub(super) const FIRST: &str = "198.51.100.10";
+pub(super) const SECOND: &str = "198.51.100.11";
+pub(super) const SERVICE: &str = "192.0.2.1:80";
 
 /// A director between a client and two servers, which are addresses of one machine.
-struct Site<'a> {
-    _net: Net<'a>,
-    director: Host,
-    client: Host,
+pub(super) struct Site<'a> {
+    pub(super) net: Net<'a>,
+    pub(super) director: Host,
+    pub(super) client: Host,
     back: Host,
     _servers: Vec<Server>,
     /// What the checks ask, of the first and of the second.
@@ -54,7 +54,7 @@ struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    fn new(lab: &'a Lab) -> Outcome<Site<'a>> {
+    pub(super) fn new(lab: &'a Lab) -> Outcome<Site<'a>> {
         only_vipd(lab)?;
         let net = Net::new(lab)?;
         let (front, behind) = (net.segment("front")?, net.segment("back")?);
@@ -71,7 +71,7 @@ impl<'a> Site<'a> {
                 Server::tcp(&back, &format!("{FIRST}:80"), "first")?,
                 Server::tcp(&back, &format!("{SECOND}:80"), "second")?,
             ],
-            _net: net,
+            net,
             director,
             client,
             back,
@@ -94,7 +94,7 @@ impl<'a> Site<'a> {
         self.alive[number] = None;
     }
 
-    fn setting(&self, key: &str) -> Outcome<String> {
+    pub(super) fn setting(&self, key: &str) -> Outcome<String> {
         let text = self
             .director
             .sh(&format!("cat /proc/sys/net/ipv4/vs/{key}"))?;
@@ -106,7 +106,7 @@ impl<'a> Site<'a> {
         self.weight_of(FIRST)
     }
 
-    fn weight_of(&self, server: &str) -> Outcome<Option<u32>> {
+    pub(super) fn weight_of(&self, server: &str) -> Outcome<Option<u32>> {
         let line = format!("-r {server}:80 ");
         let table = self.director.ipvs()?;
         let found = table.iter().find(|l| l.contains(&line));
@@ -114,13 +114,13 @@ impl<'a> Site<'a> {
         Ok(weight.and_then(|w| w.parse().ok()))
     }
 
-    fn wait_weight(&self, what: &str, weight: Option<u32>) -> Outcome {
+    pub(super) fn wait_weight(&self, what: &str, weight: Option<u32>) -> Outcome {
         let met = wait_until(what, LIMIT, || Ok(self.weight()? == weight));
         met.map(drop)
     }
 
     /// A connection to the first server.
-    fn talk(&self) -> Outcome<Conversation> {
+    pub(super) fn talk(&self) -> Outcome<Conversation> {
         for _ in 0..10 {
             let talk = Conversation::open(&self.client, SERVICE, PATIENCE)?;
             if talk.server == "first" {
@@ -132,7 +132,7 @@ impl<'a> Site<'a> {
 }
 
 /// Both servers, or the second alone.
-fn conf(lines: &str, both: bool) -> String {
+pub(super) fn conf(lines: &str, both: bool) -> String {
     let server = |address: &str| {
         format!(
             " real_server {address} 80 {{\n  weight 110\n  TCP_CHECK {{\n   connect_port 8081\n   \
@@ -148,7 +148,7 @@ fn conf(lines: &str, both: bool) -> String {
 }
 
 /// Its next packet is answered by a reset, at once.
-fn is_reset(talk: &mut Conversation) -> Outcome {
+pub(super) fn is_reset(talk: &mut Conversation) -> Outcome {
     let begun = Instant::now();
     // The first write may still be taken; the answer to it is the reset.
     let said = talk.say("still there?").and_then(|_| talk.say("still?"));

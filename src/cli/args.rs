@@ -231,7 +231,7 @@ pub struct Args {
 pub enum Command {
     /// Say everything that is wrong with configuration files, change nothing
     Check(CheckArgs),
-    /// Print what a configuration asks of the kernel, without touching it
+    /// Print what a configuration would change, without changing anything
     Plan(PlanArgs),
     /// Print the MD5 digest of a page, for `digest` of HTTP_GET and SSL_GET
     Genhash(GenhashArgs),
@@ -275,6 +275,11 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// Whether anything was said of it.
+    pub fn is_given(&self) -> bool {
+        self.config_id.is_some() || self.compat != CompatArg::default()
+    }
+
     /// For the configuration's reader.
     pub fn options(&self) -> config::Options {
         config::Options {

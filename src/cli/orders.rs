@@ -9,6 +9,7 @@ use hyper::Method;
 use crate::control::model::{Done, Reload};
 
 use super::client::{Whom, quoted};
+use super::plan;
 
 /// Have the configuration read again, and say what came of it
 #[derive(Clone, Debug, clap::Args)]
@@ -118,6 +119,9 @@ fn result(reload: &Reload) -> (String, ExitCode) {
     }
     for change in &reload.changes {
         line(&format!("  {change}"));
+    }
+    if let Some(plan) = reload.plan.as_ref().filter(|plan| !plan.kernel.is_empty()) {
+        text.push_str(&plan::kernel(plan));
     }
     (text, ExitCode::SUCCESS)
 }

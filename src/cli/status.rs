@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use hyper::Method;
 
-use crate::control::model::{Instance, RealServer, Status, VirtualServer};
+use crate::control::model::{DrainingServer, Instance, RealServer, Status, VirtualServer};
 use crate::control::words;
 use crate::kernel::clock;
 
@@ -127,6 +127,27 @@ pub(super) fn everything(status: &Status, clock: words::Clock<'_>) -> String {
     for server in &status.virtual_servers {
         out.push('\n');
         out.push_str(&virtual_server(server, clock));
+    }
+    out.push_str(&draining(&status.draining, clock));
+    out
+}
+
+/// Servers that keep their connections for a while, a line each.
+fn draining(all: &[DrainingServer], clock: words::Clock<'_>) -> String {
+    let mut out = String::new();
+    for server in all {
+        let left = match server.connections {
+            None => "connections not counted yet".to_owned(),
+            Some(1) => "1 connection left".to_owned(),
+            Some(count) => format!("{count} connections left"),
+        };
+        let _ = writeln!(
+            out,
+            "draining {} of {}: {left}, until {} at most",
+            server.server,
+            server.service,
+            clock(&server.until)
+        );
     }
     out
 }

@@ -1,6 +1,7 @@
 //! Where everything that is asked for comes together: the threads' views, each kept for a moment so that
 //! a thousand curious clients cost a thread no more than one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -16,7 +17,7 @@ use crate::kernel::scheduling::Lateness;
 use crate::time::Time;
 
 use super::events::Log;
-use super::model::{Daemon, Reload, Stamp, Status};
+use super::model::{Daemon, Plan, Reload, Stamp, Status};
 use super::status;
 
 /// How old a view may be that somebody is shown.
@@ -38,6 +39,8 @@ pub enum Ask {
         /// It is under way.
         reply: oneshot::Sender<()>,
     },
+    /// Say what a file would change, or the one that runs when it is read again.
+    Plan(Option<PathBuf>, oneshot::Sender<Plan>),
 }
 
 /// What main knows.

@@ -2,7 +2,11 @@
 //!
 //! Points in time are RFC 3339 in UTC. A field that is null is not known, or does not apply.
 
+mod plan;
+
 use serde::{Deserialize, Serialize};
+
+pub use plan::{Change, Kind, Plan, Verb};
 
 /// A point in time: `2026-11-21T14:02:11.000Z`.
 pub type Stamp = String;
@@ -24,6 +28,9 @@ pub struct Status {
     pub bfd: Vec<Session>,
     /// Every `virtual_server`.
     pub virtual_servers: Vec<VirtualServer>,
+    /// Servers that have left their pools and keep their connections for a while.
+    #[serde(default)]
+    pub draining: Vec<DrainingServer>,
 }
 
 /// The daemon itself.
@@ -64,6 +71,9 @@ pub struct Reload {
     pub warnings: Vec<String>,
     /// Why it was refused.
     pub errors: Vec<String>,
+    /// What it does to the kernel, for whoever ordered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
 }
 
 /// One `vrrp_instance`.
@@ -286,10 +296,26 @@ pub struct RealServer {
     pub weight_now: Option<u32>,
     /// As it is in the kernel.
     pub weight_in_kernel: Option<u32>,
+    /// An operator took it out (`vipd drain`).
+    #[serde(default)]
+    pub drained: bool,
     /// Somebody set the weight by hand, and it is kept.
     pub by_hand: bool,
     /// Its checks.
     pub checks: Vec<Check>,
+}
+
+/// A server that has left its pool and keeps its connections for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainingServer {
+    /// In which service.
+    pub service: String,
+    /// Address and port.
+    pub server: String,
+    /// Connections that it still has; null: they have not been counted yet.
+    pub connections: Option<u32>,
+    /// When it is removed, connections or not.
+    pub until: Stamp,
 }
 
 /// One check of a real server.

@@ -1,5 +1,6 @@
 //! Orders of an operator: carried out, and answered with what came of them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -12,7 +13,7 @@ use crate::kernel::clock;
 use crate::vrrp::State;
 
 use super::desk::{Ask, Desk, Stuck};
-use super::model::{Done, Reload};
+use super::model::{Done, Plan, Reload};
 
 /// How long a reload may take to be answered.
 const RELOAD_MAX: Duration = Duration::from_secs(60);
@@ -47,6 +48,16 @@ pub(super) async fn stop(desk: &Desk, keep: bool) -> Result<Done, Refused> {
     let _ = answer.await;
     let done = "it stops".to_owned();
     Ok(Done { done })
+}
+
+/// Says what a file would change.
+pub(super) async fn plan(desk: &Desk, file: Option<PathBuf>) -> Result<Plan, Refused> {
+    let (reply, answer) = oneshot::channel();
+    desk.ask(Ask::Plan(file, reply)).await?;
+    match tokio::time::timeout(RELOAD_MAX, answer).await {
+        Ok(Ok(plan)) => Ok(plan),
+        Ok(Err(_)) | Err(_) => Err(Stuck("main").into()),
+    }
 }
 
 /// Hands an instance over, once, and waits until it is master no more.

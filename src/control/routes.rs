@@ -36,6 +36,7 @@ pub(super) fn all(desk: Desk) -> Router {
     let orders = Router::new()
         .route("/v1/reload", post(reload))
         .route("/v1/stop", post(stop))
+        .route("/v1/plan", post(plan))
         .route("/v1/instances/{name}/failover", post(hand_over))
         .route("/v1/instances/{name}/announce", post(announce))
         .route("/v1/servers/{server}/undrain", post(drain::undrain))
@@ -146,6 +147,22 @@ struct How {
 
 async fn stop(State(desk): State<Desk>, Query(how): Query<How>) -> Response {
     answered(orders::stop(&desk, how.keep).await)
+}
+
+/// `?file=FILE`; without it the one that the daemon runs with.
+#[derive(Debug, Deserialize)]
+struct Which {
+    file: Option<std::path::PathBuf>,
+}
+
+/// Whoever asks learns what stands in the lines of a file that are wrong: an order, though it changes nothing.
+async fn plan(State(desk): State<Desk>, Query(which): Query<Which>) -> Response {
+    match orders::plan(&desk, which.file).await {
+        Ok(plan) if !plan.errors.is_empty() => {
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(plan)).into_response()
+        }
+        other => answered(other),
+    }
 }
 
 async fn hand_over(State(desk): State<Desk>, Path(name): Path<String>) -> Response {

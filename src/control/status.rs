@@ -43,6 +43,7 @@ pub(super) fn status(
             .map(|s| session(s, stamp))
             .collect(),
         virtual_servers: Vec::new(),
+        draining: Vec::new(),
     };
     let instances = failover.instances.iter().filter(|view| !view.departed);
     let mut instances: Vec<Instance> = instances
@@ -55,6 +56,15 @@ pub(super) fn status(
     let services = balance.into_iter().flat_map(|view| &view.services);
     status.virtual_servers = services
         .map(|view| virtual_server(view, stamp, clock))
+        .collect();
+    let draining = balance.into_iter().flat_map(|view| &view.draining);
+    status.draining = draining
+        .map(|view| DrainingServer {
+            service: view.service.to_string(),
+            server: view.destination.to_string(),
+            connections: view.connections,
+            until: stamp(view.until),
+        })
         .collect();
     status
 }
@@ -306,6 +316,7 @@ fn real_server(view: &ServerView, stamp: ToStamp<'_>, clock: words::Clock<'_>) -
         weight: view.weight,
         weight_now: view.weight_now,
         weight_in_kernel: view.weight_in_kernel,
+        drained: view.drained,
         by_hand: view.by_hand,
         checks: view
             .checks

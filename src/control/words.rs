@@ -175,6 +175,9 @@ pub fn real_server(server: &RealServer, clock: Clock<'_>) -> String {
     if server.checks.iter().any(|check| check.paused) {
         text += ": not checked while the address is on another machine";
     }
+    if server.drained {
+        text += "; taken out by an operator";
+    }
     if server.by_hand {
         text += "; its weight was set by hand";
     }

@@ -59,6 +59,8 @@ pub enum Order {
     Reload(Prepared),
     /// Answer with what the engine knows.
     View(oneshot::Sender<View>),
+    /// Answer with a copy of the engine, and with all that the kernel shows.
+    Copy(oneshot::Sender<Copied>),
     /// Answer with the kernel's counters, if they can be read.
     Traffic(oneshot::Sender<Option<Snapshot>>),
     /// An operator takes servers out, for so long at most; how many the configuration has.
@@ -67,6 +69,24 @@ pub enum Order {
     Undrain(Whom, oneshot::Sender<usize>),
     /// End; [`Status::stopped`] follows, and the thread ends.
     Stop(StopKind),
+}
+
+/// What a rehearsal needs.
+#[derive(Debug)]
+pub struct Copied {
+    /// The engine as it is.
+    pub balancer: Balancer,
+    /// What the kernel shows; the error is a whole sentence; `None`: no socket to IPVS is open.
+    pub seen: Option<Result<Seen, String>>,
+}
+
+/// All that the kernel shows.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// As the engine wants it.
+    pub observation: Observation,
+    /// The same table with its counters.
+    pub snapshot: Snapshot,
 }
 
 /// How the thread is reached and what it may use.
@@ -119,6 +139,17 @@ pub trait Kernel: Send + 'static {
     /// It cannot be read.
     fn observe(&mut self) -> Result<Observation, String>;
 
+    /// Both: what [`Kernel::observe`] gives, and the counters.
+    ///
+    /// # Errors
+    /// As [`Kernel::observe`].
+    fn see(&mut self) -> Result<Seen, String> {
+        Ok(Seen {
+            observation: self.observe()?,
+            snapshot: Snapshot::default(),
+        })
+    }
+
     /// Everything with its counters; `None`, where that cannot be read.
     fn traffic(&mut self) -> Option<Snapshot> {
         None
@@ -130,19 +161,16 @@ pub trait Kernel: Send + 'static {
 
 impl Kernel for Ipvs {
     fn observe(&mut self) -> Result<Observation, String> {
-        let read = |ipvs: &mut Ipvs| {
-            let found = ipvs.snapshot()?;
-            let connections = quiet_connections(&found);
-            let daemons = ipvs.sync_daemons()?;
-            let timeouts = ipvs.timeouts()?;
-            Ok(Observation {
-                table: found.table,
-                daemons,
-                timeouts,
-                connections,
-            })
-        };
-        read(self).map_err(|e: crate::kernel::netlink::Error| e.to_string())
+        let found = self.snapshot().map_err(|error| error.to_string())?;
+        observation(self, found)
+    }
+
+    fn see(&mut self) -> Result<Seen, String> {
+        let snapshot = self.snapshot().map_err(|error| error.to_string())?;
+        Ok(Seen {
+            observation: observation(self, snapshot.clone())?,
+            snapshot,
+        })
     }
 
     fn traffic(&mut self) -> Option<Snapshot> {
@@ -162,6 +190,19 @@ impl Kernel for Ipvs {
         };
         failures.map(failure).collect()
     }
+}
+
+/// With what else the engine wants to know.
+fn observation(ipvs: &mut Ipvs, found: Snapshot) -> Result<Observation, String> {
+    let more = |ipvs: &mut Ipvs| Ok((ipvs.sync_daemons()?, ipvs.timeouts()?));
+    let (daemons, timeouts) =
+        more(ipvs).map_err(|error: crate::kernel::netlink::Error| error.to_string())?;
+    Ok(Observation {
+        connections: quiet_connections(&found),
+        table: found.table,
+        daemons,
+        timeouts,
+    })
 }
 
 /// How many connections destinations of weight 0 have. Of TCP only those count that are open: those that
@@ -307,6 +348,12 @@ where
                     // Whoever asked may have gone; nobody waits for that.
                     Some(Order::View(reply)) => {
                         let _ = reply.send(self.balancer.view(clock::now()));
+                        continue;
+                    }
+                    Some(Order::Copy(reply)) => {
+                        let seen = self.kernel.as_mut().map(|kernel| kernel.see());
+                        let balancer = self.balancer.clone();
+                        let _ = reply.send(Copied { balancer, seen });
                         continue;
                     }
                     Some(Order::Traffic(reply)) => {

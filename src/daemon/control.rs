@@ -169,7 +169,10 @@ impl Control {
                 true => facts.reloads.0 += 1,
                 false => facts.reloads.1 += 1,
             }
-            facts.reload = Some(reload.clone());
+            facts.reload = Some(Reload {
+                plan: None,
+                ..reload.clone()
+            });
         });
     }
 }
@@ -188,6 +191,11 @@ impl Waiting {
             true => self.next.push(reply),
             false => self.now.push(reply),
         }
+    }
+
+    /// Whether somebody waits for the next.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.now.is_empty()
     }
 
     /// One has ended.

@@ -61,6 +61,8 @@ pub enum Command {
     View(oneshot::Sender<View>),
     /// Answer, to show that the thread is not stuck.
     Answer(oneshot::Sender<()>),
+    /// Answer with a copy of the engine.
+    Copy(oneshot::Sender<Box<Failover>>),
     /// Counters of the instances begin at 0 again.
     ClearCounters,
     /// An operator hands an instance over.
@@ -342,6 +344,7 @@ impl Thread {
                 // Whoever asked may have gone; nobody waits for that.
                 Command::View(reply) => drop(reply.send(self.engine.view(now))),
                 Command::Answer(reply) => drop(reply.send(())),
+                Command::Copy(reply) => drop(reply.send(Box::new(self.engine.clone()))),
                 Command::ClearCounters => self.engine.clear_counters(),
                 Command::HandOver(instance) => self.feed(Input::HandOver { instance }, now),
                 Command::Announce(instance) => self.feed(Input::Announce { instance }, now),

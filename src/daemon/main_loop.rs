@@ -35,6 +35,7 @@ use super::last_resort::release_vips;
 use super::notify_thread;
 use super::options::Options;
 use super::own_links;
+use super::planning::Planner;
 use super::prepare;
 use super::record::{self, Place};
 use super::reload::{ReadResult, Reading, Switching, answer};
@@ -91,6 +92,14 @@ pub(super) struct Threads {
 }
 
 impl Threads {
+    /// Reaches both engines.
+    pub(super) fn planner(&self) -> Planner {
+        Planner {
+            failover: self.failover.caller.clone(),
+            balancer: self.orders.clone(),
+        }
+    }
+
     /// Whether anybody is to look how late timers are.
     fn looks(&self) -> bool {
         self.scheduling.as_ref().is_some_and(Scheduling::looks)
@@ -228,12 +237,13 @@ impl Daemon<'_> {
                 _ = signals.interrupt.recv(), if !self.options.ignore_sigint => return Ended::Asked,
                 _ = signals.hangup.recv() => {
                     // A reload while one is being read is made up for afterwards.
-                    if reading.is_some() { again = true } else { reading = Some(self.read(threads)) }
+                    if reading.is_some() { again = true } else { reading = Some(self.read(threads, false)) }
                 }
                 Some(ask) = threads.control.asked.recv() => match ask {
+                    Ask::Plan(file, reply) => self.plan(threads, file, reply),
                     Ask::Reload(reply) => {
                         waiting.add(reply, reading.is_some());
-                        if reading.is_some() { again = true } else { reading = Some(self.read(threads)) }
+                        if reading.is_some() { again = true } else { reading = Some(self.read(threads, true)) }
                     }
                     Ask::Stop { keep, reply } => {
                         if keep { self.keep_all() }
@@ -269,7 +279,7 @@ impl Daemon<'_> {
                         refused => self.commit(refused, threads),
                     }
                     if std::mem::take(&mut again) {
-                        reading = Some(self.read(threads));
+                        reading = Some(self.read(threads, waiting.is_asked()));
                     }
                 }
                 changed = threads.balancer.changed() => {

@@ -1,5 +1,6 @@
 //! A reload: read and prepared on a thread of its own, put in force only when nothing can fail any more.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
-use crate::control::{self, model::Reload};
+use crate::control::{self, model::Plan, model::Reload};
 use crate::kernel::route::Route;
 use crate::lvs::Owned;
 
@@ -33,8 +34,9 @@ const ADDRESSES_MAX: Duration = Duration::from_secs(10);
 pub(super) type Reading = oneshot::Receiver<ReadResult>;
 
 impl Daemon<'_> {
-    /// Reads and checks the file on a thread of its own; nothing that runs waits for it.
-    pub(super) fn read(&self, threads: &Threads) -> Reading {
+    /// Reads and checks the file on a thread of its own; nothing that runs waits for it. `asked`: somebody
+    /// wants to know what it changes.
+    pub(super) fn read(&self, threads: &Threads, asked: bool) -> Reading {
         notify_reloading();
         info!("reloading {}", self.file.display());
         let (reply, reading) = oneshot::channel();
@@ -42,15 +44,41 @@ impl Daemon<'_> {
         let status = threads.balancer.borrow().clone();
         let running = Arc::clone(&self.config);
         let home = self.home.clone();
+        let planner = asked.then(|| threads.planner());
         let spawned = std::thread::Builder::new()
             .name("reload".into())
             .spawn(move || {
-                let _ = reply.send(prepare_reload(&options, &file, (&running, &home), &status));
+                let mut read = prepare_reload(&options, &file, (&running, &home), &status);
+                if let (Ok(ready), Some(planner)) = (&mut read, planner) {
+                    ready.plan = planner.plan(&ready.rest.prepared, &running).ok();
+                }
+                let _ = reply.send(read);
             });
         if let Err(error) = spawned {
             error!("reload: start thread: {error}");
         }
         reading
+    }
+
+    /// Says what a file would change, on a thread of its own.
+    pub(super) fn plan(
+        &self,
+        threads: &Threads,
+        file: Option<PathBuf>,
+        reply: oneshot::Sender<Plan>,
+    ) {
+        let planner = threads.planner();
+        let file = file.unwrap_or_else(|| self.file.clone());
+        let (options, home) = (self.options.clone(), self.home.clone());
+        let running = Arc::clone(&self.config);
+        let thread = std::thread::Builder::new().name("plan".into());
+        let spawned = thread.spawn(move || {
+            // Whoever asked may have gone.
+            let _ = reply.send(planner.plan_file(&file, &options, (&running, &home)));
+        });
+        if let Err(error) = spawned {
+            error!("plan: start thread: {error}");
+        }
     }
 
     /// What is told of a file that was read: it is on its way into force, or refused.
@@ -61,9 +89,11 @@ impl Daemon<'_> {
             changes: Vec::new(),
             warnings: Vec::new(),
             errors: Vec::new(),
+            plan: None,
         };
         match read {
             Ok(ready) => {
+                reload.plan.clone_from(&ready.plan);
                 let prepared = &ready.rest.prepared;
                 reload.changes = control::changes(&self.config, &prepared.config);
                 reload.warnings = prepared.warnings.clone();
@@ -95,7 +125,7 @@ impl Daemon<'_> {
         owned.extend(&Owned::named_by(&config));
         self.write_record(&owned);
         self.vs_settings.apply(&config);
-        let Ready { balancer, rest } = ready;
+        let Ready { balancer, rest, .. } = ready;
         let _ = threads.orders.send(Order::Reload(balancer.with(config)));
         threads.switching.wait(SERVICES_MAX);
         threads.switching.ready = Some(rest);
@@ -198,6 +228,8 @@ pub(super) type ReadResult = Result<Ready, Failure>;
 pub(super) struct Ready {
     balancer: balancer_thread::Prepared,
     rest: Rest,
+    /// What it changes, for whoever asked.
+    plan: Option<Plan>,
 }
 
 /// What everybody but the balancer needs.
@@ -257,7 +289,11 @@ fn prepare_reload(
         sockets,
         links: made,
     };
-    Ok(Ready { balancer, rest })
+    Ok(Ready {
+        balancer,
+        rest,
+        plan: None,
+    })
 }
 
 fn notify_reloading() {

@@ -71,6 +71,7 @@ fn status() -> Status {
         why: String::new(),
         weight: 1,
         weight_now: Some(1),
+        drained: false,
         weight_in_kernel: Some(1),
         by_hand: false,
         checks: vec![check.clone()],
@@ -80,6 +81,7 @@ fn status() -> Status {
         up: false,
         since: Some("2026-11-21T14:03:00.000Z".into()),
         weight_now: None,
+        drained: false,
         checks: vec![Check {
             target: Some("10.1.0.22:80".into()),
             up: false,
@@ -125,6 +127,12 @@ fn status() -> Status {
             programmed: true,
             sorry_server: None,
             real_servers: vec![server, down],
+        }],
+        draining: vec![DrainingServer {
+            service: "10.0.0.100:80/tcp".into(),
+            server: "10.1.0.3:80".into(),
+            connections: Some(2),
+            until: "2026-11-21T14:07:00.000Z".into(),
         }],
     };
     let mut vi = instance("VI_1", "BACKUP");
