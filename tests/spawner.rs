@@ -15,6 +15,7 @@ use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use vipd::config::model::Capabilities;
 use vipd::kernel::clock;
 use vipd::kernel::poll::{Interest, Poller};
 use vipd::kernel::spawner::{AtEnd, Outcome, Request, Spawner};
@@ -154,6 +155,7 @@ fn request(argv: &[&str]) -> Request {
         id: 1,
         argv: argv.iter().map(|&word| word.to_owned()).collect(),
         user: None,
+        caps: Capabilities::ALL,
         timeout: Some(PATIENCE),
         at_end: AtEnd::Kill,
     }

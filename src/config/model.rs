@@ -7,6 +7,7 @@ use serde::Serialize;
 
 mod adverts;
 mod backend;
+mod capabilities;
 mod check;
 mod globals;
 mod instance;
@@ -20,13 +21,15 @@ mod vrrp;
 
 pub use adverts::{AdvertOptions, OldChecksum, PeerOptions, ReceiveBuffer};
 pub use backend::{Backend, BackendCheck, BackendTls, RedisRole, Secret, TlsMode};
+pub use capabilities::Capabilities;
 pub use check::{
     Checker, CheckerKind, ConnectOptions, DnsCheck, FileCheck, HttpCheck, HttpProtocol, HttpScheme,
     HttpUrl, MaskedByte, MiscCheck, SmtpCheck, UdpCheck,
 };
 pub use globals::{
     ControlSettings, FilterSettings, Globals, LvsSettings, MailSettings, NodeSettings, NotifyFifo,
-    OutputSettings, SchedulingSettings, ScriptSettings, SmtpServer, VrrpSettings,
+    OutputSettings, SchedulingSettings, ScriptDefaults, ScriptSettings, SmtpServer, SmtpTls,
+    VrrpSettings,
 };
 pub use instance::{
     AntiReplay, AuthHmac, HmacMode, InstanceMore, InstanceSettings, Ipvlan, IpvlanMode, Vmac,

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 
-use crate::config::model::{CheckerKind, MiscCheck, ScriptUser};
+use crate::config::model::{CheckerKind, MiscCheck, ScriptDefaults};
 use crate::control::Events;
 use crate::engine::balancer::{
     Action, Balancer, BalancerEvent, Drained, Failure, FailureKind, Input, Severity, StopKind,
@@ -258,7 +258,7 @@ where
         let thread = Thread {
             followed: None,
             scripts: inbox.spawner.and_then(scripts_of),
-            script_user: balancer.script_user(),
+            script_defaults: balancer.script_defaults(),
             kernel,
             balancer,
             status: inbox.status,
@@ -287,8 +287,8 @@ struct Thread<A> {
     /// Hears of addresses, while the configuration asks after some.
     followed: Option<Followed>,
     scripts: Option<Scripts>,
-    /// `script_user`.
-    script_user: Option<ScriptUser>,
+    /// How commands run that say nothing about it.
+    script_defaults: ScriptDefaults,
     kernel: Option<Box<dyn Kernel>>,
     balancer: Balancer,
     status: watch::Sender<Status>,
@@ -416,7 +416,7 @@ where
             self.status.send_modify(|s| s.ipvs_open = true);
         }
         self.reloads += 1;
-        self.script_user = prepared.config.globals.script_user.clone();
+        self.script_defaults = prepared.config.globals.script_defaults();
         if let Some(kit) = prepared.kit {
             self.kit = Arc::new(kit);
         }
@@ -483,9 +483,8 @@ where
 
     /// The answer comes when the command has ended, at once if it cannot be started.
     fn run_command(&mut self, probe: ProbeId, check: &MiscCheck) -> Option<Input> {
-        let user = self.script_user.as_ref();
         let (probe, outcome) = match &mut self.scripts {
-            Some(scripts) => scripts.start(probe, check, user)?,
+            Some(scripts) => scripts.start(probe, check, &self.script_defaults)?,
             None => (
                 probe,
                 CheckOutcome::NotAsked("there is no script helper".to_owned()),

@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::{Level, debug, enabled, error, info, warn};
 
 use crate::config::Config;
-use crate::config::model::ScriptUser;
+use crate::config::model::ScriptDefaults;
 use crate::control::Events;
 use crate::engine::failover::{Action, Beat, Failover, Input, NetFailure, StopKind, View};
 use crate::engine::shared::{Roles, SessionFacts};
@@ -170,7 +170,7 @@ pub fn start(
     let (released_out, released) = watch::channel(false);
     let (links_made_out, links_made) = watch::channel(0);
     let (reloaded_out, reloaded) = watch::channel(0);
-    let script_user = engine.default_script_user();
+    let script_defaults = engine.script_defaults();
     let facts = Facts::default();
     let trackers = Trackers::new(facts.clone(), waker.clone());
     let lateness = Lateness::default();
@@ -201,7 +201,7 @@ pub fn start(
         ended: false,
         runs: BTreeMap::new(),
         next_run: 0,
-        script_user,
+        script_defaults,
         poller: Poller::exact()?,
         packet: vec![0; BUFFER_LEN].into(),
     };
@@ -253,7 +253,7 @@ struct Thread {
     /// Scripts that run, by the number of the run.
     runs: BTreeMap<u64, String>,
     next_run: u64,
-    script_user: Option<ScriptUser>,
+    script_defaults: ScriptDefaults,
     poller: Poller,
     packet: Box<[u8]>,
 }
@@ -335,7 +335,7 @@ impl Thread {
                     self.take_kernel_events();
                     self.reloads += 1;
                     self.channels.prepare(sockets);
-                    self.script_user = config.globals.script_user.clone();
+                    self.script_defaults = config.globals.script_defaults();
                     self.feed(Input::Reload(config), now);
                     self.listen_to_routes();
                     self.channels.drop_prepared();

@@ -190,6 +190,7 @@ fn request(id: u64, run: Run, globals: &Globals, at_end: AtEnd) -> Request {
         id,
         argv: run.argv,
         user: run.user.or_else(|| globals.script_user.clone()),
+        caps: globals.script_caps,
         timeout: None,
         at_end,
     }

@@ -79,6 +79,7 @@ fn run_to_end(
         id: u64::MAX,
         argv: run.argv.clone(),
         user,
+        caps: globals.script_caps,
         timeout: Some(timeout.unwrap_or(TIMEOUT)),
         at_end: AtEnd::Leave,
     };

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::model::{Instance, ScriptUser};
+use crate::config::model::{Instance, ScriptDefaults};
 use crate::health::{CheckOutcome, Monitor, ProbeId, Question, Status};
 use crate::ipvs::{Command, SyncRole};
 use crate::lvs::{self, Observation, Owned};
@@ -252,9 +252,9 @@ impl Balancer {
         }
     }
 
-    /// `script_user`: who runs commands that name nobody.
-    pub fn script_user(&self) -> Option<ScriptUser> {
-        self.config.globals.script_user.clone()
+    /// How commands run that say nothing about it.
+    pub fn script_defaults(&self) -> ScriptDefaults {
+        self.config.globals.script_defaults()
     }
 
     /// Whether there is anything for IPVS to do: something is configured, or left to remove. Without it

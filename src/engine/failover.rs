@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::model::{Instance, ScriptUser};
+use crate::config::model::{Instance, ScriptDefaults};
 use crate::fact::{FactKind, FactName, FactValue};
 use crate::net::{AddressKey, Channel, InterfaceIndex, InterfaceName, NetPicture};
 use crate::time::Time;
@@ -300,9 +300,9 @@ impl Failover {
             .min()
     }
 
-    /// `script_user`: who runs scripts that name nobody.
-    pub fn default_script_user(&self) -> Option<ScriptUser> {
-        self.config.globals.script_user.clone()
+    /// How scripts run that say nothing about it.
+    pub fn script_defaults(&self) -> ScriptDefaults {
+        self.config.globals.script_defaults()
     }
 
     /// The state of every instance.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::config::model::ScriptUser;
+use crate::config::model::{Capabilities, ScriptUser};
 use crate::errno::Words;
 use crate::net::{Family, Filter};
 
@@ -273,6 +273,7 @@ impl Iptables {
                 user: "root".to_owned(),
                 group: None,
             }),
+            caps: Capabilities::ALL,
             timeout: Some(TIMEOUT),
             at_end: AtEnd::Leave,
         };

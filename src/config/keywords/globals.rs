@@ -58,6 +58,40 @@ pub(super) const IDENTITY: &[Keyword] = &[
     .default("port 25"),
     row("smtp_helo_name", TEXT, "Name given to the mail server.").default("the host name"),
     row(
+        "smtp_tls",
+        Arguments::One(Type::Choice(&["off", "starttls", "tls"])),
+        "How the way to the mail server is encrypted: by STARTTLS, or from the first byte on.",
+    )
+    .default("off")
+    .strict()
+    .own(),
+    row(
+        "smtp_tls_ca",
+        TEXT,
+        "File of certificates (PEM) that the mail server's is checked with.",
+    )
+    .default("those of the system")
+    .own(),
+    row(
+        "smtp_tls_verify",
+        BOOL,
+        "Whether the mail server's certificate is checked.",
+    )
+    .default("on")
+    .own(),
+    row(
+        "smtp_user",
+        TEXT,
+        "Name to log in to the mail server with (AUTH PLAIN or LOGIN); needs smtp_tls.",
+    )
+    .own(),
+    row(
+        "smtp_password_file",
+        TEXT,
+        "File whose first line is the password for it.",
+    )
+    .own(),
+    row(
         "smtp_connect_timeout",
         whole_seconds(1, 4_294_967),
         "How long the mail server may take.",
@@ -154,6 +188,14 @@ pub(super) const SCRIPTS: &[Keyword] = &[
         "Who runs scripts: user and group.",
     )
     .default("keepalived_script if there is such a user, else root"),
+    row(
+        "script_caps",
+        SOME,
+        "What scripts that run as root may do: names of capabilities(7), or `none`.",
+    )
+    .default("all that vipd may do")
+    .strict()
+    .own(),
     row(
         "enable_script_security",
         FLAG,

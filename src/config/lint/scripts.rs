@@ -146,7 +146,7 @@ impl Check<'_> {
         };
         self.diagnostics.push(
             risk(span, message)
-                .label("the kernel cannot run it")
+                .label("the kernel cannot run it: /bin/sh does")
                 .note("keepalived takes it for a success each time")
                 .hint("begin the file with `#!/bin/sh`".to_owned()),
         );

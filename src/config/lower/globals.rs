@@ -7,7 +7,7 @@ use crate::config::Compat;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
 use crate::config::model::{
-    ExtraAnnouncements, Garp, Globals, MULTICAST_GROUP, NodeSettings, ReceiveBuffer, SmtpServer,
+    Capabilities, ExtraAnnouncements, Garp, Globals, MULTICAST_GROUP, NodeSettings, ReceiveBuffer, SmtpServer,
 };
 use crate::config::tree::Statement;
 use crate::net::InterfaceName;
@@ -214,6 +214,9 @@ impl Defaults {
             "script_user" => globals.script_user = ctx.user(line),
             "lvs_sync_daemon" => globals.lvs_sync_daemon = sync_daemon::daemon(ctx, line),
             "lvs_timeouts" => globals.lvs_timeouts = sync_daemon::timeouts(ctx, line),
+            "script_caps" => {
+                globals.script_caps = script_caps(ctx, line).unwrap_or(globals.script_caps);
+            }
             "enable_script_security" => globals.enable_script_security = true,
             "umask" => {
                 let umask = control::umask(ctx, line);
@@ -322,6 +325,26 @@ pub(super) fn version(value: &Value) -> Version {
         Some(3u8) => Version::V3,
         _ => Version::V2,
     }
+}
+
+/// `none`, or names of capabilities.
+fn script_caps(ctx: &mut Context<'_>, line: &Line<'_>) -> Option<Capabilities> {
+    if let [word] = line.args
+        && ctx.text(word) == "none"
+    {
+        return Some(Capabilities::NONE);
+    }
+    let mut caps = Capabilities::NONE;
+    for word in line.args {
+        let Some(more) = caps.with(&ctx.text(word)) else {
+            let message = format!("`{}` is no capability", ctx.text(word));
+            let problem = Diagnostic::error(Code::InvalidValue, word.leaf.span, message);
+            ctx.say(problem.hint("names are those of capabilities(7), as CAP_NET_ADMIN".to_owned()));
+            return None;
+        };
+        caps = more;
+    }
+    Some(caps)
 }
 
 fn smtp_server(ctx: &mut Context<'_>, line: &Line<'_>) -> Option<SmtpServer> {

@@ -9,7 +9,7 @@ use crate::net::InterfaceName;
 use crate::units::{seconds, seconds_or_null};
 
 use super::settings::settings;
-use super::{LvsSyncDaemon, LvsTimeouts, OutsideChanges, Run, ScriptUser};
+use super::{Capabilities, LvsSyncDaemon, LvsTimeouts, OutsideChanges, Run, ScriptUser};
 
 /// What holds for the whole configuration. Defaults that objects inherit were already copied into them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +27,8 @@ pub struct Globals {
     pub smtp_connect_timeout: Duration,
     /// `script_user`; `None` means the user `keepalived_script` where there is one, else root.
     pub script_user: Option<ScriptUser>,
+    /// `script_caps`: what scripts that run as root may do.
+    pub script_caps: Capabilities,
     /// `enable_script_security`: a script that another user than root could replace is not run.
     pub enable_script_security: bool,
     /// Keywords outside all blocks.
@@ -62,6 +64,7 @@ impl Default for Globals {
             smtp_server: None,
             smtp_connect_timeout: Duration::from_secs(30),
             script_user: None,
+            script_caps: Capabilities::ALL,
             enable_script_security: false,
             node: NodeSettings::default(),
             mail: MailSettings::default(),
@@ -76,6 +79,25 @@ impl Default for Globals {
             control: ControlSettings::default(),
         }
     }
+}
+
+impl Globals {
+    /// How scripts run that say nothing about it.
+    pub fn script_defaults(&self) -> ScriptDefaults {
+        ScriptDefaults {
+            user: self.script_user.clone(),
+            caps: self.script_caps,
+        }
+    }
+}
+
+/// How scripts run that say nothing about it themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScriptDefaults {
+    /// `script_user`.
+    pub user: Option<ScriptUser>,
+    /// `script_caps`.
+    pub caps: Capabilities,
 }
 
 /// `@vipd` keywords about the control socket.
@@ -108,6 +130,19 @@ pub struct SmtpServer {
     pub port: u16,
 }
 
+/// `smtp_tls`: how the way to the mail server is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmtpTls {
+    /// `off`: it is not.
+    #[default]
+    Off,
+    /// `starttls`: after a word in the clear (RFC 3207); without it nothing is sent.
+    Starttls,
+    /// `tls`: from the first byte on (RFC 8314).
+    Tls,
+}
+
 /// `notify_fifo PATH [USER [GROUP]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NotifyFifo {
@@ -137,6 +172,11 @@ settings! {
         smtp_alert_checker: Option<bool>,
         no_email_faults: bool,
         no_checker_emails: bool,
+        smtp_tls: SmtpTls,
+        smtp_tls_ca: Option<String>,
+        smtp_tls_verify: Option<bool>,
+        smtp_user: Option<String>,
+        smtp_password_file: Option<String>,
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::net::InterfaceName;
 
-use super::{NotifyFifo, OutsideChanges, Run, ScriptUser};
+use super::{NotifyFifo, OutsideChanges, Run, ScriptUser, SmtpTls};
 
 /// What stood behind a keyword, checked by its row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,18 @@ impl Field for OutsideChanges {
         *self = match setting {
             Setting::Text(word) if word == "revert" => OutsideChanges::Revert,
             Setting::Text(word) if word == "keep" => OutsideChanges::Keep,
+            _ => return false,
+        };
+        true
+    }
+}
+
+impl Field for SmtpTls {
+    fn take(&mut self, setting: &Setting) -> bool {
+        *self = match setting {
+            Setting::Text(word) if word == "off" => SmtpTls::Off,
+            Setting::Text(word) if word == "starttls" => SmtpTls::Starttls,
+            Setting::Text(word) if word == "tls" => SmtpTls::Tls,
             _ => return false,
         };
         true

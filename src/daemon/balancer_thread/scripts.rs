@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use tokio::io::unix::AsyncFd;
 
-use crate::config::model::{MiscCheck, ScriptUser};
+use crate::config::model::{MiscCheck, ScriptDefaults};
 use crate::health::{CheckOutcome, ProbeId, ScriptEnd};
 use crate::kernel::spawner::{AtEnd, Finished, Outcome, Request, Spawner};
 
@@ -42,14 +42,15 @@ impl Scripts {
         &mut self,
         probe: ProbeId,
         check: &MiscCheck,
-        default_user: Option<&ScriptUser>,
+        defaults: &ScriptDefaults,
     ) -> Option<Ended> {
         let id = self.next;
         self.next += 1;
         let request = Request {
             id,
             argv: check.argv.clone(),
-            user: check.user.as_ref().or(default_user).cloned(),
+            user: check.user.as_ref().or(defaults.user.as_ref()).cloned(),
+            caps: defaults.caps,
             timeout: Some(check.timeout),
             at_end: AtEnd::Kill,
         };

@@ -184,11 +184,12 @@ impl Thread {
         }
         let id = self.next_run;
         self.next_run += 1;
-        let user = user.or_else(|| self.script_user.clone());
+        let user = user.or_else(|| self.script_defaults.user.clone());
         let request = Request {
             id,
             argv,
             user,
+            caps: self.script_defaults.caps,
             timeout: Some(timeout),
             at_end: AtEnd::Kill,
         };

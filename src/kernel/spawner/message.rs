@@ -11,7 +11,7 @@ use nom::number::Endianness::Native;
 use nom::number::complete::{be_u8, i32 as int32, u32 as uint32, u64 as uint64};
 use nom::{IResult, Parser};
 
-use crate::config::model::ScriptUser;
+use crate::config::model::{Capabilities, ScriptUser};
 use crate::errno::Errno;
 
 /// Bytes of the longest answer.
@@ -45,6 +45,8 @@ pub struct Request {
     pub argv: Vec<String>,
     /// Whom it runs as. `None`: the user `keepalived_script` if there is one, else the user of vipd.
     pub user: Option<ScriptUser>,
+    /// What it may do if it runs as root: of what vipd may do no more than these.
+    pub caps: Capabilities,
     /// How long it may take; then it is answered [`Outcome::TimedOut`] and ended, SIGTERM first,
     /// SIGKILL two seconds later. `None`: as long as it likes.
     pub timeout: Option<Duration>,
@@ -118,6 +120,7 @@ impl Request {
         out.push(RUN);
         put_u64(out, self.id);
         put_u64(out, self.timeout.map_or(u64::MAX, nanos));
+        put_u64(out, self.caps.bits());
         out.push(match self.at_end {
             AtEnd::Kill => 0,
             AtEnd::Leave => 1,
@@ -238,7 +241,8 @@ fn asked(input: &[u8]) -> IResult<&[u8], Asked> {
 }
 
 fn request(input: &[u8]) -> IResult<&[u8], Request> {
-    let (rest, (id, timeout)) = (uint64(Native), uint64(Native)).parse(input)?;
+    let number = || uint64(Native);
+    let (rest, (id, timeout, caps)) = (number(), number(), number()).parse(input)?;
     let (rest, at_end) = map_opt(be_u8, |kind| match kind {
         0 => Some(AtEnd::Kill),
         1 => Some(AtEnd::Leave),
@@ -251,6 +255,7 @@ fn request(input: &[u8]) -> IResult<&[u8], Request> {
         id,
         argv,
         user: user.map(|user| ScriptUser { user, group }),
+        caps: Capabilities::from_bits(caps),
         timeout: (timeout != u64::MAX).then(|| Duration::from_nanos(timeout)),
         at_end,
     };
@@ -291,12 +296,13 @@ mod tests {
             vec(".*", 0..5),
             option::of(user),
             option::of(timeout),
-            any::<bool>(),
+            any::<(bool, u64)>(),
         )
-            .prop_map(|(id, argv, user, timeout, leave)| Request {
+            .prop_map(|(id, argv, user, timeout, (leave, caps))| Request {
                 id,
                 argv,
                 user,
+                caps: Capabilities::from_bits(caps),
                 timeout,
                 at_end: if leave { AtEnd::Leave } else { AtEnd::Kill },
             })

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use socket2::Socket;
 
+use crate::config::model::ScriptUser;
 use crate::errno::Errno;
 use crate::kernel::clock;
 use crate::kernel::namespace::Namespace;
@@ -55,12 +56,16 @@ struct Run {
     /// Who asked for it, by its place among the clients.
     client: usize,
     id: u64,
+    program: Program,
     child: Child,
     pidfd: Option<OwnedFd>,
     slot: Option<Slot>,
     at_end: AtEnd,
     stage: Stage,
 }
+
+/// Who runs what.
+type Program = (Vec<String>, Option<ScriptUser>);
 
 /// How far a run is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -240,22 +245,43 @@ impl Server {
             AtEnd::Kill => OnParentDeath::Kill,
             AtEnd::Leave => OnParentDeath::Nothing,
         };
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0);
-        process::run_as(&mut command, identity, on_parent_death);
-        let child = command.spawn().map_err(|error| match &request.user {
+        // That the one before is still there after its time counts as its time being over once more:
+        // there are never two of them.
+        let hung = |run: &Run| {
+            let (argv, user) = &run.program;
+            !matches!(run.stage, Stage::Running(_)) && *argv == request.argv && *user == request.user
+        };
+        if self.running.values().any(hung) {
+            return Err(Outcome::TimedOut);
+        }
+        let spawn = |program: &str, arguments: &[&String]| {
+            let mut command = Command::new(program);
+            command
+                .args(arguments)
+                .current_dir("/")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .process_group(0);
+            process::run_as(&mut command, identity.clone(), request.caps, on_parent_death);
+            command.spawn()
+        };
+        let arguments: Vec<&String> = arguments.iter().collect();
+        let child = match spawn(program, &arguments) {
+            // A script without `#!`: execvp of glibc does so by itself, that of musl does not.
+            Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
+                spawn("/bin/sh", &[&[program], &arguments[..]].concat())
+            }
+            spawned => spawned,
+        };
+        let child = child.map_err(|error| match &request.user {
             Some(user) => not_started(format_args!("run {program} as {}", user.user), &error),
             None => not_started(format_args!("run {program}"), &error),
         })?;
         let run = Run {
             client,
             id: request.id,
+            program: (request.argv, request.user),
             pidfd: process::pidfd_open(child.id()).ok(),
             slot: None,
             child,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use super::*;
-use crate::config::model::ScriptUser;
+use crate::config::model::{Capabilities, ScriptUser};
 use crate::kernel::clock;
 use crate::kernel::poll::{Interest, Poller};
 
@@ -71,6 +71,7 @@ fn request(id: u64, argv: &[&str]) -> Request {
         id,
         argv: argv.iter().map(|&word| word.to_owned()).collect(),
         user: None,
+        caps: Capabilities::ALL,
         timeout: Some(PATIENCE),
         at_end: AtEnd::Kill,
     }
@@ -230,6 +231,61 @@ fn a_group_that_ignores_sigterm_is_killed() {
     eventually("the group was killed", || {
         group_is_gone(group).then_some(())
     });
+}
+
+#[test]
+fn there_are_never_two_of_one_program_while_the_first_is_being_ended() {
+    let mut helper = Helper::start();
+    let script = Script::new("deaf-twice", "trap '' TERM; while :; do sleep 1; done");
+    let mut request = request(4, &script.argv());
+    request.timeout = Some(Duration::from_secs(8));
+    helper.send(&request);
+    let group = script.pid();
+    assert_eq!(helper.answer().outcome, Outcome::TimedOut);
+    // It has two seconds now, and uses them.
+    std::fs::remove_file(&script.path).unwrap();
+    helper.send(&request);
+    assert_eq!(helper.answer().outcome, Outcome::TimedOut);
+    assert!(!group_is_gone(group) && !script.path.exists());
+    assert_eq!(helper.run(&["true"]), Outcome::Exited(0), "others run");
+    eventually("the group was killed", || {
+        group_is_gone(group).then_some(())
+    });
+    helper.send(&request);
+    let second = script.pid();
+    assert_ne!(second, group, "it runs again");
+    process::kill_group(second, process::KillSignal::Kill);
+}
+
+#[test]
+fn a_script_without_an_interpreter_is_the_shells() {
+    let mut helper = Helper::start();
+    let script = Script::new("no-interpreter", "");
+    std::fs::write(&script.path, "test \"$1\" = 'a b' && exit 5\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script.path, mode).unwrap();
+    let path = script.path.to_str().unwrap();
+    assert_eq!(helper.run(&[path, "a b"]), Outcome::Exited(5));
+}
+
+/// What a program of root's has and could get, by its own word.
+#[test]
+fn script_caps_bound_what_root_may_do() {
+    if process::effective_uid() != 0 {
+        return;
+    }
+    let mut helper = Helper::start();
+    let script = "grep -q '^CapEff:.*0000000000003000$' /proc/self/status &&
+        grep -q '^CapBnd:.*0000000000003000$' /proc/self/status";
+    let mut request = request(5, &["sh", "-c", script]);
+    let some = Capabilities::NONE.with("cap_net_admin").unwrap();
+    request.caps = some.with("NET_RAW").unwrap();
+    helper.send(&request);
+    assert_eq!(helper.answer().outcome, Outcome::Exited(0));
+    request.caps = Capabilities::ALL;
+    helper.send(&request);
+    assert_eq!(helper.answer().outcome, Outcome::Exited(1), "it has all");
+    assert_eq!(Capabilities::NONE.with("net_magic"), None);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use crate::config::model::Capabilities;
+
 /// Who a program runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -247,12 +249,16 @@ pub(crate) enum OnParentDeath {
     Nothing,
 }
 
-/// Has `command` run as `identity` (`None`: as we are) with no signal blocked.
+/// Has `command` run as `identity` (`None`: as we are) with no signal blocked, and as root with no more
+/// than `caps`.
 pub(crate) fn run_as(
     command: &mut Command,
     identity: Option<Identity>,
+    caps: Capabilities,
     on_parent_death: OnParentDeath,
 ) {
+    let is_root = identity.as_ref().map_or_else(effective_uid, |identity| identity.uid) == 0;
+    let caps = Some(caps).filter(|caps| is_root && *caps != Capabilities::ALL);
     let become_identity = move || {
         if let Some(identity) = &identity {
             // SAFETY: the pointer and the length are those of one vector that lives through the call.
@@ -261,6 +267,9 @@ pub(crate) fn run_as(
             check(unsafe { libc::setgid(identity.gid) })?;
             // SAFETY: takes no pointers.
             check(unsafe { libc::setuid(identity.uid) })?;
+        }
+        if let Some(caps) = caps {
+            limit(caps)?;
         }
         // After the change of user, which would have cleared it.
         if on_parent_death == OnParentDeath::Kill {
@@ -274,6 +283,22 @@ pub(crate) fn run_as(
     // lock. setgroups, setgid and setuid of the C library also tell the other threads, of which the
     // child has none.
     unsafe { command.pre_exec(become_identity) };
+}
+
+/// Takes everything but `caps` out of what a program of root's gets: the bounding and the ambient set
+/// (capabilities(7)). What is inherited beyond those counts for nothing: vipd inherits nothing.
+fn limit(caps: Capabilities) -> io::Result<()> {
+    // SAFETY: takes no pointers.
+    unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) };
+    for number in 0..u64::BITS {
+        // SAFETY: takes no pointers. Beyond the last one that the kernel knows it is an error.
+        let held = unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(number)) } == 1;
+        if held && caps.bits() >> number & 1 == 0 {
+            // SAFETY: takes no pointers.
+            check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number)) })?;
+        }
+    }
+    Ok(())
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {
