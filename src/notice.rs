@@ -17,4 +17,4 @@ pub use line::Audience;
 pub use mail::{Alert, Alerts, Correspondence, Mail, date};
 pub use mailbox::{Mailbox, Outcome, TOGETHER};
 pub use queue::{Kind, Limits, ScriptQueue, Step};
-pub use smtp::{Dialogue, Envelope, Next, SmtpError};
+pub use smtp::{Dialogue, Envelope, Login, Next, SmtpError};

@@ -1,3 +1,4 @@
 //! Edges to those who are told of changes.
 
 pub mod mailer;
+mod tls;

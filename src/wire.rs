@@ -18,6 +18,7 @@ pub mod ndp;
 pub mod redis;
 pub mod smtp;
 pub mod talk;
+pub mod tls;
 pub mod vrrp;
 
 /// IP protocol number of VRRP (RFC 9568 section 5.1.1.4).

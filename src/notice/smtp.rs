@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::mail::encode_body;
+use super::mail::{base64, encode_body};
 
 /// Bytes of the longest answer that is read; RFC 5321 section 4.5.3.1.5 has 512 for a line.
 const REPLY_MAX: usize = 16 * 1024;
@@ -20,6 +20,22 @@ pub struct Envelope {
     pub message: String,
 }
 
+/// Who we are to the server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The name.
+    pub user: String,
+    /// What proves it.
+    pub password: String,
+}
+
+/// Without the password: what is printed for debugging lands in logs.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Login({})", self.user)
+    }
+}
+
 /// Why a message was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SmtpError {
@@ -32,6 +48,8 @@ pub enum SmtpError {
         /// Its words.
         text: String,
     },
+    /// It does not offer what we must have.
+    Lacks(&'static str),
     /// What came is no answer of SMTP.
     Nonsense,
     /// The connection ended before the message was taken.
@@ -39,9 +57,14 @@ pub enum SmtpError {
 }
 
 impl SmtpError {
-    /// Whether another try is in vain.
+    /// Whether another try is in vain. How we come to be heard is set up by people, who may mend it.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, SmtpError::Refused { code, .. } if *code >= 500)
+        match self {
+            SmtpError::Refused { command, code, .. } => {
+                *code >= 500 && !matches!(*command, "EHLO" | "STARTTLS" | "AUTH")
+            }
+            SmtpError::Lacks(_) | SmtpError::Nonsense | SmtpError::Closed => false,
+        }
     }
 }
 
@@ -53,6 +76,7 @@ impl fmt::Display for SmtpError {
                 code,
                 text,
             } => write!(f, "the server answers {command} with {code} {text}"),
+            SmtpError::Lacks(what) => write!(f, "the server does not offer {what}"),
             SmtpError::Nonsense => f.write_str("the server does not speak SMTP"),
             SmtpError::Closed => f.write_str("the server closed the connection too early"),
         }
@@ -68,6 +92,8 @@ pub enum Next {
     Wait,
     /// Say this.
     Say(Vec<u8>),
+    /// Begin TLS, then say what [`Dialogue::encrypted`] gives.
+    Encrypt,
     /// It is over: the message was taken; these recipients were refused, each with the answer.
     Taken(Vec<String>),
 }
@@ -75,7 +101,9 @@ pub enum Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Greeting,
-    Helo,
+    Hello,
+    StartTls,
+    Auth(Auth),
     From,
     /// The recipient of this number.
     To(usize),
@@ -84,20 +112,37 @@ enum Step {
     Quit,
 }
 
+/// What the server has to answer to while we log in (RFC 4954).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Auth {
+    /// `AUTH LOGIN`, with which it asks for the name.
+    Login,
+    /// The name, with which it asks for the password.
+    User,
+    /// The password, or all of `AUTH PLAIN`.
+    Secret,
+}
+
 /// One conversation.
 #[derive(Debug)]
 pub struct Dialogue {
     envelope: Envelope,
+    /// STARTTLS is still to be said.
+    starttls: bool,
+    login: Option<Login>,
     step: Step,
     reply: Vec<u8>,
     refused: Vec<String>,
 }
 
 impl Dialogue {
-    /// A conversation that begins with the server's greeting.
-    pub fn new(envelope: Envelope) -> Dialogue {
+    /// A conversation that begins with the server's greeting. `starttls`: it goes on encrypted or not at
+    /// all; `login`: nor does it without that.
+    pub fn new(envelope: Envelope, starttls: bool, login: Option<Login>) -> Dialogue {
         Dialogue {
             envelope,
+            starttls,
+            login,
             step: Step::Greeting,
             reply: Vec::new(),
             refused: Vec::new(),
@@ -107,6 +152,14 @@ impl Dialogue {
     /// Whether the server has taken the message: what comes now does not matter.
     pub fn is_taken(&self) -> bool {
         self.step == Step::Quit
+    }
+
+    /// TLS has begun; what to say to begin again.
+    pub fn encrypted(&mut self) -> Vec<u8> {
+        self.starttls = false;
+        // What came in the clear is not believed (RFC 3207 section 4.2).
+        self.reply.clear();
+        self.hello()
     }
 
     /// Takes in what the server said; empty when it closed the connection.
@@ -127,17 +180,21 @@ impl Dialogue {
         }
         match whole_reply(&self.reply)? {
             None => Ok(Next::Wait),
-            Some((code, text)) => {
+            Some((code, lines)) => {
                 self.reply.clear();
-                self.answer(code, text)
+                self.answer(code, &lines)
             }
         }
     }
 
-    fn answer(&mut self, code: u16, text: String) -> Result<Next, SmtpError> {
+    fn answer(&mut self, code: u16, lines: &[String]) -> Result<Next, SmtpError> {
         let (command, expected) = match self.step {
             Step::Greeting => ("the connection", 220),
-            Step::Helo => ("HELO", 250),
+            Step::Hello if self.is_extended() => ("EHLO", 250),
+            Step::Hello => ("HELO", 250),
+            Step::StartTls => ("STARTTLS", 220),
+            Step::Auth(Auth::Login | Auth::User) => ("AUTH", 334),
+            Step::Auth(Auth::Secret) => ("AUTH", 235),
             Step::From => ("MAIL FROM", 250),
             Step::To(_) => ("RCPT TO", 250),
             Step::Data => ("DATA", 354),
@@ -149,7 +206,7 @@ impl Dialogue {
         let refusal = SmtpError::Refused {
             command,
             code,
-            text,
+            text: lines.join(" "),
         };
         match self.step {
             Step::To(at) => {
@@ -163,17 +220,70 @@ impl Dialogue {
                 }
             }
             _ if !taken => return Err(refusal),
+            Step::StartTls => return Ok(Next::Encrypt),
+            Step::Hello if self.is_extended() => {
+                return self.demand(lines).map(Next::Say);
+            }
             _ => {}
         }
         let line = self.advance();
         Ok(Next::Say(line))
     }
 
+    /// Whether what the server offers has to be known.
+    fn is_extended(&self) -> bool {
+        self.starttls || self.login.is_some()
+    }
+
+    fn hello(&mut self) -> Vec<u8> {
+        self.step = Step::Hello;
+        let verb = if self.is_extended() { "EHLO" } else { "HELO" };
+        format!("{verb} {}\r\n", word(&self.envelope.helo)).into_bytes()
+    }
+
+    /// Encryption first, then the login, of what the server offers in its answer to EHLO.
+    fn demand(&mut self, lines: &[String]) -> Result<Vec<u8>, SmtpError> {
+        let offers = lines.iter().skip(1).map(|line| line.to_ascii_uppercase());
+        let offers: Vec<String> = offers.collect();
+        if self.starttls {
+            if !offers.iter().any(|offer| offer.trim() == "STARTTLS") {
+                return Err(SmtpError::Lacks("STARTTLS"));
+            }
+            self.step = Step::StartTls;
+            return Ok(b"STARTTLS\r\n".to_vec());
+        }
+        let ways: Vec<&str> = offers
+            .iter()
+            .filter_map(|offer| offer.strip_prefix("AUTH")?.strip_prefix([' ', '=']))
+            .flat_map(str::split_whitespace)
+            .collect();
+        let login = self.login.as_ref();
+        let plain = login.filter(|_| ways.contains(&"PLAIN"));
+        let (step, line) = match plain {
+            Some(login) => {
+                let secret = format!("\0{}\0{}", login.user, login.password);
+                let line = format!("AUTH PLAIN {}\r\n", base64(secret.as_bytes()));
+                (Auth::Secret, line)
+            }
+            None if ways.contains(&"LOGIN") => (Auth::Login, "AUTH LOGIN\r\n".to_owned()),
+            None => return Err(SmtpError::Lacks("AUTH PLAIN or AUTH LOGIN")),
+        };
+        self.step = Step::Auth(step);
+        Ok(line.into_bytes())
+    }
+
     fn advance(&mut self) -> Vec<u8> {
         let to = |at: usize| self.envelope.to.get(at).map(|to| mailbox(to));
+        let secret = |of: fn(&Login) -> &str| {
+            let login = self.login.as_ref();
+            base64(login.map_or("", of).as_bytes())
+        };
         let (step, line) = match self.step {
-            Step::Greeting => (Step::Helo, format!("HELO {}", word(&self.envelope.helo))),
-            Step::Helo => (
+            Step::Greeting => return self.hello(),
+            Step::StartTls => return self.encrypted(),
+            Step::Auth(Auth::Login) => (Step::Auth(Auth::User), secret(|login| &login.user)),
+            Step::Auth(Auth::User) => (Step::Auth(Auth::Secret), secret(|login| &login.password)),
+            Step::Hello | Step::Auth(Auth::Secret) => (
                 Step::From,
                 format!("MAIL FROM:{}", mailbox(&self.envelope.from)),
             ),
@@ -212,9 +322,9 @@ fn word(text: &str) -> String {
         .collect()
 }
 
-/// The code and text of a reply of one or more lines; `None` while it is not whole.
-fn whole_reply(bytes: &[u8]) -> Result<Option<(u16, String)>, SmtpError> {
-    let mut text = String::new();
+/// The code and the words of a reply of one or more lines; `None` while it is not whole.
+fn whole_reply(bytes: &[u8]) -> Result<Option<(u16, Vec<String>)>, SmtpError> {
+    let mut words = Vec::new();
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let Some(line) = line.strip_suffix(b"\n") else {
             return Ok(None);
@@ -224,13 +334,10 @@ fn whole_reply(bytes: &[u8]) -> Result<Option<(u16, String)>, SmtpError> {
         let Some(code) = code.filter(|code| (200..600).contains(code)) else {
             return Err(SmtpError::Nonsense);
         };
-        if !text.is_empty() {
-            text.push(' ');
-        }
         let rest = line.get(4..).unwrap_or_default();
-        text.extend(rest.chars().filter(|c| !c.is_control()));
+        words.push(rest.chars().filter(|c| !c.is_control()).collect());
         if line.as_bytes().get(3) != Some(&b'-') {
-            return Ok(Some((code, text)));
+            return Ok(Some((code, words)));
         }
     }
     Ok(None)

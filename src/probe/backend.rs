@@ -21,9 +21,10 @@ use crate::config::model::{
 };
 use crate::errno::Words;
 use crate::health::{CheckOutcome, agent_outcome, redis_outcome};
+use crate::wire::tls::anybody;
 use crate::wire::{agent, redis};
 
-use super::tls::{Anybody, handshake_error, own_key};
+use super::tls::{handshake_error, own_key};
 use super::{Kit, ProbeError, talk};
 
 /// Where Debian keeps the certificates of those whom everybody trusts.
@@ -72,7 +73,8 @@ impl Secure<'_> {
         let name = name.and_then(|name| ServerName::try_from(name).ok());
         let name = name.unwrap_or_else(|| ServerName::from(self.address));
         let connecting = self.connector.connect(name, stream);
-        connecting.await.map_err(|error| handshake_error(&error))
+        let connected = connecting.await;
+        connected.map_err(|error| handshake_error(&error, "vipd does not speak here"))
     }
 }
 
@@ -159,7 +161,7 @@ fn connector(ssl: Option<&SslSettings>, trusted: Option<&str>) -> Result<TlsConn
         Some(file) => builder.with_root_certificates(roots(file)?),
         None => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody)),
+            .with_custom_certificate_verifier(anybody()),
     };
     let mut config = match ssl.and_then(own_key).transpose()? {
         None => builder.with_no_client_auth(),

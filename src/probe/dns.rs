@@ -67,6 +67,12 @@ mod tests {
     }
 
     #[test]
+    fn half_an_answer_is_none() {
+        let error = run(ask(&server(|bytes| bytes.truncate(11)))).unwrap_err();
+        assert_eq!(error.to_string(), "no answer within 300ms");
+    }
+
+    #[test]
     fn an_answer_to_somebody_else_is_none() {
         let error = run(ask(&server(|bytes| bytes[0] ^= 0xff))).unwrap_err();
         assert_eq!(error.to_string(), "no answer within 300ms");

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::probe::tests::{local, run};
     use std::io::{BufRead as _, BufReader, Write as _};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::time::Duration;
 
     /// Serves one client: each of these in answer to a line, the first at once.
@@ -146,5 +146,28 @@ mod tests {
         assert_eq!(said(&["SSH-2.0-other\r\n"]), "the greeting is not SMTP");
         assert_eq!(said(&[""]), "no answer within 500ms");
         assert_eq!(said(&[]), "read: unexpected end of file");
+        assert_eq!(said(&["220 a\r\n", "25"]), "no answer within 500ms");
+    }
+
+    #[test]
+    fn an_answer_without_an_end_and_a_reset_are_failures() {
+        let serve = |serve: fn(TcpStream)| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            std::thread::spawn(move || serve(listener.accept().unwrap().0));
+            let check = SmtpCheck {
+                hosts: vec![local(address, Duration::from_secs(5))],
+                helo_name: None,
+            };
+            run(ask(&check)).unwrap_err().to_string()
+        };
+        let endless = serve(|mut stream| while stream.write_all(b"220-and on\r\n").is_ok() {});
+        assert_eq!(endless, "the greeting is not SMTP");
+        let reset = serve(|mut stream| {
+            stream.write_all(b"220-we").unwrap();
+            let now = Some(Duration::ZERO);
+            socket2::SockRef::from(&stream).set_linger(now).unwrap();
+        });
+        assert!(reset.contains("ECONNRESET"), "{reset}");
     }
 }

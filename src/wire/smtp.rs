@@ -11,8 +11,8 @@ pub enum Reply {
     Broken,
 }
 
-/// RFC 5321 section 4.5.3.1.5: a reply line has at most 512 bytes.
-pub const LINE_MAX: usize = 512;
+/// Bytes of the longest line, its end apart; RFC 5321 section 4.5.3.1.5 has 512 for a reply.
+pub const LINE_MAX: usize = 1024;
 
 /// Reads the reply that `bytes` begin with.
 pub fn reply(bytes: &[u8]) -> Reply {
@@ -28,7 +28,8 @@ pub fn reply(bytes: &[u8]) -> Reply {
             };
         };
         let line = rest.get(..length).unwrap_or_default();
-        let Some((code, last)) = code(line) else {
+        // However it was cut on the way, it is the same.
+        let Some((code, last)) = code(line).filter(|_| length <= LINE_MAX) else {
             return Reply::Broken;
         };
         start += length + 1;
@@ -83,6 +84,9 @@ mod tests {
             assert_eq!(reply(bytes), Reply::Broken, "{bytes:?}");
         }
         assert_eq!(reply(&[b'2'; 600]), Reply::Broken);
+        let long = format!("220 {}", "x".repeat(LINE_MAX));
+        assert_eq!(reply(long.as_bytes()), Reply::Broken);
+        assert_eq!(reply((long + "\r\n").as_bytes()), Reply::Broken);
     }
 
     proptest! {

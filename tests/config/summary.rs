@@ -72,6 +72,7 @@ fn global(out: &mut String, globals: &Globals) {
         smtp_server,
         smtp_connect_timeout,
         script_user,
+        script_caps,
         enable_script_security,
         node,
         mail,
@@ -91,6 +92,7 @@ fn global(out: &mut String, globals: &Globals) {
          {notification_email_from:?} by {smtp_server:?} within {smtp_connect_timeout:?}, \
          script_user {script_user:?}, security {enable_script_security}"
     );
+    part(out, "  ", script_caps);
     part(out, "  ", node);
     part(out, "  ", mail);
     part(out, "  ", scheduling);

@@ -7,8 +7,10 @@ use crate::config::Compat;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
 use crate::config::model::{
-    Capabilities, ExtraAnnouncements, Garp, Globals, MULTICAST_GROUP, NodeSettings, ReceiveBuffer, SmtpServer,
+    Capabilities, ExtraAnnouncements, Garp, Globals, MULTICAST_GROUP, NodeSettings, ReceiveBuffer,
+    SmtpServer, SmtpTls,
 };
+use crate::config::source::Span;
 use crate::config::tree::Statement;
 use crate::net::InterfaceName;
 use crate::units::Version;
@@ -24,6 +26,8 @@ pub(super) struct Defaults {
     pub(super) mcast_group4: Ipv4Addr,
     /// `vrrp_rx_bufs_policy`: the share of an instance, once.
     receive_buffers: ReceiveBuffer,
+    /// Where `smtp_user` stands.
+    smtp_user_at: Option<Span>,
     pub(super) garp: GarpWords,
     pub(super) min_garp: bool,
     pub(super) down_timer_adverts: u8,
@@ -39,6 +43,7 @@ impl Default for Defaults {
             version: Version::V2,
             mcast_group4: MULTICAST_GROUP,
             receive_buffers: ReceiveBuffer::System,
+            smtp_user_at: None,
             garp: GarpWords::default(),
             min_garp: false,
             down_timer_adverts: 3,
@@ -160,6 +165,7 @@ pub(super) fn lower(
     for statement in statements {
         ctx.read_block(BlockKind::GlobalDefs, statement, &mut defaults);
     }
+    defaults.mail_login(ctx);
     defaults
 }
 
@@ -207,6 +213,10 @@ impl Defaults {
             }
             "notification_email_from" => globals.notification_email_from = Some(value.text()),
             "smtp_server" => globals.smtp_server = smtp_server(ctx, line),
+            "smtp_user" => {
+                self.smtp_user_at = Some(line.span);
+                globals.mail.smtp_user = Some(value.text());
+            }
             "smtp_connect_timeout" => {
                 globals.smtp_connect_timeout =
                     value.seconds().unwrap_or(globals.smtp_connect_timeout);
@@ -239,6 +249,31 @@ impl Defaults {
             }
         }
         Handled::Yes
+    }
+
+    /// A password goes nowhere in the clear, and a name alone is no login.
+    fn mail_login(&self, ctx: &mut Context<'_>) {
+        let mail = &self.globals.mail;
+        let Some(span) = self.smtp_user_at else {
+            return;
+        };
+        if mail.smtp_tls == SmtpTls::Off {
+            let problem = Diagnostic::error(
+                Code::MissingKeyword,
+                span,
+                "`smtp_user` without `smtp_tls`: a password is not sent in the clear",
+            );
+            ctx.say(
+                problem.hint("add `@vipd smtp_tls starttls`, or `tls` for port 465".to_owned()),
+            );
+        }
+        if mail.smtp_password_file.is_none() {
+            let message = "`smtp_user` without `smtp_password_file`";
+            let problem = Diagnostic::error(Code::MissingKeyword, span, message);
+            ctx.say(problem.hint(
+                "add `@vipd smtp_password_file FILE`, a file that root alone can read".to_owned(),
+            ));
+        }
     }
 
     fn mcast_group6(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, value: &Value) {
@@ -339,7 +374,9 @@ fn script_caps(ctx: &mut Context<'_>, line: &Line<'_>) -> Option<Capabilities> {
         let Some(more) = caps.with(&ctx.text(word)) else {
             let message = format!("`{}` is no capability", ctx.text(word));
             let problem = Diagnostic::error(Code::InvalidValue, word.leaf.span, message);
-            ctx.say(problem.hint("names are those of capabilities(7), as CAP_NET_ADMIN".to_owned()));
+            ctx.say(
+                problem.hint("names are those of capabilities(7), as CAP_NET_ADMIN".to_owned()),
+            );
             return None;
         };
         caps = more;

@@ -419,6 +419,32 @@ fn names_of_namespaces_and_instances_can_be_those_of_files() {
 }
 
 #[test]
+fn a_login_for_mails_is_whole_and_encrypted_or_an_error() {
+    let said = |lines: &str| {
+        let loaded = read(&format!("global_defs {{\n{lines}\n}}\n"));
+        let said = loaded.diagnostics.iter().map(|d| d.message.clone());
+        said.filter(|said| said.contains("smtp"))
+            .collect::<Vec<_>>()
+    };
+    let user = "@vipd smtp_user me\n";
+    let file = "@vipd smtp_password_file /f\n";
+    let none = Vec::<String>::new();
+    assert_eq!(said(&format!("{user}{file}@vipd smtp_tls starttls")), none);
+    assert_eq!(
+        said(&format!("{user}{file}")),
+        ["`smtp_user` without `smtp_tls`: a password is not sent in the clear"]
+    );
+    assert_eq!(
+        said(&format!("{user}@vipd smtp_tls tls")),
+        ["`smtp_user` without `smtp_password_file`"]
+    );
+    assert_eq!(
+        said("@vipd smtp_tls on"),
+        ["`smtp_tls` wants off, starttls or tls, not `on`"]
+    );
+}
+
+#[test]
 fn own_keywords_stand_on_lines_that_keepalived_drops() {
     let lease = |instance: &str| {
         let text = format!(

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::config::Compat;
-use crate::config::model::SmtpServer;
+use crate::config::model::{MailSettings, SmtpServer};
 use crate::kernel::poll::Waker;
 use crate::notice::{Alerts, Correspondence, Envelope, Mail, Mailbox, Notice, Outcome, date};
 use crate::notify::mailer::{self, MailError};
@@ -18,6 +18,7 @@ use super::Settings;
 /// A message and where it goes.
 struct Job {
     server: SmtpServer,
+    settings: MailSettings,
     wait: Duration,
     envelope: Envelope,
 }
@@ -175,6 +176,7 @@ impl Mails {
         };
         Some(Job {
             server,
+            settings: globals.mail.clone(),
             wait: globals.smtp_connect_timeout,
             envelope,
         })
@@ -208,7 +210,8 @@ fn start(waker: Waker) -> std::io::Result<Mailer> {
         .spawn(move || {
             runtime.block_on(async {
                 while let Some(job) = inbox.recv().await {
-                    let sent = mailer::send(&job.server, job.wait, job.envelope).await;
+                    let sent = mailer::send(&job.server, &job.settings, job.wait, job.envelope);
+                    let sent = sent.await;
                     if outbox.send(sent).is_err() {
                         return;
                     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::Socket;
 
-use crate::config::model::ScriptUser;
+use crate::config::model::{Capabilities, ScriptUser};
 use crate::errno::Errno;
 use crate::kernel::clock;
 use crate::kernel::namespace::Namespace;
@@ -249,7 +249,9 @@ impl Server {
         // there are never two of them.
         let hung = |run: &Run| {
             let (argv, user) = &run.program;
-            !matches!(run.stage, Stage::Running(_)) && *argv == request.argv && *user == request.user
+            !matches!(run.stage, Stage::Running(_))
+                && *argv == request.argv
+                && *user == request.user
         };
         if self.running.values().any(hung) {
             return Err(Outcome::TimedOut);
@@ -263,7 +265,12 @@ impl Server {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .process_group(0);
-            process::run_as(&mut command, identity.clone(), request.caps, on_parent_death);
+            process::run_as(
+                &mut command,
+                identity.clone(),
+                request.caps,
+                on_parent_death,
+            );
             command.spawn()
         };
         let arguments: Vec<&String> = arguments.iter().collect();
@@ -275,6 +282,10 @@ impl Server {
             spawned => spawned,
         };
         let child = child.map_err(|error| match &request.user {
+            _ if error.raw_os_error() == Some(libc::EPERM) && request.caps != Capabilities::ALL => {
+                let what = format!("run {program} (`script_caps` needs CAP_SETPCAP)");
+                not_started(what, &error)
+            }
             Some(user) => not_started(format_args!("run {program} as {}", user.user), &error),
             None => not_started(format_args!("run {program}"), &error),
         })?;

@@ -257,7 +257,10 @@ pub(crate) fn run_as(
     caps: Capabilities,
     on_parent_death: OnParentDeath,
 ) {
-    let is_root = identity.as_ref().map_or_else(effective_uid, |identity| identity.uid) == 0;
+    let is_root = identity
+        .as_ref()
+        .map_or_else(effective_uid, |identity| identity.uid)
+        == 0;
     let caps = Some(caps).filter(|caps| is_root && *caps != Capabilities::ALL);
     let become_identity = move || {
         if let Some(identity) = &identity {
@@ -289,7 +292,15 @@ pub(crate) fn run_as(
 /// (capabilities(7)). What is inherited beyond those counts for nothing: vipd inherits nothing.
 fn limit(caps: Capabilities) -> io::Result<()> {
     // SAFETY: takes no pointers.
-    unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) };
+    unsafe {
+        libc::prctl(
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_CLEAR_ALL,
+            0,
+            0,
+            0,
+        )
+    };
     for number in 0..u64::BITS {
         // SAFETY: takes no pointers. Beyond the last one that the kernel knows it is an error.
         let held = unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(number)) } == 1;
