@@ -259,6 +259,7 @@ impl Failover {
         self.sync_promotion(&mut out);
         self.sync_addresses(&mut out);
         self.sync_routing(&mut out);
+        self.refresh_statics(now, &mut out);
         for slot in 0..self.slots.len() {
             if self.ipvs_ready {
                 self.drive(slot, vrrp::Input::MayClaim, now, &mut out);
@@ -341,9 +342,9 @@ impl Failover {
             Input::AddressSeen(address) => self.on_address_seen(address, now, &mut out),
             Input::AddressGone(key) => self.on_address_gone(key, now, &mut out),
             Input::RouteSeen(route) => self.on_route_seen(route),
-            Input::RouteGone(key) => self.on_route_gone(&key, now, &mut out),
+            Input::RouteGone(key) => self.on_route_gone(&key, now),
             Input::RuleSeen(rule) => self.on_rule_seen(rule),
-            Input::RuleGone(rule) => self.on_rule_gone(&rule, now, &mut out),
+            Input::RuleGone(rule) => self.on_rule_gone(&rule, now),
             Input::Kernel(picture) => self.on_kernel_read(picture, now, &mut out),
             Input::KernelUnread => self.look_again_soon(now),
             Input::StaticMissing {
@@ -413,6 +414,7 @@ impl Failover {
         }
         if self.links_deadline().is_some_and(|at| at <= now) {
             self.count_links(now);
+            self.refresh_statics(now, out);
             self.refresh_all_standings(now, out);
         }
         if self.facts_wait_until.is_some_and(|at| at <= now) {

@@ -177,7 +177,7 @@ impl Failover {
             }
             self.restore_at.get_or_insert(now + RESTORE_AFTER);
         } else if !self.stopping && self.is_static(&key) {
-            self.on_static_gone(now, out);
+            self.on_static_gone(now);
         }
         if self.is_tracked_source(key.cidr.addr()) {
             self.refresh_all_standings(now, out);

@@ -78,6 +78,7 @@ impl Failover {
             // Addresses may have come with it, or gone, that nobody told us of.
             self.look_again_at = self.look_again_at.min(now);
         }
+        self.refresh_statics(now, out);
         self.refresh_all_standings(now, out);
         if up && !was_up {
             self.announce_on(link.index);
@@ -117,6 +118,7 @@ impl Failover {
         out.push(Action::Event(Event::LinkGone { name }));
         self.on_links_renumbered(out);
         self.count_links(now);
+        self.refresh_statics(now, out);
         self.refresh_all_standings(now, out);
     }
 

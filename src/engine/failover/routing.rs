@@ -311,30 +311,29 @@ impl Failover {
         self.routing.routes.insert(route.key, route.spec);
     }
 
-    pub(super) fn on_route_gone(&mut self, key: &RouteKey, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn on_route_gone(&mut self, key: &RouteKey, now: Time) {
         let shown = self.routing.routes.keys().find(|k| k.is_shown_as(key));
         let Some(shown) = shown.cloned() else {
             return; // our own order, heard back
         };
         self.routing.routes.remove(&shown);
-        self.note_lost(now, out);
+        self.note_lost(now);
     }
 
     pub(super) fn on_rule_seen(&mut self, rule: Rule) {
         self.routing.rules.insert(rule);
     }
 
-    pub(super) fn on_rule_gone(&mut self, rule: &Rule, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn on_rule_gone(&mut self, rule: &Rule, now: Time) {
         if self.routing.rules.remove(rule) {
-            self.note_lost(now, out);
+            self.note_lost(now);
         }
     }
 
-    fn note_lost(&mut self, now: Time, out: &mut Vec<Action>) {
+    fn note_lost(&mut self, now: Time) {
         if !self.stopping {
             self.routing.lost = true;
             self.restore_at.get_or_insert(now + RESTORE_AFTER);
-            self.refresh_statics(now, out);
         }
     }
 

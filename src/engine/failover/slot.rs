@@ -319,6 +319,7 @@ impl Failover {
             .iter()
             .flat_map(|slot| watched(slot.config()))
             .chain(tracked.map(|tracked| &tracked.interface))
+            .chain(super::statics::tracked_links(&self.config))
             .cloned()
             .collect();
         let mut seen = BTreeSet::new();

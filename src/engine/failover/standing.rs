@@ -29,6 +29,7 @@ impl Failover {
         if name.kind == FactKind::Linkbeat {
             out.push(Action::Event(Event::Fact { name, value }));
             self.count_links(now);
+            self.refresh_statics(now, out);
             self.refresh_all_standings(now, out);
             return;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::config::model::VirtualAddress;
-use crate::net::{AddressCommand, AddressKey, NetPicture};
+use crate::net::{AddressCommand, AddressKey, InterfaceName, NetPicture};
 use crate::time::Time;
 
 use super::kernel_view::KernelView;
@@ -20,6 +20,13 @@ pub(super) fn addresses<'a>(
         let interface = kernel.index_of(address.dev.as_ref()?)?;
         Some((address_key(interface, address), address))
     })
+}
+
+/// Links of static addresses that somebody tracks.
+pub(super) fn tracked_links(config: &Config) -> impl Iterator<Item = &InterfaceName> {
+    let tracked = config.statics.addresses.iter();
+    let tracked = tracked.filter(|address| address.more.track_group.is_some());
+    tracked.filter_map(|address| address.dev.as_ref())
 }
 
 impl Failover {
@@ -39,11 +46,10 @@ impl Failover {
         addresses(&self.config, &self.kernel).any(|(of, _)| of == *key)
     }
 
-    /// A static address went without our doing.
-    pub(super) fn on_static_gone(&mut self, now: Time, out: &mut Vec<Action>) {
+    /// A static address went without our doing. Who tracks it is in fault only where it cannot be put back.
+    pub(super) fn on_static_gone(&mut self, now: Time) {
         self.static_gone = true;
         self.restore_at.get_or_insert(now + RESTORE_AFTER);
-        self.refresh_statics(now, out);
     }
 
     /// Tells those who track statics what of them is missing.
@@ -57,7 +63,9 @@ impl Failover {
                 .as_ref()
                 .and_then(|dev| self.kernel.index_of(dev));
             let key = interface.map(|interface| address_key(interface, address));
-            let there = key.is_some_and(|key| self.kernel.has(&key));
+            // As in keepalived it is of no use on a link that is down.
+            let up = address.dev.as_ref().is_some_and(|dev| self.is_up(dev));
+            let there = up && key.is_some_and(|key| self.kernel.has(&key));
             Some((group, format!("static address {}", address.cidr), there))
         }));
         for (group, what, there) in tracked {

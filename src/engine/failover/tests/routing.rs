@@ -268,22 +268,45 @@ fn statics_stay_when_everything_is_to_stay() {
 }
 
 #[test]
-fn statics_that_somebody_removes_come_back_and_are_a_fault_of_who_tracks_them_until_then() {
+fn statics_that_somebody_removes_come_back_and_nobody_is_in_fault_for_it() {
     let mut bench = Bench::master(with_statics());
     bench.lose(address("198.51.100.1/24", 0).key);
-    assert_eq!(bench.role("VI_1"), Role::Fault);
     bench.run_for(RESTORE_AFTER);
     assert!(bench.has("198.51.100.1/24"));
-    bench.run(4);
-    assert_eq!(bench.role("VI_1"), Role::Master);
     lose_route(&mut bench, "10.9.0.0/16");
-    assert_eq!(bench.role("VI_1"), Role::Fault);
-    assert_eq!(
-        bench.said("static route 10.9.0.0/16 of track group both is missing"),
-        1
-    );
-    bench.run(4);
+    bench.run_for(RESTORE_AFTER);
     assert_eq!((bench.role("VI_1"), bench.routes.len()), (Role::Master, 1));
+    assert_eq!(bench.said("of track group both is missing"), 0);
+}
+
+#[test]
+fn a_tracked_static_address_is_of_no_use_on_a_link_that_is_down() {
+    let mut config = with_statics();
+    config.statics.addresses[0].dev = Some("eth1".parse().unwrap());
+    let other = |up: bool| Link {
+        index: InterfaceIndex::new(7).unwrap(),
+        name: "eth1".parse().unwrap(),
+        ..link(up)
+    };
+    let mut bench = Bench::new(config);
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    for (up, role) in [(true, Role::Backup), (false, Role::Fault)] {
+        bench.links.retain(|link| link.index != other(up).index);
+        bench.links.push(other(up));
+        bench.input(Input::Link(other(up)));
+        bench.run(1);
+        assert_eq!(bench.role("VI_1"), role);
+    }
+}
+
+#[test]
+fn statics_that_cannot_be_put_back_are_a_fault_of_who_tracks_them() {
+    let mut config = with_statics();
+    config.statics.addresses[0].dev = Some("eth9".parse().unwrap());
+    let bench = Bench::new(config);
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    let said = "static address 198.51.100.1/24 of track group both is missing";
+    assert_eq!(bench.said(said), 1);
 }
 
 #[test]
