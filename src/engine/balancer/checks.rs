@@ -76,7 +76,10 @@ impl Balancer {
                         self.tell_check(&server, &checker.kind, said, changed, out);
                     }
                     let event = match verdict {
-                        Verdict::StillUp | Verdict::Partly | Verdict::NotAsked { first: false } => {
+                        Verdict::StillUp
+                        | Verdict::Partly
+                        | Verdict::StillDown { .. }
+                        | Verdict::NotAsked { first: false } => {
                             continue;
                         }
                         Verdict::NotAsked { first: true } => BalancerEvent::NotAsked {
@@ -84,21 +87,15 @@ impl Balancer {
                             checker,
                             reason,
                         },
-                        Verdict::Retrying { .. } | Verdict::StillDown { .. }
-                            if !checker.log_all_failures =>
-                        {
-                            continue;
-                        }
+                        Verdict::Retrying { .. } if !checker.log_all_failures => continue,
                         Verdict::Confirmed | Verdict::CameUp => {
                             BalancerEvent::CheckPassed { server, checker }
                         }
-                        Verdict::Retrying { .. } | Verdict::StillDown { .. } => {
-                            BalancerEvent::TryFailed {
-                                server,
-                                checker,
-                                reason,
-                            }
-                        }
+                        Verdict::Retrying { .. } => BalancerEvent::TryFailed {
+                            server,
+                            checker,
+                            reason,
+                        },
                         Verdict::WentDown { retries } => BalancerEvent::CheckFailed {
                             server,
                             checker,

@@ -27,7 +27,7 @@ pub enum BalancerEvent {
         /// Which.
         checker: Box<Checker>,
     },
-    /// A try failed that changes nothing (told only with `log_all_failures`).
+    /// A try of a check that is up failed, and is repeated (told only with `log_all_failures`).
     TryFailed {
         /// Whose.
         server: ServerKey,
