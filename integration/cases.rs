@@ -67,6 +67,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     vmac::CASES,
     keywords::CASES,
     keywords::more::CASES,
+    keywords::rest::CASES,
     own_links::CASES,
     silence::NATIVE,
 ];

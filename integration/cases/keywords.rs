@@ -1,6 +1,7 @@
 //! Keywords that change when and what a router says, several in one scene, each beside keepalived.
 
 pub(crate) mod more;
+pub(crate) mod rest;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

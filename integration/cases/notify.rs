@@ -1,5 +1,6 @@
 //! Who is told what: scripts and FIFOs, beside keepalived with the same file.
 
+mod asked;
 mod bounds;
 mod ears;
 mod mails;
@@ -7,6 +8,8 @@ mod security;
 mod told;
 
 use std::time::Duration;
+
+pub(super) use ears::Listener;
 
 use crate::lab::Case;
 
@@ -42,6 +45,20 @@ pub(crate) const CASES: &[Case] = &[
         proves: "a mail server gets keepalived's mails about instances, servers and pools",
         limit: Duration::from_secs(120),
         run: mails::mails,
+    },
+    Case {
+        name: "notify.asked_mails",
+        proves: "smtp_alert_vrrp, smtp_alert_checker, no_email_faults and no_checker_emails decide who \
+                 gets mail, as in keepalived",
+        limit: Duration::from_secs(90),
+        run: asked::mails,
+    },
+    Case {
+        name: "notify.lvs_reader",
+        proves: "lvs_notify_fifo_script reads what keepalived's reads, and with checker_log_all_failures \
+                 each try that fails is logged",
+        limit: Duration::from_secs(60),
+        run: asked::readers,
     },
     Case {
         name: "notify.mails_together",

@@ -6,14 +6,15 @@ use std::fs;
 use std::time::Duration;
 
 use super::scene::{ELECTION, Lan, VIP};
-use crate::lab::check::{Outcome, ensure, ensure_eq, wait_until};
+use crate::lab::check::{Outcome, ensure, wait_until};
 use crate::lab::daemon::Kind;
 use crate::lab::{Case, Lab};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "scheduling.keywords",
-        proves: "each of vrrp_ and checker_ priority, rt_priority, cpu_affinity, no_swap and process_name acts, and a reload undoes it",
+        proves: "each of vrrp_ and checker_ priority, rt_priority, rlimit_rttime, cpu_affinity, no_swap \
+                 and process_name acts, and a reload undoes it",
         limit: Duration::from_secs(60),
         run: keywords,
     },
@@ -25,7 +26,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "scheduling.bfd",
-        proves: "bfd_priority, bfd_rt_priority and bfd_cpu_affinity act on the thread that BFD lives on",
+        proves: "bfd_priority, bfd_rt_priority, bfd_rlimit_rttime, bfd_no_swap and bfd_cpu_affinity act on the thread that BFD lives on",
         limit: Duration::from_secs(60),
         run: bfd,
     },
@@ -100,6 +101,14 @@ fn locked_kb(pid: i32) -> Outcome<u64> {
     Ok(number.and_then(|n| n.parse().ok()).unwrap_or(0))
 }
 
+/// The line of its limit on real time between two blocking calls.
+fn rttime(pid: i32) -> Outcome<String> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let mut lines = limits.lines();
+    let limit = lines.find(|line| line.starts_with("Max realtime timeout"));
+    Ok(limit.unwrap_or_default().to_owned())
+}
+
 /// sched(7): the number of SCHED_RR, with or without SCHED_RESET_ON_FORK, which /proc does not show.
 const ROUND_ROBIN: u64 = 2;
 
@@ -121,18 +130,17 @@ fn keywords(lab: &Lab) -> Outcome {
     let all = threads(pid)?;
     ensure!(all.contains_key("decides"), "threads: {:?}", all.keys());
     ensure!(locked_kb(pid)? > 0, "no memory is locked");
-    let limits = fs::read_to_string(format!("/proc/{pid}/limits"))?;
-    let limit = limits
-        .lines()
-        .find(|l| l.starts_with("Max realtime timeout"));
-    ensure!(limit.is_some_and(|l| l.contains("20000")), "{limit:?}");
+    let limit = rttime(pid)?;
+    ensure!(limit.contains("20000"), "{limit}");
     // Scripts and whatever else it starts are not to run before everything else.
     let before = threads(pid)?;
     ensure!(
         before.values().filter(|t| t.policy == ROUND_ROBIN).count() == 1,
         "more than one thread has a real-time priority: {before:?}"
     );
-    router.daemon()?.reload(&conf("checker_rt_priority 4"))?;
+    router.daemon()?.reload(&conf(
+        "checker_rt_priority 4\nchecker_rlimit_rttime 15000\nchecker_no_swap",
+    ))?;
     // As a thread is that nobody spoke of.
     let plain = threads(pid)?
         .get("log")
@@ -143,7 +151,13 @@ fn keywords(lab: &Lab) -> Outcome {
             && t.processors == plain.processors
     })?;
     wait_thread(pid, "failover", "as it was", |t| *t == plain)?;
-    ensure_eq!(locked_kb(pid)?, 0, "memory locked after the reload");
+    ensure!(locked_kb(pid)? > 0, "no memory is locked for checks");
+    let limit = rttime(pid)?;
+    ensure!(limit.contains("15000"), "of checks: {limit}");
+    router.daemon()?.reload(&conf("checker_rt_priority 4"))?;
+    wait_until("no memory is locked after a reload", ELECTION, || {
+        Ok(locked_kb(pid)? == 0)
+    })?;
     router.stop().map(drop)
 }
 
@@ -167,6 +181,8 @@ fn bfd(lab: &Lab) -> Outcome {
         (t.policy, t.real_time, t.nice) == (ROUND_ROBIN, 5, -3) && t.processors == "0"
     })?;
     ensure!(locked_kb(pid)? > 0, "no memory is locked");
+    let limit = rttime(pid)?;
+    ensure!(limit.contains("30000"), "{limit}");
     Ok(())
 }
 

@@ -63,14 +63,14 @@ impl Teller {
 }
 
 /// The other end of a FIFO.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     path: PathBuf,
     fifo: fs::File,
     bytes: Vec<u8>,
 }
 
 impl Listener {
-    pub(super) fn open(path: &Path) -> Outcome<Listener> {
+    pub(crate) fn open(path: &Path) -> Outcome<Listener> {
         wait_until(format!("{} is there", path.display()), LIMIT, || {
             Ok(path.exists())
         })?;
@@ -89,7 +89,7 @@ impl Listener {
     }
 
     /// All lines so far. keepalived makes its FIFOs anew at each reload.
-    pub(super) fn text(&mut self) -> Outcome<String> {
+    pub(crate) fn text(&mut self) -> Outcome<String> {
         self.drain()?;
         if let Ok(now) = Self::reader(&self.path)
             && now.metadata()?.ino() != self.fifo.metadata()?.ino()

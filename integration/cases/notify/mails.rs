@@ -27,13 +27,13 @@ struct Received {
 
 /// A mail server that keeps what it gets.
 #[derive(Clone, Default)]
-struct PostOffice {
+pub(super) struct PostOffice {
     mails: Arc<Mutex<Vec<Received>>>,
 }
 
 impl PostOffice {
     /// Opens it on a host; it stays open.
-    fn open(host: &Host, address: &str) -> Outcome<PostOffice> {
+    pub(super) fn open(host: &Host, address: &str) -> Outcome<PostOffice> {
         let office = PostOffice::default();
         let listener = host
             .within(|| TcpListener::bind(address))?
@@ -199,7 +199,11 @@ fn story(lab: &Lab, kind: Kind) -> Outcome<Vec<Received>> {
     let status = router.stop()?;
     ensure!(status.success(), "it ended with {status}");
     lan.net.demolish()?;
-    // vipd puts what happens within a second into one mail: here the first state and the quorum.
+    Ok(separate(mails))
+}
+
+/// Each change as a mail of its own: vipd puts what happens within a second into one.
+fn separate(mails: Vec<Received>) -> Vec<Received> {
     let mut separate = Vec::new();
     for mail in mails {
         let first_line = mail.text.first().cloned().unwrap_or_default();
@@ -207,8 +211,12 @@ fn story(lab: &Lab, kind: Kind) -> Outcome<Vec<Received>> {
             separate.push(mail);
             continue;
         }
-        for pair in mail.text.chunks(2) {
-            let [subject, line] = pair else { continue };
+        // A subject, and what is indented under it.
+        for (at, subject) in mail.text.iter().enumerate() {
+            let next = mail.text.get(at + 1);
+            let Some(line) = next.filter(|_| !subject.starts_with(' ')) else {
+                continue;
+            };
             separate.push(Received {
                 subject: format!("[NODE] {subject}"),
                 first: line.trim().to_owned(),
@@ -216,7 +224,13 @@ fn story(lab: &Lab, kind: Kind) -> Outcome<Vec<Received>> {
             });
         }
     }
-    Ok(separate)
+    separate
+}
+
+/// What has come, by its subjects, each change on its own.
+pub(super) fn subjects(office: &PostOffice) -> Vec<String> {
+    let mails = separate(office.all()).into_iter();
+    mails.map(|mail| mail.subject).collect()
 }
 
 /// Many changes at once are one mail, a server that is down gets it later, and the last one goes out

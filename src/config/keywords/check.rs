@@ -59,7 +59,12 @@ pub(super) const COMMON: &[Keyword] = &[
         "Interface to leave by.",
     ),
     row("fwmark", integer(1, 4_294_967_295), "Mark of the packets.").strict(),
-    row("log_all_failures", BOOL, "Log each failed try while it is up.").default("as checker_log_all_failures"),
+    row(
+        "log_all_failures",
+        BOOL,
+        "Log each failed try while it is up.",
+    )
+    .default("as checker_log_all_failures"),
 ];
 
 pub(super) const TIMEOUT: &[Keyword] = &[row(

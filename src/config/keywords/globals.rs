@@ -102,7 +102,12 @@ pub(super) const IDENTITY: &[Keyword] = &[
     row("smtp_alert_checker", BOOL, "Mails about real servers."),
     row("no_email_faults", FLAG, "No mails about faults."),
     row("no_checker_emails", FLAG, "No mails about real servers."),
-    row("checker_log_all_failures", BOOL, "Log each failed try of a check that is up.").default("false"),
+    row(
+        "checker_log_all_failures",
+        BOOL,
+        "Log each failed try of a check that is up.",
+    )
+    .default("false"),
 ];
 
 pub(super) const PROCESSES: &[Keyword] = &[
