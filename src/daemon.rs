@@ -50,6 +50,7 @@ use crate::engine::balancer::Balancer;
 use crate::engine::failover::{Beat, Failover};
 use crate::kernel::announcement_socket::AnnouncementSocket;
 use crate::kernel::announcement_watch::AnnouncementWatch;
+use crate::kernel::namespace::Namespace;
 use crate::kernel::route::{Monitor, Route};
 use crate::kernel::scheduling::Thread;
 use crate::kernel::spawner::Spawner;
@@ -88,7 +89,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let first = prepare::load_for(&file, options)?;
     let home = first.config.as_ref().map(Home::of).unwrap_or_default();
     // Everything that is opened or started from here on is in its network namespace.
-    let mut route_at_ipvs = home.enter(&mut helpers.tracking)?;
+    let mut elsewhere = home.enter(&mut helpers.tracking)?;
     let options = &home.options(options);
     let startup_failed = outer_scripts::run_startup(&first, options)?;
     drop(first);
@@ -99,7 +100,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
     let mut routes = Routes {
         here: &mut route,
-        at_ipvs: route_at_ipvs.as_mut(),
+        at_ipvs: elsewhere.ipvs.as_mut(),
     };
     let mut prepared = prepare::prepare(&file, options, (&Config::default(), &home), &mut routes)?;
     prepared.warnings.extend(startup_failed);
@@ -115,6 +116,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let waiting = report.another();
     let begun = Begun {
         home,
+        start: elsewhere.start,
         monitor,
         route,
         prepared,
@@ -131,6 +133,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 /// What was opened and read before the process went into the background.
 struct Begun {
     home: Home,
+    /// The network namespace that it was started in, if it is in another one by now.
+    start: Option<Arc<Namespace>>,
     monitor: Monitor,
     route: Route,
     prepared: Prepared,
@@ -181,6 +185,7 @@ fn serve_logged(
 ) -> Result<(), Failure> {
     let Begun {
         home,
+        start,
         mut monitor,
         mut route,
         mut prepared,
@@ -266,6 +271,7 @@ fn serve_logged(
         sockets,
         spawner: helpers.tracking,
         masters,
+        start: start.clone(),
     };
     let daemon = Daemon {
         options: options.clone(),
@@ -275,6 +281,7 @@ fn serve_logged(
         standby,
         run_dir,
         home,
+        start,
         ipvs_place,
         _pid_files: pid_files,
         log,

@@ -23,6 +23,7 @@ use crate::engine::shared::{Roles, SessionFacts};
 use crate::kernel::announcement_socket::AnnouncementSocket;
 use crate::kernel::announcement_watch::AnnouncementWatch;
 use crate::kernel::clock;
+use crate::kernel::namespace::Namespace;
 use crate::kernel::poll::{Interest, Poller, Waker};
 use crate::kernel::route::{Monitor, Route};
 use crate::kernel::scheduling::Lateness;
@@ -114,6 +115,8 @@ pub struct Resources {
     pub spawner: Spawner,
     /// What a successor reads.
     pub masters: Masters,
+    /// The network namespace that the process was started in, if it is in another one by now.
+    pub start: Option<Arc<Namespace>>,
 }
 
 /// The thread as main sees it.
@@ -172,7 +175,7 @@ pub fn start(
     let (reloaded_out, reloaded) = watch::channel(0);
     let script_defaults = engine.script_defaults();
     let facts = Facts::default();
-    let trackers = Trackers::new(facts.clone(), waker.clone());
+    let trackers = Trackers::new(facts.clone(), waker.clone(), resources.start);
     let lateness = Lateness::default();
     let state = Thread {
         lateness: lateness.clone(),

@@ -2,6 +2,7 @@
 //! name that it goes by. None of that can change while it runs.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::config::Config;
 use crate::config::model::NodeSettings;
@@ -24,6 +25,14 @@ pub struct Home {
     instance: Option<String>,
 }
 
+/// What there is to keep of other namespaces once the process lives where it should.
+pub(super) struct Elsewhere {
+    /// A socket for links where IPVS is, if that is not here.
+    pub(super) ipvs: Option<Route>,
+    /// Where the process was started, if that is not here.
+    pub(super) start: Option<Arc<Namespace>>,
+}
+
 impl Home {
     /// As a configuration has it, in which `-s` has already taken the place of what was written.
     pub fn of(config: &Config) -> Home {
@@ -39,14 +48,17 @@ impl Home {
     ///
     /// # Errors
     /// A namespace does not exist or may not be entered.
-    pub(super) fn enter(&self, helper: &mut Spawner) -> Result<Option<Route>, Failure> {
+    pub(super) fn enter(&self, helper: &mut Spawner) -> Result<Elsewhere, Failure> {
         let failed = |error: NamespaceError| Failure::fatal(error.to_string());
         let before = Namespace::current().map_err(failed)?;
-        let mut at_ipvs = None;
+        let mut elsewhere = Elsewhere {
+            ipvs: None,
+            start: None,
+        };
         if let Some(ipvs) = open_ipvs_namespace(&self.ipvs).map_err(failed)? {
             // On the way, and not on a thread of its own: this process may still be forked.
             ipvs.enter().map_err(failed)?;
-            at_ipvs = Some(open_route()?);
+            elsewhere.ipvs = Some(open_route()?);
             before.enter().map_err(failed)?;
         }
         if let Some(name) = &self.net {
@@ -55,8 +67,9 @@ impl Home {
             helper
                 .enter_namespace(name)
                 .map_err(|error| Failure::fatal(error.to_string()))?;
+            elsewhere.start = Some(Arc::new(before));
         }
-        Ok(at_ipvs)
+        Ok(elsewhere)
     }
 
     /// A socket for links where IPVS is, if that is somewhere else.

@@ -17,6 +17,7 @@ use crate::engine::balancer::{Balancer, StopKind as IpvsStop};
 use crate::engine::failover::{Failover, StopKind};
 use crate::kernel::ipvs::Ipvs;
 use crate::kernel::memory;
+use crate::kernel::namespace::Namespace;
 use crate::kernel::route::Route;
 use crate::kernel::scheduling::TOO_LONG;
 use crate::kernel::spawner::Spawner;
@@ -68,6 +69,8 @@ pub(super) struct Daemon<'a> {
     pub(super) standby: Option<Standby>,
     pub(super) run_dir: RunDir,
     pub(super) home: Home,
+    /// The network namespace that the process was started in, if it is in another one by now.
+    pub(super) start: Option<Arc<Namespace>>,
     /// Where IPVS is.
     pub(super) ipvs_place: Place,
     pub(super) _pid_files: PidFiles,
@@ -385,7 +388,7 @@ impl Daemon<'_> {
     async fn recover(mut self, which: &str, threads: Threads) -> Result<(), Failure> {
         error!("the {which} thread has ended by a fault of vipd: starting again in place");
         self.log.flush();
-        let Err(why) = restart::again();
+        let Err(why) = restart::again(self.start.as_deref());
         // If it was the other thread, this one still defends the VIPs.
         let mut released = threads.failover.released.clone();
         threads.failover.send(Command::Stop(StopKind::Release));

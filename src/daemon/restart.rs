@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::kernel::clock;
+use crate::kernel::namespace::Namespace;
 
 /// When it was started again, in seconds since boot, newest last.
 const VARIABLE: &str = "VIPD_RESTARTS";
@@ -19,11 +20,11 @@ pub(super) fn is_resumed() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 
-/// Starts again in place, if it may.
+/// Starts again in place, if it may, in the network namespace that it was started in, if it has left that.
 ///
 /// # Errors
 /// Returns only when it may not or cannot, with the reason.
-pub(super) fn again() -> Result<Infallible, String> {
+pub(super) fn again(start: Option<&Namespace>) -> Result<Infallible, String> {
     let now_s = clock::now().as_nanos() / 1_000_000_000;
     let recent = |at: &u64| now_s.saturating_sub(*at) < WITHIN.as_secs();
     let past = std::env::var(VARIABLE).unwrap_or_default();
@@ -46,9 +47,14 @@ pub(super) fn again() -> Result<Infallible, String> {
     if let Some(called) = std::env::args_os().next() {
         command.arg0(called);
     }
+    let here = Namespace::current().map_err(|error| error.to_string())?;
+    if let Some(start) = start {
+        start.enter().map_err(|error| error.to_string())?;
+    }
     let error = command
         .args(std::env::args_os().skip(1))
         .env(VARIABLE, times.join(","))
         .exec();
+    here.enter().map_err(|error| error.to_string())?;
     Err(format!("start again: {error}"))
 }

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::config::model::{TrackFile, TrackProcess};
 use crate::engine::shared::FileFacts;
 use crate::fact::{FactKind, FactName, FactValue};
+use crate::kernel::namespace::Namespace;
 use crate::kernel::poll::Waker;
 
 /// Facts that wait for their reader, newest values. There are never more than there are trackers.
@@ -137,11 +138,14 @@ pub struct Trackers {
     files: Option<Thread<TrackFile>>,
     processes: Option<Thread<TrackProcess>>,
     links: Option<Thread<links::Asked>>,
+    /// Where the kernel may tell of processes, if not here.
+    start: Option<Arc<Namespace>>,
 }
 
 impl Trackers {
-    /// None yet. `reader` is woken when there are `facts` to take.
-    pub fn new(facts: Facts, reader: Waker) -> Trackers {
+    /// None yet. `reader` is woken when there are `facts` to take. `start`: the network namespace that the
+    /// process was started in, if it is in another one by now.
+    pub fn new(facts: Facts, reader: Waker, start: Option<Arc<Namespace>>) -> Trackers {
         Trackers {
             cell: Cell {
                 facts,
@@ -151,6 +155,7 @@ impl Trackers {
             files: None,
             processes: None,
             links: None,
+            start,
         }
     }
 
@@ -183,7 +188,8 @@ impl Trackers {
         let trackers: Vec<_> = processes.into_iter().cloned().collect();
         if self.processes.is_none() && !trackers.is_empty() {
             let cell = self.cell.clone();
-            let run = move |inbox| processes::run(&inbox, &cell);
+            let start = self.start.clone();
+            let run = move |inbox| processes::run(&inbox, &cell, start.as_deref());
             self.processes = Some(Thread::start("track-processes", run)?);
         }
         if let Some(thread) = &self.processes {

@@ -12,6 +12,7 @@ use neli::utils::Groups;
 
 use crate::track::{Command, ProcessEvent};
 
+use super::namespace::Namespace;
 use super::netlink::connect;
 use super::poll::{Interest, Poller};
 use super::{clock, sys};
@@ -49,17 +50,23 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Opens it and waits for the kernel to confirm. From another network namespace the calling thread
-    /// moves into that of process 1, and stays there.
+    /// Opens it and waits for the kernel to confirm. Where it does not in the network namespace of the
+    /// calling thread, that moves into `other`, and then into that of process 1, and stays there.
     ///
     /// # Errors
     /// The kernel has none, or does not tell it here.
-    pub fn open() -> io::Result<Connector> {
+    pub fn open(other: Option<&Namespace>) -> io::Result<Connector> {
         if let Ok(connector) = Connector::listen() {
             return Ok(connector);
         }
-        let first = File::open("/proc/1/ns/net")?;
-        sys::watch::enter_net(first.as_fd())?;
+        if other.is_some_and(|other| other.enter().is_ok())
+            && let Ok(connector) = Connector::listen()
+        {
+            return Ok(connector);
+        }
+        // Not every container may look at it.
+        let first = Namespace::first().map_err(io::Error::other)?;
+        first.enter().map_err(io::Error::other)?;
         Connector::listen()
     }
 

@@ -10,6 +10,7 @@ use crate::config::model::TrackProcess;
 use crate::errno::Words;
 use crate::fact::{FactKind, FactValue};
 use crate::kernel::clock;
+use crate::kernel::namespace::Namespace;
 use crate::kernel::poll::{Interest, Poller};
 use crate::kernel::processes::{Connector, Ends, Told, command, running};
 use crate::time::Time;
@@ -29,8 +30,9 @@ const BUDGET: usize = 4096;
 /// When facts changed, those that change again within this time are told together.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
-pub(super) fn run(inbox: &Inbox<TrackProcess>, cell: &Cell) {
-    let connector = match Connector::open() {
+/// `start`: another network namespace in which the kernel may tell of processes.
+pub(super) fn run(inbox: &Inbox<TrackProcess>, cell: &Cell, start: Option<&Namespace>) {
+    let connector = match Connector::open(start) {
         Ok(connector) => Some(connector),
         Err(error) => {
             info!(

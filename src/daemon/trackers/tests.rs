@@ -26,7 +26,7 @@ impl Bench {
         fs::create_dir(&dir).unwrap();
         let (waker, facts) = (Waker::new().unwrap(), Facts::default());
         Bench {
-            trackers: Trackers::new(facts.clone(), waker.clone()),
+            trackers: Trackers::new(facts.clone(), waker.clone(), None),
             facts,
             waker,
             dir,
@@ -147,7 +147,7 @@ fn init_file_makes_the_file_and_writes_over_it_only_when_asked_to() {
     let init = |value, overwrite| Some(InitFile { value, overwrite });
     let mut watch = |init, fresh| {
         // A daemon that starts.
-        bench.trackers = Trackers::new(bench.facts.clone(), bench.waker.clone());
+        bench.trackers = Trackers::new(bench.facts.clone(), bench.waker.clone(), None);
         bench.trackers.watch(&file(&path, init), fresh).unwrap();
         bench.number()
     };

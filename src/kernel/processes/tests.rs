@@ -134,7 +134,7 @@ fn datagrams_of_processes_are_understood_and_those_of_threads_left_out() {
 
 #[test]
 fn the_connector_tells_of_a_program_and_its_end_where_there_is_one() {
-    let Ok(mut connector) = Connector::open() else {
+    let Ok(mut connector) = Connector::open(None) else {
         return; // no right to it, or none here
     };
     let mut sleeper = Sleeper::new();
