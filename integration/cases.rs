@@ -10,6 +10,7 @@ mod checks;
 mod connections;
 mod control;
 mod daemon;
+mod early_end;
 mod election;
 mod files;
 mod firewall;
@@ -69,6 +70,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     keywords::more::CASES,
     keywords::rest::CASES,
     own_links::CASES,
+    early_end::CASES,
     silence::NATIVE,
 ];
 

@@ -164,6 +164,9 @@ impl Helpers {
 }
 
 fn serve(options: &Options, file: &Path, begun: Begun) -> Result<(), Failure> {
+    // Up to here nothing was changed, and whoever is tired of a startup script may end it. From here on an
+    // end is made up for as soon as it can be an orderly one.
+    let _ = background::hold_ends();
     let run_dir = RunDir::lock(&options.run_dir).map_err(|e| Failure::fatal(e.to_string()))?;
     let log = start_log(&options.log)?;
     let ended = serve_logged(options, file, begun, run_dir, &log);

@@ -113,7 +113,7 @@ fn as_keepalived(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-fn executable(path: &Path, text: &str) -> Outcome {
+pub(super) fn executable(path: &Path, text: &str) -> Outcome {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::write(path, text)?;
     Ok(std::fs::set_permissions(

@@ -35,7 +35,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "options.promote_secondaries",
         proves: "promote_secondaries is set while it is configured, saves the VIP when somebody \
-                 removes the address before it, and is put back",
+                 removes the address before it, and is put back, after a crash too",
         limit: Duration::from_secs(90),
         run: promote_secondaries,
     },
@@ -204,6 +204,20 @@ fn promote_secondaries(lab: &Lab) -> Outcome {
     wait_until("it is set again", LIMIT, || Ok(set()? == "1"))?;
     a.stop()?;
     ensure_eq!(set()?, "0", "promote_secondaries after the end");
+    // What a crash leaves is put back by whoever comes next, whether it asks for it or not.
+    for next in ["promote_secondaries", ""] {
+        a.start(&with("promote_secondaries"))?;
+        wait_until("it is set", LIMIT, || Ok(set()? == "1"))?;
+        a.daemon()?.kill()?;
+        ensure_eq!(set()?, "1", "promote_secondaries after a crash");
+        a.daemon()?.rewrite(&with(next))?;
+        a.daemon()?.start_again()?;
+        wait_owner(&a, &[])?;
+        let now = if next.is_empty() { "0" } else { "1" };
+        ensure_eq!(set()?, now, "promote_secondaries with {next:?}");
+        a.stop()?;
+        ensure_eq!(set()?, "0", "promote_secondaries after that");
+    }
     Ok(())
 }
 

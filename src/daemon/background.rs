@@ -4,7 +4,9 @@
 use std::io::{self, Read as _, Write as _};
 
 use crate::kernel::background::{Detached, detach_process, to_null};
-pub(super) use crate::kernel::background::{forget_children, hold_signals, take_signals};
+pub(super) use crate::kernel::background::{
+    forget_children, hold_ends, hold_signals, take_signals,
+};
 
 use super::failure::Failure;
 

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use crate::config::Config;
 use crate::engine::failover::Failover;
+use crate::kernel::own_link;
 use crate::kernel::route::Route;
 use crate::net::{
     ADDRESS_PROTOCOL, AddressCommand, AddressKey, Cidr, InterfaceName, NetCommand, NetPicture,
     ROUTE_PROTOCOL, RouteCommand, RuleCommand,
 };
 
-/// The last resort: addresses that the configuration names or that carry our tag are removed.
+/// The last resort: addresses that the configuration names or that carry our tag are removed, and links of
+/// ours.
 pub(super) fn release_vips(config: &Config) -> String {
     let vips: BTreeSet<(&InterfaceName, Cidr)> = config
         .instances
@@ -54,9 +56,15 @@ pub(super) fn release_vips(config: &Config) -> String {
                 .map(|a| NetCommand::from(AddressCommand::Delete(a.key)));
             commands.extend(addresses);
             let failures = route.apply(&commands);
-            failures
-                .first()
-                .map_or(Ok(()), |failure| Err(failure.error.to_string()))
+            let failures = failures
+                .into_iter()
+                .map(|failure| failure.error.to_string());
+            let mut failures: Vec<String> = failures.collect();
+            for link in config.own_links.iter().rev() {
+                let removed = own_link::remove(&mut route, link);
+                failures.extend(removed.err().map(|error| error.to_string()));
+            }
+            failures.into_iter().next().map_or(Ok(()), Err)
         });
     match removed {
         Ok(()) => "its VIPs were released".to_owned(),

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::engine::failover::{Action, Failover, Input};
 use crate::kernel::route::{Monitor, Route};
 use crate::kernel::{own_link, sysctl};
-use crate::net::{Link, OwnLink};
+use crate::net::{InterfaceName, Link, OwnLink};
 
 use super::failure::Failure;
 use super::prepare::Prepared;
@@ -129,8 +129,8 @@ pub(super) fn carry_out(route: &mut Route, action: Action) -> (Option<Input<'sta
 /// A setting: family, interface, key.
 type Key = (String, String, String);
 
-/// Settings of the interfaces under our links: without them those would answer for addresses of a VMAC,
-/// with a hardware address that is not its own.
+/// Settings of the interfaces under our links, without which those would answer for addresses of a VMAC with a
+/// hardware address that is not its own, and of interfaces with `promote_secondaries`.
 #[derive(Debug)]
 pub struct Bases {
     /// Remembers what was there before, for a successor.
@@ -217,6 +217,16 @@ impl Bases {
     }
 }
 
+/// Interfaces on which `promote_secondaries` is asked for, but for links of ours, which have it anyway.
+fn promoting(config: &Config) -> impl Iterator<Item = &InterfaceName> {
+    let asks = config.instances.iter();
+    let asks = asks.filter(|instance| instance.more.settings.promote_secondaries);
+    asks.flat_map(|instance| {
+        let vips = instance.all_vips().filter_map(|vip| vip.dev.as_ref());
+        vips.chain(&instance.interface)
+    })
+}
+
 /// What the interfaces should have: answer for their own addresses only, and by the interface that has
 /// them. `all.rp_filter` counts for every interface, a VMAC too, which must have none: it is given to
 /// each of the others instead, as keepalived does.
@@ -224,6 +234,13 @@ fn wanted(config: &Config, links: &[Link]) -> BTreeMap<Key, String> {
     let key =
         |interface: &str, name: &str| ("ipv4".to_owned(), interface.to_owned(), name.to_owned());
     let mut wanted = BTreeMap::new();
+    // The engine sets it too, where links come later. What it was before is known here, and after a crash.
+    for name in promoting(config) {
+        if links.iter().any(|link| link.name == *name) {
+            let promotes = key(name.as_str(), "promote_secondaries");
+            wanted.insert(promotes, "1".to_owned());
+        }
+    }
     if config.globals.vrrp.disable_local_igmp {
         let reports = key(sysctl::ALL_OF_FAMILY, "igmp_link_local_mcast_reports");
         wanted.insert(reports, "0".to_owned());

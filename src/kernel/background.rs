@@ -37,20 +37,36 @@ pub fn detach_process() -> io::Result<Detached> {
     }
 }
 
+/// What asks for something while the daemon runs; two are keepalived's own, SIGRTMIN+2 and SIGRTMAX-1 as
+/// glibc counts them.
+const REQUESTS: [libc::c_int; 5] = [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, 36, 63];
+/// What asks for its end; the last for one that keeps everything.
+const ENDS: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGINT, 40];
+
 /// Has SIGHUP, SIGUSR1 and SIGUSR2 wait, which would end a process that does not handle them yet.
 ///
 /// # Errors
 /// None that the kernel is known to give.
 pub fn hold_signals() -> io::Result<()> {
-    process::mask_requests(Mask::Block)
+    process::mask(Mask::Block, &REQUESTS)
 }
 
-/// Lets the signals of [`hold_signals`] in, those that waited too.
+/// Has SIGTERM and SIGINT wait too: from here on the end has something to clear up. To be called before there
+/// are threads, one of which would be ended in place of the one that waits.
+///
+/// # Errors
+/// As there.
+pub fn hold_ends() -> io::Result<()> {
+    process::mask(Mask::Block, &ENDS)
+}
+
+/// Lets the signals of [`hold_signals`] and [`hold_ends`] in, those that waited too.
 ///
 /// # Errors
 /// As there.
 pub fn take_signals() -> io::Result<()> {
-    process::mask_requests(Mask::Unblock)
+    process::mask(Mask::Unblock, &REQUESTS)?;
+    process::mask(Mask::Unblock, &ENDS)
 }
 
 /// Children that end leave nothing behind: a script helper outlives the process that starts itself again

@@ -146,16 +146,15 @@ fn set_mask(fill: unsafe extern "C" fn(*mut libc::sigset_t) -> libc::c_int) -> i
     }
 }
 
-/// What [`mask_requests`] does.
+/// What [`mask`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mask {
     Block,
     Unblock,
 }
 
-/// Blocks or unblocks, for this thread and those that it starts, the signals that ask for something
-/// while the daemon runs: SIGHUP, SIGUSR1, SIGUSR2, and two of keepalived's among the real-time ones.
-pub(crate) fn mask_requests(mask: Mask) -> io::Result<()> {
+/// Blocks or unblocks these signals, for this thread and those that it starts.
+pub(crate) fn mask(mask: Mask, signals: &[libc::c_int]) -> io::Result<()> {
     let how = match mask {
         Mask::Block => libc::SIG_BLOCK,
         Mask::Unblock => libc::SIG_UNBLOCK,
@@ -165,10 +164,8 @@ pub(crate) fn mask_requests(mask: Mask) -> io::Result<()> {
     let errno = unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
-        // keepalived's own: SIGRTMIN+2 and SIGRTMAX-1 as glibc counts them.
-        let requests = [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, 36, 63];
-        for signal in requests {
-            libc::sigaddset(&raw mut set, signal);
+        for signal in signals {
+            libc::sigaddset(&raw mut set, *signal);
         }
         libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut())
     };
