@@ -19,7 +19,7 @@ use crate::lab::{Case, Lab};
 
 pub(crate) const NATIVE: &[Case] = &[Case {
     name: "silence.reload",
-    proves: "with groups, trackers, statics, routes, rules, VMAC, firewall and BFD a reload of the same file, \
+    proves: "with groups, trackers, statics, routes, rules, VMAC, a lease, firewall and BFD a reload of the same file, \
              or of a wrong one, sends no packet and no netlink message that changes anything",
     limit: Duration::from_secs(120),
     run,
@@ -163,7 +163,8 @@ vrrp_sync_group G {
 }
 ";
 
-const TRACKED: &str = "    track_script {
+const TRACKED: &str = "    @vipd vip_lease 3600
+    track_script {
         fine
     }
     track_file {
