@@ -1,13 +1,14 @@
 //! BFD sessions in the engine: which packet is whose, their timers, and what follows from their state.
 
+mod event;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bfd::{Action as Wanted, Input as Event, Note, Reason, Rejection, Session, Timer};
+use crate::bfd::{Action as Wanted, Input as Event, Reason, Rejection, Session, Timer};
 use crate::bfd::{check_hops, hops_sent};
 use crate::config::model::BfdInstance;
 use crate::engine::shared::SessionFacts;
@@ -18,72 +19,14 @@ use crate::wire::bfd::{Packet, State, encode, parse};
 
 use super::{Action, Failover, SessionView, TimerOf, Why};
 
+pub use event::{SessionChange, SessionEvent};
+
 /// How soon sockets that could not be opened are tried again.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
 
 /// Names a session between the engine and its thread: its discriminator, which is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionId(pub NonZeroU32);
-
-/// One line about a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionEvent {
-    /// Its name in the configuration.
-    pub session: String,
-    /// What happened.
-    pub what: SessionChange,
-}
-
-/// What happened to a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionChange {
-    /// Its state changed.
-    Entered {
-        /// The state entered.
-        to: State,
-        /// Why.
-        reason: Reason,
-    },
-    /// Something about it.
-    Note(Note),
-    /// A packet was dropped, for the first time in this state.
-    Rejected {
-        /// Who sent it.
-        source: IpAddr,
-        /// Why.
-        rejection: Rejection,
-    },
-    /// Its sockets could not be opened; told once.
-    NoSocket {
-        /// Why, in words.
-        error: String,
-    },
-}
-
-impl SessionEvent {
-    /// Whether a person should look at it.
-    pub fn is_warning(&self) -> bool {
-        match &self.what {
-            SessionChange::Entered { to, .. } => *to == State::Down,
-            SessionChange::Note(note) => matches!(note, Note::Overslept(_)),
-            SessionChange::Rejected { .. } | SessionChange::NoSocket { .. } => true,
-        }
-    }
-}
-
-impl fmt::Display for SessionEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "({}) ", self.session)?;
-        match &self.what {
-            SessionChange::Entered { to, reason } => write!(f, "Entering {to} state: {reason}"),
-            SessionChange::Note(note) => note.fmt(f),
-            SessionChange::Rejected { source, rejection } => {
-                write!(f, "packet from {source} is ignored: {rejection}")
-            }
-            SessionChange::NoSocket { error } => write!(f, "{error}; it is tried again"),
-        }
-    }
-}
 
 /// A packet on the port of BFD.
 #[derive(Clone, Copy, Debug)]

@@ -213,3 +213,21 @@ fn a_prefix_of_ipv6_changes_by_removing_the_old_one_first() {
     ];
     assert_eq!(batch.unwrap(), expected);
 }
+
+#[test]
+fn a_vip_that_somebody_removes_is_put_back_three_times() {
+    let mut bench = Bench::master(config(vec![instance("VI_1", 51, "10.0.0.100")]));
+    let key = address("10.0.0.100", 0).key;
+    for _ in 0..3 {
+        bench.lose(key);
+        bench.run_for(RESTORE_AFTER);
+        assert!(bench.has("10.0.0.100"));
+    }
+    assert_eq!(bench.announced.values().sum::<u32>(), 3 * 5);
+    bench.lose(key);
+    bench.run_for(RESTORE_AFTER);
+    assert_eq!(
+        (bench.role("VI_1"), bench.has("10.0.0.100")),
+        (Role::Backup, false)
+    );
+}

@@ -176,3 +176,64 @@ fn a_tracker_that_says_nothing_is_not_waited_for_for_ever() {
     );
     assert_eq!(bench.said("it is not waited for"), 2);
 }
+
+#[test]
+fn a_script_with_weight_moves_the_priority_and_one_without_is_a_fault() {
+    let script = |name: &str| Script {
+        name: name.into(),
+        argv: vec!["true".into()],
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        rise: 1,
+        fall: 1,
+        user: None,
+        init_fail: false,
+    };
+    let mut vi = instance("VI_1", 51, "10.0.0.100");
+    let weight = Weight::Priority {
+        delta: -20,
+        when_up: false,
+    };
+    vi.track_scripts = vec![
+        TrackedScript {
+            script: "soft".into(),
+            weight,
+        },
+        TrackedScript {
+            script: "hard".into(),
+            weight: Weight::Fault,
+        },
+    ];
+    let mut config = config(vec![vi]);
+    config.scripts = [("soft", script("soft")), ("hard", script("hard"))]
+        .map(|(name, script)| (name.to_owned(), script))
+        .into();
+    let mut bench = Bench::new(config);
+    bench.run(30);
+    assert_eq!(
+        bench.role("VI_1"),
+        Role::Init,
+        "nothing is known of the scripts"
+    );
+    assert_eq!(bench.scripts_run[..2], ["hard", "soft"]);
+    let end = |name: &str, code| Input::ScriptEnded {
+        name: name.into(),
+        end: ScriptEnd::Exited(code),
+    };
+    bench.input(end("soft", 0));
+    bench.input(end("hard", 0));
+    assert_eq!(bench.role("VI_1"), Role::Backup);
+    bench.run(4);
+    bench.input(end("soft", 1));
+    bench.sent.clear();
+    bench.run(1);
+    assert_eq!(bench.sent, [80]);
+    bench.input(end("hard", 1));
+    assert_eq!(bench.role("VI_1"), Role::Fault);
+    assert!(
+        bench
+            .events
+            .iter()
+            .any(|e| e.contains("script hard fails (exit 1)"))
+    );
+}
