@@ -316,5 +316,15 @@ pub(super) fn epoch(at: Time) -> Duration {
 
 /// A point in time for the outside.
 pub(super) fn stamp(at: Time) -> Stamp {
-    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + epoch(at)).to_string()
+    stamp_of(wall(at))
+}
+
+/// What the clock on the wall says at a point in time, as it is set now.
+pub(super) fn wall(at: Time) -> SystemTime {
+    SystemTime::UNIX_EPOCH + epoch(at)
+}
+
+/// A time of the wall clock for the outside.
+pub(super) fn stamp_of(at: SystemTime) -> Stamp {
+    humantime::format_rfc3339_millis(at).to_string()
 }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, watch};
 
@@ -16,8 +17,8 @@ use super::model::Event;
 
 /// Events that wait to be taken in.
 const QUEUE_MAX: usize = 4096;
-/// Events that are kept.
-const KEPT_MAX: usize = 4096;
+/// Events that are kept; the log of the system has those of before.
+const KEPT_MAX: usize = 1024;
 /// Bytes of one text; the rest is cut off.
 const TEXT_MAX: usize = 2048;
 
@@ -30,6 +31,16 @@ pub enum Level {
     Warning,
     /// Broken.
     Error,
+}
+
+impl Level {
+    fn word(self) -> &'static str {
+        match self {
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -141,8 +152,32 @@ pub struct Log {
 
 #[derive(Debug, Default)]
 struct Kept {
-    events: VecDeque<Event>,
+    events: VecDeque<Past>,
     last: u64,
+}
+
+/// An event that is kept; its words are spelled out when somebody asks.
+#[derive(Debug)]
+struct Past {
+    number: u64,
+    time: SystemTime,
+    level: Level,
+    kind: &'static str,
+    name: Option<Box<str>>,
+    text: Box<str>,
+}
+
+impl Past {
+    fn spelled(&self) -> Event {
+        Event {
+            number: self.number,
+            time: super::desk::stamp_of(self.time),
+            level: self.level.word().to_owned(),
+            kind: self.kind.to_owned(),
+            name: self.name.as_deref().map(str::to_owned),
+            text: self.text.to_string(),
+        }
+    }
 }
 
 /// A log, and the end where things are told. Somebody has to [`take_in`].
@@ -195,18 +230,13 @@ impl Log {
             text.truncate(end.unwrap_or(0));
             text.push('…');
         }
-        kept.events.push_back(Event {
+        kept.events.push_back(Past {
             number,
-            time: super::desk::stamp(told.at),
-            level: match told.level {
-                Level::Info => "info",
-                Level::Warning => "warning",
-                Level::Error => "error",
-            }
-            .to_owned(),
-            kind: told.kind.to_owned(),
-            name: told.name,
-            text,
+            time: super::desk::wall(told.at),
+            level: told.level,
+            kind: told.kind,
+            name: told.name.map(String::into_boxed_str),
+            text: text.into_boxed_str(),
         });
         number
     }
@@ -231,8 +261,8 @@ impl Log {
         let missing = first.saturating_sub(after.saturating_add(1));
         let skip =
             usize::try_from(after.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
-        let events = kept.events.iter().skip(skip).take(most).cloned();
-        (missing, events.collect())
+        let events = kept.events.iter().skip(skip).take(most);
+        (missing, events.map(Past::spelled).collect())
     }
 
     /// Returns when there is one behind `after`; never, when nobody can tell anything any more.
@@ -265,7 +295,7 @@ mod tests {
         }
         log.beyond(4999).await;
         let (missing, kept) = log.after(0, usize::MAX);
-        assert_eq!((missing, kept.len()), (5000 - 4096, 4096));
+        assert_eq!((missing, kept.len()), (5000 - KEPT_MAX as u64, KEPT_MAX));
         assert_eq!(kept.last().map(|event| event.number), Some(5000));
         let (missing, kept) = log.after(4998, 1);
         assert_eq!((missing, kept.len(), kept[0].number), (0, 1, 4999));
@@ -279,10 +309,10 @@ mod tests {
     async fn what_does_not_fit_is_counted_and_nobody_waits() {
         let (events, log, intake) = new();
         told(&events, 5000);
-        assert_eq!(log.lost(), 5000 - 4096);
+        assert_eq!(log.lost(), 5000 - QUEUE_MAX as u64);
         tokio::spawn(intake.run());
-        log.beyond(4095).await;
-        assert_eq!(log.last(), 4096);
+        log.beyond(QUEUE_MAX as u64 - 1).await;
+        assert_eq!(log.last(), QUEUE_MAX as u64);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, SystemTime};
 
 use tracing::field::{Field, Visit};
@@ -19,7 +19,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 /// Lines that wait to be written; more are counted and dropped.
-const QUEUE_LINES: usize = 4096;
+const QUEUE_LINES: u64 = 4096;
 /// Where syslog daemons and journald listen.
 const SYSLOG_SOCKET: &str = "/dev/log";
 
@@ -95,7 +95,7 @@ fn log_panics() {
 }
 
 struct QueueLayer {
-    queue: SyncSender<Line>,
+    queue: Sender<Line>,
     queued: Arc<AtomicU64>,
     dropped: Arc<AtomicU64>,
     most: Level,
@@ -117,7 +117,8 @@ pub fn start(options: &Options) -> std::io::Result<Guard> {
     };
     // Somebody has to say why it does not start: without any other place, standard error it is.
     let console = options.console || (syslog.is_none() && file.is_none());
-    let (queue, lines) = sync_channel(QUEUE_LINES);
+    // Bounded by `queued`: a queue with a bound of its own takes the room of all of them at once.
+    let (queue, lines) = channel();
     let dropped = Arc::new(AtomicU64::new(0));
     let queued = Arc::new(AtomicU64::new(0));
     let outputs = Outputs {
@@ -160,8 +161,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for QueueLayer {
             level,
             text: text.0,
         };
-        self.queued.fetch_add(1, Ordering::AcqRel);
-        if self.queue.try_send(line).is_err() {
+        let before = self.queued.fetch_add(1, Ordering::AcqRel);
+        if before >= QUEUE_LINES || self.queue.send(line).is_err() {
             self.queued.fetch_sub(1, Ordering::AcqRel);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }

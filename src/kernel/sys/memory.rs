@@ -1,5 +1,7 @@
 //! What the allocator of the C library does with memory that is free. Others than glibc have no such
-//! calls, and need none: musl gives every free page back by itself.
+//! calls, and need none: musl gives every free page back by itself. And what is mapped of the program.
+
+use std::ffi::c_void;
 
 /// mallopt(3): blocks of at least so many bytes are mapped and unmapped one by one, and so much at the end
 /// of the heap is kept. Setting either ends that glibc raises both by itself.
@@ -28,3 +30,56 @@ pub(crate) fn set_thresholds(_bytes: i32) {}
 /// Nothing to give back.
 #[cfg(not(target_env = "gnu"))]
 pub(crate) fn trim() {}
+
+/// Unmaps what is mapped of the program and its libraries, as far as nobody can have written to it: parts of
+/// files that are mapped without the right to write (PT_LOAD without PF_W, elf(5)). They stay in the
+/// kernel's cache; what runs again is mapped again at its next use, which costs a minor fault.
+pub(crate) fn unmap_program() {
+    // SAFETY: the callback keeps the protocol of dl_iterate_phdr(3), and takes no data.
+    unsafe {
+        libc::dl_iterate_phdr(Some(unmap_object), std::ptr::null_mut());
+    }
+}
+
+/// One object of the process.
+unsafe extern "C" fn unmap_object(
+    info: *mut libc::dl_phdr_info,
+    _size: libc::size_t,
+    _data: *mut c_void,
+) -> libc::c_int {
+    // SAFETY: dl_iterate_phdr hands a description that is valid during the call.
+    let (base, headers) = unsafe {
+        let info = &*info;
+        if info.dlpi_phdr.is_null() {
+            return 0;
+        }
+        let headers = std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum));
+        (info.dlpi_addr, headers)
+    };
+    // SAFETY: takes no pointers; never fails for this name.
+    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })
+        .unwrap_or(0)
+        .max(4096);
+    for header in headers {
+        if header.p_type != libc::PT_LOAD || header.p_flags & libc::PF_W != 0 {
+            continue;
+        }
+        let first = base.wrapping_add(header.p_vaddr);
+        // Whole pages only: whatever shares one with it is left alone.
+        let (Ok(from), Ok(to)) = (
+            usize::try_from(first.next_multiple_of(page)),
+            usize::try_from(first.saturating_add(header.p_memsz) / page * page),
+        ) else {
+            continue;
+        };
+        if to <= from {
+            continue;
+        }
+        let at = std::ptr::with_exposed_provenance_mut::<c_void>(from);
+        // SAFETY: nothing is lost: these pages have the file's contents alone, and come back as such.
+        unsafe {
+            libc::madvise(at, to - from, libc::MADV_DONTNEED);
+        }
+    }
+    0
+}
