@@ -34,6 +34,7 @@ mod scheduling;
 mod sequence;
 mod sessions;
 pub mod standby;
+mod tidy;
 pub mod trackers;
 pub mod vs_settings;
 mod watchdog;

@@ -11,5 +11,5 @@ mod timers;
 pub use event::{Action, Heard, Input, Note, Reason, Standing, Start, State};
 pub use machine::{ANNOUNCED_WITHIN, Machine, hold_time};
 pub use receive::{Accepted, Arrived, Receiver};
-pub use rejection::{Counters, Rejection};
+pub use rejection::{Counters, OwnCounters, Rejection};
 pub use timers::{Timer, master_down_interval, skew_time};

@@ -66,6 +66,8 @@ pub enum Command {
     Copy(oneshot::Sender<Box<Failover>>),
     /// Counters of the instances begin at 0 again.
     ClearCounters,
+    /// It has been quiet for a while: keep what is kept in as little memory as it takes.
+    Pack,
     /// An operator hands an instance over.
     HandOver(String),
     /// An operator has an instance's addresses announced again.
@@ -349,6 +351,7 @@ impl Thread {
                 Command::Answer(reply) => drop(reply.send(())),
                 Command::Copy(reply) => drop(reply.send(Box::new(self.engine.clone()))),
                 Command::ClearCounters => self.engine.clear_counters(),
+                Command::Pack => self.engine.pack(),
                 Command::HandOver(instance) => self.feed(Input::HandOver { instance }, now),
                 Command::Announce(instance) => self.feed(Input::Announce { instance }, now),
                 Command::Stop(kind) => self.feed(Input::Stop(kind), now),

@@ -43,6 +43,7 @@ use super::reload::{ReadResult, Reading, Switching, answer};
 use super::run_dir::{PidFiles, RunDir};
 use super::scheduling::{self, Scheduling};
 use super::standby::{self, Standby};
+use super::tidy::{Step, Tidy};
 use super::vs_settings::VsSettings;
 use super::{logging, restart, watchdog};
 
@@ -50,9 +51,6 @@ use super::{logging, restart, watchdog};
 const RELEASE_MAX: Duration = Duration::from_secs(10);
 /// How long the balancer thread may take to clear its services.
 const CLEAR_MAX: Duration = Duration::from_secs(10);
-
-/// After so long without a change of roles and without a reload, memory that they needed goes back.
-const QUIET: Duration = Duration::from_secs(5);
 
 /// Stop, and leave VIPs and services where they are: whoever starts next takes them over. SIGRTMIN+6 as
 /// glibc counts, and as a unit file of systemd names it (`RestartKillSignal`).
@@ -211,7 +209,7 @@ impl Daemon<'_> {
         let mut recorded = self.owned.clone();
         let mut standby = standby::Watch::new(&self.options.state_dir, self.standby.take());
         let mut read_last: Option<ReadResult> = None;
-        let mut quiet_at = Some(Instant::now() + QUIET);
+        let mut tidy = Tidy::new(Instant::now());
         loop {
             let status = threads.balancer.borrow_and_update().clone();
             if status.ready && !told_ready {
@@ -272,7 +270,7 @@ impl Daemon<'_> {
                     threads.failover.send(Command::Standby(changed.is_some()));
                 }
                 read = answer(&mut reading) => {
-                    quiet_at = Some(Instant::now() + QUIET);
+                    tidy.stirred(Instant::now());
                     reading = None;
                     let reload = self.outcome(&read);
                     threads.control.note_reload(&reload);
@@ -290,11 +288,12 @@ impl Daemon<'_> {
                 }
                 Ok(()) = threads.failover.reloaded.changed() => {}
                 () = threads.switching.late() => {}
-                Ok(()) = threads.failover.roles.changed() => quiet_at = Some(Instant::now() + QUIET),
-                () = at(quiet_at) => {
-                    quiet_at = None;
-                    memory::give_back();
-                }
+                Ok(()) = threads.failover.roles.changed() => tidy.stirred(Instant::now()),
+                () = at(tidy.at()) => match tidy.take(Instant::now()) {
+                    Some(Step::Pack) => threads.failover.send(Command::Pack),
+                    Some(Step::GiveBack) => memory::give_back(),
+                    None => {}
+                },
                 Ok(()) = threads.failover.links_made.changed() => self.look_at_links(),
                 changed = threads.failover.released.changed() => {
                     let _ = changed;

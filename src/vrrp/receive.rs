@@ -9,7 +9,7 @@ use crate::wire::ah::Sealed;
 use crate::wire::vrrp::{AdvertError, AuthField, Cover, Message, TYPE_ADVERTISEMENT};
 
 use super::Heard;
-use super::rejection::{Counters, Rejection};
+use super::rejection::{Counters, OwnCounters, Rejection};
 
 /// A packet about one virtual router, as it came in.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +40,8 @@ pub struct Accepted {
 /// What an instance remembers of the adverts that it got.
 #[derive(Clone, Debug, Default)]
 pub struct Receiver {
-    /// How many of each kind there were.
-    pub counters: Counters,
+    /// What it did itself: of a master that is alone the only counts that are not 0.
+    pub own: OwnCounters,
     /// The number of the last packet that anybody sent, we among them.
     sequence: u32,
     /// A master that is alone has heard nobody.
@@ -51,6 +51,7 @@ pub struct Receiver {
 /// What is remembered of others.
 #[derive(Clone, Debug, Default)]
 struct Memory {
+    counters: Counters,
     told: Vec<Rejection>,
     /// Authenticated peers: the number of the last packet of each.
     sequences: BTreeMap<Ipv4Addr, u32>,
@@ -109,6 +110,25 @@ impl Receiver {
         })
     }
 
+    /// How many of each kind there were.
+    pub fn counters(&self) -> Counters {
+        let heard = self.heard.as_ref().map(|heard| heard.counters);
+        self.own.with(heard.unwrap_or_default())
+    }
+
+    /// Counts from 0 again.
+    pub fn clear_counters(&mut self) {
+        self.own = OwnCounters::default();
+        if let Some(heard) = &mut self.heard {
+            heard.counters = Counters::default();
+        }
+    }
+
+    /// So many adverts of the master did not come.
+    pub fn count_lost(&mut self, lost: u64) {
+        self.heard.get_or_insert_default().counters.advert_lost += lost;
+    }
+
     /// The state changed: each rejection may be told again.
     pub fn forget(&mut self) {
         if let Some(heard) = &mut self.heard {
@@ -119,11 +139,11 @@ impl Receiver {
     /// Counts a rejection; true when it should be told: each once between two changes of state, not with
     /// every advert.
     pub fn count(&mut self, rejection: Rejection) -> bool {
-        self.counters.count(rejection);
-        let told = &mut self.heard.get_or_insert_default().told;
-        let news = !told.contains(&rejection) && told.len() < Self::TOLD_MAX;
+        let heard = self.heard.get_or_insert_default();
+        heard.counters.count(rejection);
+        let news = !heard.told.contains(&rejection) && heard.told.len() < Self::TOLD_MAX;
         if news {
-            told.push(rejection);
+            heard.told.push(rejection);
         }
         news
     }
@@ -164,10 +184,9 @@ impl Receiver {
         check_destination(config, arrived.destination)?;
         let other_addresses = self.check_addresses(config, &message);
         check_source(config, arrived.source)?;
-        self.counters.advert_rcvd += 1;
-        if message.priority == 0 {
-            self.counters.pri_zero_rcvd += 1;
-        }
+        let counters = &mut self.heard.get_or_insert_default().counters;
+        counters.advert_rcvd += 1;
+        counters.pri_zero_rcvd += u64::from(message.priority == 0);
         let heard = Heard {
             source: arrived.source,
             priority: message.priority,
@@ -265,7 +284,7 @@ impl Receiver {
             heard.other_addresses = ours != theirs;
             news = heard.other_addresses.then_some((ours.len(), theirs.len()));
         }
-        self.counters.addr_list_err += u64::from(heard.other_addresses);
+        heard.counters.addr_list_err += u64::from(heard.other_addresses);
         news
     }
 

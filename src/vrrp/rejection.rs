@@ -130,6 +130,32 @@ pub struct Counters {
     pub other_err: u64,
 }
 
+/// Those of [`Counters`] that count what the router does itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnCounters {
+    /// Adverts that were sent, to however many peers.
+    pub advert_sent: u64,
+    /// Goodbyes that were sent.
+    pub pri_zero_sent: u64,
+    /// How often it became master.
+    pub become_master: u64,
+    /// How often it was master no more.
+    pub release_master: u64,
+}
+
+impl OwnCounters {
+    /// All of them, with what was heard.
+    pub(super) fn with(self, heard: Counters) -> Counters {
+        Counters {
+            advert_sent: self.advert_sent,
+            pri_zero_sent: self.pri_zero_sent,
+            become_master: self.become_master,
+            release_master: self.release_master,
+            ..heard
+        }
+    }
+}
+
 impl Counters {
     pub(super) fn count(&mut self, rejection: Rejection) {
         let counter = match rejection {

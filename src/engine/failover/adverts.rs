@@ -151,17 +151,17 @@ pub(super) fn send(slot: &mut Slot, kernel: &KernelView, priority: u8, out: &mut
             payload,
         });
     }
-    let counters = &mut slot.receiver.counters;
+    let counters = &mut slot.receiver.own;
     counters.advert_sent += 1;
     counters.pri_zero_sent += u64::from(priority == 0);
 }
 
 impl Failover {
     /// What each instance sent and got, by its name.
-    pub fn counters(&self) -> BTreeMap<&str, &vrrp::Counters> {
+    pub fn counters(&self) -> BTreeMap<&str, vrrp::Counters> {
         self.slots
             .iter()
-            .map(|slot| (slot.config().name.as_str(), &slot.receiver.counters))
+            .map(|slot| (slot.config().name.as_str(), slot.receiver.counters()))
             .collect()
     }
 

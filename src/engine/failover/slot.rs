@@ -258,7 +258,7 @@ impl Failover {
                     from,
                     reason: reason.clone(),
                 });
-                let counters = &mut slot.receiver.counters;
+                let counters = &mut slot.receiver.own;
                 counters.become_master += u64::from(to == State::Master);
                 counters.release_master += u64::from(from == State::Master);
                 self.roles_changed = true;
@@ -332,5 +332,19 @@ impl Failover {
             self.retime(index);
         }
         self.index_routing();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_thousands_so_each_is_small() {
+        let bytes = size_of::<Slot>();
+        assert!(
+            bytes <= 464,
+            "{bytes} bytes: box what most instances do not have"
+        );
     }
 }

@@ -41,6 +41,11 @@ impl Failover {
         self.replace_routing(routes, rules);
     }
 
+    /// Keeps what it knows of the kernel in as little memory as it takes.
+    pub fn pack(&mut self) {
+        self.kernel.pack();
+    }
+
     /// Whether a static address went that is to be there.
     pub(super) fn is_static(&self, key: &AddressKey) -> bool {
         addresses(&self.config, &self.kernel).any(|(of, _)| of == *key)

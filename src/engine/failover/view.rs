@@ -146,7 +146,7 @@ impl Slot {
         let most = u128::from(self.config().down_timer_adverts);
         let lost = intervals.unwrap_or(0).saturating_sub(1);
         if follows && (1..=most).contains(&lost) {
-            self.receiver.counters.advert_lost += u64::try_from(lost).unwrap_or(0);
+            self.receiver.count_lost(u64::try_from(lost).unwrap_or(0));
         }
     }
 }
@@ -230,7 +230,7 @@ impl Failover {
             leaving: slot.leaving,
             departed: slot.departed,
             group: slot.group,
-            counters: slot.receiver.counters,
+            counters: slot.receiver.counters(),
         }
     }
 
@@ -296,7 +296,7 @@ impl Failover {
     /// Counters of the instances begin at 0 again.
     pub fn clear_counters(&mut self) {
         for slot in &mut self.slots {
-            slot.receiver.counters = Counters::default();
+            slot.receiver.clear_counters();
         }
     }
 
