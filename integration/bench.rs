@@ -11,6 +11,7 @@ mod load;
 mod pair;
 mod report;
 mod sleeper;
+mod table;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -22,11 +23,14 @@ use crate::lab::check::{Doing, Outcome};
 use crate::lab::report::Sample;
 use crate::lab::{Case, Lab, host};
 
-/// All of them.
+/// Those on this machine's own kernel.
 pub(crate) const CASES: &[Case] = &[gap::CASE, jitter::CASE, failovers::CASE];
 
+/// Those in the guest.
+pub(crate) const GUEST: &[Case] = &[table::PROGRAM, table::RELOAD];
+
 const USAGE: &str = "\
-usage: bench gap|jitter|failovers --into FILE [KEY=VALUE...]   samples to the end of FILE
+usage: bench gap|jitter|failovers|program|reload --into FILE [KEY=VALUE...]   samples to the end of FILE
        bench report NAME FILE DIR                              table; DIR/NAME.json, DIR/NAME.svg";
 
 /// What `scripts/bench` calls.
@@ -34,10 +38,12 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["report", name, file, dir] => report::write(name, Path::new(file), Path::new(dir)),
-        [name, "--into", file, rest @ ..] => match CASES.iter().find(|case| case.name == *name) {
-            Some(case) => return measure(case, Path::new(file), rest),
-            None => Err(format!("no benchmark is named {name}\n{USAGE}").into()),
-        },
+        [name, "--into", file, rest @ ..] => {
+            match CASES.iter().chain(GUEST).find(|case| case.name == *name) {
+                Some(case) => return measure(case, Path::new(file), rest),
+                None => Err(format!("no benchmark is named {name}\n{USAGE}").into()),
+            }
+        }
         _ => Err(USAGE.into()),
     };
     match done {

@@ -74,7 +74,10 @@ fn all_cases() -> impl Iterator<Item = &'static Case> {
 
 /// The case of this name.
 pub(crate) fn find_case(name: &str) -> Outcome<&'static Case> {
-    let mut all = all_cases().chain([&demo::CASE]).chain(bench::CASES);
+    let mut all = all_cases()
+        .chain([&demo::CASE])
+        .chain(bench::CASES)
+        .chain(bench::GUEST);
     all.find(|case| case.name == name)
         .ok_or_else(|| format!("no case is named {name}").into())
 }
