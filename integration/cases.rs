@@ -39,6 +39,7 @@ mod rules;
 mod scene;
 mod scheduling;
 mod self_test;
+mod settings;
 mod side_by_side;
 mod silence;
 mod standby;
@@ -97,6 +98,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     table::CASES,
     connections::CASES,
     plan::CASES,
+    settings::CASES,
     checks::CASES,
     pages::CASES,
     backends::CASES,

@@ -250,7 +250,7 @@ fn serve_logged(
     let mut bases = own_links::Bases::new(run_dir.file("interfaces"));
     bases.apply(&prepared.config, &prepared.picture.links);
     let mut vs_settings = vs_settings::VsSettings::new(run_dir.file("ipvs-settings"));
-    vs_settings.apply(&prepared.config);
+    let kernel_settings = vs_settings.apply(&prepared.config, &prepared.picture);
     let now = clock::now();
     let standby = standby::read(&options.state_dir);
     if let Some(standby) = &standby {
@@ -292,6 +292,7 @@ fn serve_logged(
         firewall,
         bases,
         vs_settings,
+        kernel_settings,
         drained,
     };
     let spawners = (helpers.checking, helpers.notifying);

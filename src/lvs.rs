@@ -18,7 +18,7 @@ pub use owned::Owned;
 pub use plan::{daemon_commands, table_commands};
 pub use quorum::{Quorum, QuorumLimits};
 pub use ramp::{next_step, ramped};
-pub use settings::{KernelSettings, kernel_settings};
+pub use settings::{Asked, Here, KernelSettings, Need, bypasses, kernel_settings, needs};
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -10,6 +10,7 @@ mod link;
 mod lvs;
 mod own_link;
 mod route;
+mod sysctl;
 
 pub use address::{Cidr, Endpoint, Family, ParseCidrError};
 pub use bfd::{BfdArrival, BfdPath};
@@ -27,3 +28,4 @@ pub use route::{
     ROUTE_PROTOCOL, RouteCommand, RouteKey, RouteSpec, RoutingInterest, Rule, RuleAction,
     RuleCommand, Tunnel, UNICAST,
 };
+pub use sysctl::Sysctl;

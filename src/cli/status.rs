@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use hyper::Method;
 
-use crate::control::model::{DrainingServer, Instance, RealServer, Status, VirtualServer};
+use crate::control::model::{
+    DrainingServer, Instance, KernelSetting, RealServer, Status, VirtualServer,
+};
 use crate::control::words;
 use crate::kernel::clock;
 
@@ -129,6 +131,31 @@ pub(super) fn everything(status: &Status, clock: words::Clock<'_>) -> String {
         out.push_str(&virtual_server(server, clock));
     }
     out.push_str(&draining(&status.draining, clock));
+    out.push_str(&settings(&status.kernel));
+    out
+}
+
+/// Settings of the kernel, a line each.
+fn settings(all: &[KernelSetting]) -> String {
+    let mut out = String::new();
+    for setting in all {
+        let KernelSetting { name, wanted, .. } = setting;
+        let now = setting.now.as_deref().unwrap_or("not there");
+        let whom = setting.whom.join(", ");
+        let _ = match (&setting.why, &setting.before) {
+            (Some(why), _) => writeln!(
+                out,
+                "KERNEL {name} is {now} instead of {wanted}: {why} ({whom})"
+            ),
+            (None, Some(before)) => {
+                writeln!(
+                    out,
+                    "kernel {name} is {now}, set for {whom}, before {before}"
+                )
+            }
+            (None, None) => writeln!(out, "kernel {name} is {now}, kept for {whom}"),
+        };
+    }
     out
 }
 

@@ -36,8 +36,8 @@ pub use instance::{
 };
 pub use lvs::{
     Connections, FlapDamping, LvsSyncDaemon, LvsTimeouts, OnGone, OutsideChanges, Persistence,
-    PoolSettings, RealServer, SchedulerSpec, ServerSettings, ServiceGroup, SorryServer, Tunnel,
-    TunnelChecksum, VirtualServer, VirtualServerAddress,
+    PoolSettings, RealServer, SchedulerSpec, ServerSettings, ServiceGroup, SorryServer, Sysctls,
+    Tunnel, TunnelChecksum, VirtualServer, VirtualServerAddress,
 };
 pub use route::{Route, RouteHop, Rule, Statics, Table};
 pub use shared::Shared;

@@ -17,7 +17,7 @@ use crate::kernel::scheduling::Lateness;
 use crate::time::Time;
 
 use super::events::Log;
-use super::model::{Daemon, Plan, Reload, Stamp, Status};
+use super::model::{Daemon, KernelSetting, Plan, Reload, Stamp, Status};
 use super::status;
 
 /// How old a view may be that somebody is shown.
@@ -52,6 +52,8 @@ pub struct Facts {
     pub host: String,
     /// When the daemon was started.
     pub started: Time,
+    /// How the settings of the kernel are that matter.
+    pub kernel: Vec<KernelSetting>,
     /// The last reload.
     pub reload: Option<Reload>,
     /// How many were done, and how many refused.
@@ -237,14 +239,16 @@ impl Desk {
             events_lost: self.0.log.lost(),
         };
         let clock = |stamp: &str| clock::local_words(stamp);
-        Ok(status::status(
+        let mut status = status::status(
             stamp(now),
             daemon,
             &failover,
             Some(&balancer),
             &stamp,
             &clock,
-        ))
+        );
+        status.kernel = facts.kernel;
+        Ok(status)
     }
 
     /// The same as JSON, made once for all who ask in the same moment.

@@ -31,6 +31,28 @@ pub struct Status {
     /// Servers that have left their pools and keep their connections for a while.
     #[serde(default)]
     pub draining: Vec<DrainingServer>,
+    /// Settings of the kernel that vipd has set, and those that are not as virtual servers need them.
+    #[serde(default)]
+    pub kernel: Vec<KernelSetting>,
+}
+
+/// A setting of the kernel, as it was found at most 30 s ago.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelSetting {
+    /// Its name: `net.ipv4.ip_forward`.
+    pub name: String,
+    /// What holds; null: the kernel has none of that name.
+    pub now: Option<String>,
+    /// What should.
+    pub wanted: String,
+    /// vipd has set it, and puts it back at its stop.
+    pub set: bool,
+    /// What it was before that, if it was something else.
+    pub before: Option<String>,
+    /// For which virtual servers.
+    pub whom: Vec<String>,
+    /// What does not work, where it is not as it should be.
+    pub why: Option<String>,
 }
 
 /// The daemon itself.

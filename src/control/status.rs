@@ -44,6 +44,7 @@ pub(super) fn status(
             .collect(),
         virtual_servers: Vec::new(),
         draining: Vec::new(),
+        kernel: Vec::new(),
     };
     let instances = failover.instances.iter().filter(|view| !view.departed);
     let mut instances: Vec<Instance> = instances

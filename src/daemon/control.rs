@@ -8,7 +8,7 @@ use tracing::{error, info};
 use crate::config::Config;
 use crate::config::model::ControlSettings;
 use crate::control::keepalived::{self, Dump, Place};
-use crate::control::model::Reload;
+use crate::control::model::{KernelSetting, Reload};
 use crate::control::{Address, Ask, Desk, Events, Facts, Level, Serving, start};
 use crate::kernel::clock;
 use crate::kernel::spawner::group_of;
@@ -47,6 +47,7 @@ impl Control {
             configuration: daemon.file.display().to_string(),
             host: prepare::host_name(),
             started: clock::now(),
+            kernel: daemon.kernel_settings.clone(),
             ..Facts::default()
         };
         Control {
@@ -146,6 +147,12 @@ impl Control {
                 Err(error) => error!("write a dump: {error}"),
             }
         });
+    }
+
+    /// How the settings of the kernel are.
+    pub(super) fn note_settings(&self, found: &[KernelSetting]) {
+        self.facts
+            .send_modify(|facts| facts.kernel = found.to_vec());
     }
 
     /// A reload has ended.

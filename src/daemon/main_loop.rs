@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::control::keepalived::{Dump, SIGNAL_JSON, SIGNAL_STATS_CLEAR};
+use crate::control::model::KernelSetting;
 use crate::control::{Ask, Desk};
 use crate::engine::balancer::{Balancer, StopKind as IpvsStop};
 use crate::engine::failover::{Failover, StopKind};
@@ -55,6 +56,8 @@ const CLEAR_MAX: Duration = Duration::from_secs(10);
 /// Stop, and leave VIPs and services where they are: whoever starts next takes them over. SIGRTMIN+6 as
 /// glibc counts, and as a unit file of systemd names it (`RestartKillSignal`).
 pub(super) const SIGNAL_KEEP: i32 = 34 + 6;
+/// How often it is looked whether settings of the kernel are as virtual servers need them.
+const LOOK_AT_SETTINGS: Duration = Duration::from_secs(30);
 
 /// What main keeps while the threads run.
 pub(super) struct Daemon<'a> {
@@ -76,6 +79,8 @@ pub(super) struct Daemon<'a> {
     pub(super) firewall: Firewall,
     pub(super) bases: own_links::Bases,
     pub(super) vs_settings: VsSettings,
+    /// How the settings of the kernel were found last.
+    pub(super) kernel_settings: Vec<KernelSetting>,
     pub(super) drained: DrainedFile,
 }
 
@@ -210,6 +215,7 @@ impl Daemon<'_> {
         let mut standby = standby::Watch::new(&self.options.state_dir, self.standby.take());
         let mut read_last: Option<ReadResult> = None;
         let mut tidy = Tidy::new(Instant::now());
+        let mut look_at = Instant::now() + LOOK_AT_SETTINGS;
         loop {
             let status = threads.balancer.borrow_and_update().clone();
             if status.ready && !told_ready {
@@ -294,6 +300,11 @@ impl Daemon<'_> {
                     Some(Step::GiveBack) => memory::give_back(),
                     None => {}
                 },
+                () = tokio::time::sleep_until(look_at), if self.vs_settings.matters() => {
+                    look_at = Instant::now() + LOOK_AT_SETTINGS;
+                    let found = self.vs_settings.look(&self.config);
+                    self.note_settings(threads, found);
+                }
                 Ok(()) = threads.failover.links_made.changed() => self.look_at_links(),
                 changed = threads.failover.released.changed() => {
                     let _ = changed;
@@ -312,6 +323,14 @@ impl Daemon<'_> {
         info!("VIPs and services stay where they are, for whoever starts next");
         self.options.keep_vips = true;
         self.options.keep_ipvs = true;
+    }
+
+    /// Whoever asks is told of these.
+    pub(super) fn note_settings(&mut self, threads: &Threads, found: Vec<KernelSetting>) {
+        if found != self.kernel_settings {
+            threads.control.note_settings(&found);
+            self.kernel_settings = found;
+        }
     }
 
     /// A link of ours was made again, perhaps on an interface that was: rules and settings have its number

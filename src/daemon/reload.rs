@@ -124,7 +124,9 @@ impl Daemon<'_> {
         let mut owned = threads.balancer.borrow().owned.clone();
         owned.extend(&Owned::named_by(&config));
         self.write_record(&owned);
-        self.vs_settings.apply(&config);
+        let picture = &ready.rest.prepared.picture;
+        let found = self.vs_settings.apply(&config, picture);
+        self.note_settings(threads, found);
         let Ready { balancer, rest, .. } = ready;
         let _ = threads.orders.send(Order::Reload(balancer.with(config)));
         threads.switching.wait(SERVICES_MAX);

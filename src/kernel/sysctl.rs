@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::errno::Words;
-use crate::net::InterfaceName;
+use crate::net::{InterfaceName, Sysctl};
 
 /// In place of an interface: a setting of the family. No interface can have this name.
 pub const ALL_OF_FAMILY: &str = ".";
@@ -17,23 +17,19 @@ fn path(family: &str, interface: &str, key: &str) -> PathBuf {
     path
 }
 
-fn vs_path(key: &str) -> PathBuf {
-    PathBuf::from("/proc/sys/net/ipv4/vs").join(key)
-}
-
-/// Reads a setting of IPVS, by its name under net.ipv4.vs; `None` where there is none.
-pub fn get_vs(key: &str) -> Option<String> {
-    let text = std::fs::read_to_string(vs_path(key)).ok()?;
+/// Reads a setting by its name; `None` where there is none.
+pub fn read(key: &Sysctl) -> Option<String> {
+    let text = std::fs::read_to_string(PathBuf::from("/proc/sys").join(key.path())).ok()?;
     Some(text.trim().to_owned())
 }
 
-/// Writes a setting of IPVS.
+/// Writes a setting by its name.
 ///
 /// # Errors
 /// In words.
-pub fn set_vs(key: &str, value: &str) -> Result<(), String> {
-    std::fs::write(vs_path(key), value)
-        .map_err(|error| format!("set net.ipv4.vs.{key} to {value}: {}", Words(&error)))
+pub fn write(key: &Sysctl, value: &str) -> Result<(), String> {
+    std::fs::write(PathBuf::from("/proc/sys").join(key.path()), value)
+        .map_err(|error| format!("set {key} to {value}: {}", Words(&error)))
 }
 
 /// Reads one; `None` where there is none.

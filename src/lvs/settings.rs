@@ -1,39 +1,214 @@
-//! Settings of the kernel under net.ipv4.vs that a configuration needs, each with those that ask for it.
-//! They hold for the whole network namespace, so none is touched unless somebody asks.
+//! Settings of the kernel that virtual servers need, each with those that need it. They hold for the whole
+//! network namespace, so none is touched unless somebody asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use crate::config::Config;
-use crate::config::model::VirtualServer;
+use crate::config::model::{RealServer, VirtualServer};
+use crate::net::{Cidr, Family, ForwardingMethod, Protocol, Sysctl};
 
-use super::service_key;
+use super::{service_key, virtual_addresses};
 
-/// Whoever asks, by the setting that has to be 1.
-pub type KernelSettings = BTreeMap<&'static str, Vec<String>>;
+/// A value, and who asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The value.
+    pub value: String,
+    /// Who.
+    pub whom: Vec<String>,
+}
+
+/// What is to be set, and for whom.
+pub type KernelSettings = BTreeMap<Sysctl, Asked>;
+
+/// A setting without which something does not work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Which.
+    pub key: Sysctl,
+    /// Values that will do; the first is the one to set.
+    pub values: &'static [&'static str],
+    /// What does not work otherwise.
+    pub why: &'static str,
+    /// Which virtual servers.
+    pub whom: Vec<String>,
+}
+
+/// What is known of this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Here {
+    /// Addresses on its loopback interface.
+    pub on_loopback: BTreeSet<IpAddr>,
+    /// Networks that it is in.
+    pub networks: BTreeSet<Cidr>,
+    /// It has an interface tunl0.
+    pub has_tunnel: bool,
+    /// Its kernel is older than 5.9, where a reused port costs a second with conntrack.
+    pub old_kernel: bool,
+}
 
 /// A reset for connections whose server was deleted; without it they hang.
 const EXPIRE_NODEST: &str = "expire_nodest_conn";
 /// A persistent client's new connections leave a server of weight 0; without it they go there still.
 const EXPIRE_TEMPLATE: &str = "expire_quiescent_template";
 
-/// What this configuration needs.
-pub fn kernel_settings(config: &Config) -> KernelSettings {
+/// What this configuration asks for: by name (`sysctl`), by what becomes of connections (`on_down`,
+/// `on_remove`), and with `set_kernel_settings` all that its virtual servers need.
+pub fn kernel_settings(config: &Config, here: &Here) -> KernelSettings {
     let mut settings = KernelSettings::new();
+    for (key, value) in &config.globals.lvs.sysctl.0 {
+        let (value, whom) = (value.clone(), vec!["`sysctl`".to_owned()]);
+        settings.insert(key.clone(), Asked { value, whom });
+    }
+    let mut ask = |key: Sysctl, value: &str, whom: String| {
+        let none = || Asked {
+            value: value.to_owned(),
+            whom: Vec::new(),
+        };
+        settings.entry(key).or_insert_with(none).whom.push(whom);
+    };
     for server in &config.virtual_servers {
         if !asks(server) {
             continue;
         }
-        let name = match &server.group {
-            Some(group) => format!("group {}", group.name),
-            None => service_key(&server.address).to_string(),
-        };
         if server.persistence.is_some() {
-            let whom = settings.entry(EXPIRE_TEMPLATE).or_default();
-            whom.push(name.clone());
+            ask(Sysctl::of_ipvs(EXPIRE_TEMPLATE), "1", name(server));
         }
-        settings.entry(EXPIRE_NODEST).or_default().push(name);
+        ask(Sysctl::of_ipvs(EXPIRE_NODEST), "1", name(server));
+    }
+    if config.globals.lvs.set_kernel_settings {
+        let named = &config.globals.lvs.sysctl.0;
+        // Who named a value knows why.
+        for need in needs(config, here)
+            .into_iter()
+            .filter(|n| !named.contains_key(&n.key))
+        {
+            for whom in need.whom {
+                ask(need.key.clone(), need.values.first().unwrap_or(&"1"), whom);
+            }
+        }
     }
     settings
+}
+
+/// What the virtual servers of a configuration need on this machine.
+pub fn needs(config: &Config, here: &Here) -> Vec<Need> {
+    let all = &config.virtual_servers;
+    let nat = |family| {
+        move |vs: &VirtualServer| {
+            has_server(vs, |rs| {
+                rs.forwarding == ForwardingMethod::Masquerading
+                    && Family::of(rs.endpoint.addr) == family
+            })
+        }
+    };
+    let direct_on_loopback = |vs: &VirtualServer| {
+        has_server(vs, |rs| rs.forwarding == ForwardingMethod::DirectRoute)
+            && virtual_addresses(vs).any(|a| here.on_loopback.contains(&a) && a.is_ipv4())
+    };
+    let tunnel = |vs: &VirtualServer| {
+        here.has_tunnel && has_server(vs, |rs| rs.forwarding == ForwardingMethod::Tunnel)
+    };
+    let quiet =
+        |vs: &VirtualServer| vs.persistence.is_some() && has_server(vs, |rs| rs.inhibit_on_failure);
+    let reuses = |vs: &VirtualServer| !here.old_kernel && protocol(vs) == Some(Protocol::Tcp);
+    let all_of = |name| Sysctl::of_interface("all", name);
+    let list: [(Sysctl, &'static [&'static str], &'static str, Vec<String>); 7] = [
+        (
+            Sysctl::ip_forward(),
+            &["1"],
+            "answers of servers behind NAT are not forwarded to clients",
+            named(all, nat(Family::V4)),
+        ),
+        (
+            Sysctl::ipv6_forwarding(),
+            &["1", "2"],
+            "answers of servers behind NAT are not forwarded to clients",
+            named(all, nat(Family::V6)),
+        ),
+        (
+            all_of("arp_ignore"),
+            &["1", "2", "3", "8"],
+            "this machine has the address on its loopback and answers ARP for it, though another one may \
+             be its director",
+            named(all, direct_on_loopback),
+        ),
+        (
+            all_of("arp_announce"),
+            &["2"],
+            "this machine has the address on its loopback and makes it known by its own ARP requests",
+            named(all, direct_on_loopback),
+        ),
+        (
+            Sysctl::of_interface("tunl0", "rp_filter"),
+            &["2", "0"],
+            "packets that come out of the tunnel are dropped",
+            named(all, tunnel),
+        ),
+        (
+            Sysctl::of_ipvs(EXPIRE_TEMPLATE),
+            &["1"],
+            "persistent clients are sent to servers that failed and have weight 0",
+            named(all, quiet),
+        ),
+        (
+            Sysctl::of_ipvs("conn_reuse_mode"),
+            &["1"],
+            "clients that use a port again are sent to servers that have gone",
+            named(all, reuses),
+        ),
+    ];
+    let list = list.into_iter().filter(|(.., whom)| !whom.is_empty());
+    list.map(|(key, values, why, whom)| Need {
+        key,
+        values,
+        why,
+        whom,
+    })
+    .collect()
+}
+
+/// Networks of this machine that have the address of a service and a server behind NAT: clients there get their
+/// answers from the server itself, which they do not know. Each with the service.
+pub fn bypasses(config: &Config, here: &Here) -> Vec<(String, Cidr)> {
+    let mut found = Vec::new();
+    for vs in &config.virtual_servers {
+        for network in &here.networks {
+            let within = virtual_addresses(vs).any(|a| network.contains(a));
+            let behind = has_server(vs, |rs| {
+                rs.forwarding == ForwardingMethod::Masquerading
+                    && network.contains(rs.endpoint.addr)
+                    && !here.on_loopback.contains(&rs.endpoint.addr)
+            });
+            if within && behind {
+                found.push((name(vs), *network));
+            }
+        }
+    }
+    found
+}
+
+fn named(all: &[VirtualServer], which: impl Fn(&VirtualServer) -> bool) -> Vec<String> {
+    all.iter().filter(|vs| which(vs)).map(name).collect()
+}
+
+fn has_server(vs: &VirtualServer, which: impl Fn(&RealServer) -> bool) -> bool {
+    vs.real_servers.iter().any(which)
+}
+
+fn protocol(vs: &VirtualServer) -> Option<Protocol> {
+    match service_key(&vs.address) {
+        crate::ipvs::ServiceKey::Endpoint { protocol, .. } => Some(protocol),
+        crate::ipvs::ServiceKey::FwMark { .. } => None,
+    }
+}
+
+fn name(server: &VirtualServer) -> String {
+    match &server.group {
+        Some(group) => format!("group {}", group.name),
+        None => service_key(&server.address).to_string(),
+    }
 }
 
 fn asks(server: &VirtualServer) -> bool {
@@ -74,7 +249,8 @@ mod tests {
         };
         let plain = "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n \
                      persistence_timeout 60\n real_server 10.1.0.1 80 {\n }\n}\n";
-        assert_eq!(kernel_settings(&read(plain)), KernelSettings::new());
+        let settings = |config: &Config| kernel_settings(config, &Here::default());
+        assert_eq!(settings(&read(plain)), KernelSettings::new());
         let asked = "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n \
                      real_server 10.1.0.1 80 {\n @vipd on_down kill\n }\n}\n\
                      virtual_server 10.0.0.2 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n \
@@ -82,12 +258,64 @@ mod tests {
                      real_server 10.1.0.1 80 {\n }\n}\n\
                      virtual_server 10.0.0.3 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n \
                      persistence_timeout 60\n real_server 10.1.0.1 80 {\n }\n}\n";
-        let found = kernel_settings(&read(asked));
+        let found = settings(&read(asked));
         let both = ["10.0.0.1:80/tcp", "10.0.0.2:80/tcp"].map(str::to_owned);
-        let expected = KernelSettings::from([
-            (EXPIRE_NODEST, both.to_vec()),
-            (EXPIRE_TEMPLATE, vec![both[1].clone()]),
-        ]);
-        assert_eq!(found, expected);
+        let asked = |key, whom: &[String]| {
+            let (value, whom) = ("1".to_owned(), whom.to_vec());
+            (Sysctl::of_ipvs(key), Asked { value, whom })
+        };
+        let expected = [
+            asked(EXPIRE_NODEST, &both),
+            asked(EXPIRE_TEMPLATE, &both[1..]),
+        ];
+        assert_eq!(found, expected.into());
+    }
+
+    #[test]
+    fn what_virtual_servers_need_is_set_when_it_is_asked_for_and_a_named_value_counts_more() {
+        let text = |globals: &str| {
+            format!(
+                "global_defs {{\n{globals}\n}}\nvirtual_server 10.0.0.1 80 {{\n protocol TCP\n \
+                 lb_algo rr\n lb_kind NAT\n persistence_timeout 60\n inhibit_on_failure\n \
+                 real_server 10.0.0.9 80 {{\n }}\n}}\nvirtual_server 10.0.0.2 80 {{\n protocol UDP\n \
+                 lb_algo rr\n lb_kind DR\n real_server 10.1.0.1 80 {{\n }}\n}}\n"
+            )
+        };
+        let read = |globals| {
+            let text: &'static str = Box::leak(text(globals).into_boxed_str());
+            let path = std::path::Path::new("s.conf");
+            load(path, &One(text), &Options::default()).config.unwrap()
+        };
+        let here = Here {
+            on_loopback: ["10.0.0.2".parse().unwrap()].into(),
+            networks: ["10.0.0.7/24".parse().unwrap()].into(),
+            ..Here::default()
+        };
+        let plain = read("");
+        let keys: Vec<String> = needs(&plain, &here)
+            .iter()
+            .map(|n| n.key.to_string())
+            .collect();
+        let expected = [
+            "net.ipv4.ip_forward",
+            "net.ipv4.conf.all.arp_ignore",
+            "net.ipv4.conf.all.arp_announce",
+            "net.ipv4.vs.expire_quiescent_template",
+            "net.ipv4.vs.conn_reuse_mode",
+        ];
+        assert_eq!(keys, expected);
+        assert_eq!(kernel_settings(&plain, &here), KernelSettings::new());
+        let network = "10.0.0.7/24".parse().unwrap();
+        assert_eq!(
+            bypasses(&plain, &here),
+            [("10.0.0.1:80/tcp".to_owned(), network)]
+        );
+        let set = kernel_settings(
+            &read("@vipd set_kernel_settings\n@vipd sysctl net.ipv4.vs.conn_reuse_mode 0"),
+            &here,
+        );
+        assert_eq!(set.len(), 5);
+        assert_eq!(set[&Sysctl::of_ipvs("conn_reuse_mode")].value, "0");
+        assert_eq!(set[&Sysctl::ip_forward()].value, "1");
     }
 }

@@ -134,6 +134,15 @@ fn status() -> Status {
             connections: Some(2),
             until: "2026-11-21T14:07:00.000Z".into(),
         }],
+        kernel: vec![KernelSetting {
+            name: "net.ipv4.ip_forward".into(),
+            now: Some("0".into()),
+            wanted: "1".into(),
+            set: false,
+            before: None,
+            whom: vec!["10.0.0.100:80/tcp".into()],
+            why: Some("answers of servers behind NAT are not forwarded to clients".into()),
+        }],
     };
     let mut vi = instance("VI_1", "BACKUP");
     vi.why = words::instance(&status, &vi, &clock);

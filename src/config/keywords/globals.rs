@@ -476,6 +476,18 @@ pub(super) const LVS: &[Keyword] = &[
     )
     .default("keep, until there is a reason of vipd's own to write that server")
     .own(),
+    row(
+        "set_kernel_settings",
+        FLAG,
+        "What virtual servers need of the kernel is set, and put back at the stop.",
+    )
+    .own(),
+    row(
+        "sysctl",
+        Arguments::Words(2, 2),
+        "A setting of the kernel to be kept: NAME VALUE; on any number of lines.",
+    )
+    .own(),
     row("lvs_flush", FLAG, "Empty the IPVS table at start."),
     row(
         "lvs_flush_on_stop",

@@ -11,8 +11,8 @@ use crate::config::model::{
     SmtpServer, SmtpTls,
 };
 use crate::config::source::Span;
-use crate::config::tree::Statement;
-use crate::net::InterfaceName;
+use crate::config::tree::{Statement, Word};
+use crate::net::{InterfaceName, Sysctl};
 use crate::units::Version;
 
 use super::context::{Context, Draft, Handled, Line};
@@ -198,6 +198,31 @@ impl<'t> Draft<'t> for Defaults {
     }
 }
 
+/// `sysctl NAME VALUE`; a value is a number, or several.
+fn sysctl_is_good(ctx: &mut Context<'_>, line: &Line<'_>) -> bool {
+    let [name, value] = line.args else {
+        return true;
+    };
+    let bad = |ctx: &mut Context<'_>, word: &Word, message: String| {
+        ctx.say(Diagnostic::error(
+            Code::InvalidValue,
+            word.leaf.span,
+            message,
+        ));
+        false
+    };
+    if let Err(message) = ctx.text(name).parse::<Sysctl>() {
+        return bad(ctx, name, message);
+    }
+    let text = ctx.text(value).into_owned();
+    text.parse::<i32>().is_ok()
+        || bad(
+            ctx,
+            value,
+            format!("`sysctl` wants a whole number, not `{text}`"),
+        )
+}
+
 impl Defaults {
     fn globals(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, value: Value) -> Handled {
         let globals = &mut self.globals;
@@ -226,6 +251,12 @@ impl Defaults {
             "lvs_timeouts" => globals.lvs_timeouts = sync_daemon::timeouts(ctx, line),
             "script_caps" => {
                 globals.script_caps = script_caps(ctx, line).unwrap_or(globals.script_caps);
+            }
+            "sysctl" => {
+                let setting = ctx.setting(line, &value);
+                if sysctl_is_good(ctx, line) {
+                    return Handled::of(globals.lvs.set("sysctl", &setting));
+                }
             }
             "enable_script_security" => globals.enable_script_security = true,
             "umask" => {

@@ -9,7 +9,7 @@ use crate::net::InterfaceName;
 use crate::units::{seconds, seconds_or_null};
 
 use super::settings::settings;
-use super::{Capabilities, LvsSyncDaemon, LvsTimeouts, OutsideChanges, Run, ScriptUser};
+use super::{Capabilities, LvsSyncDaemon, LvsTimeouts, OutsideChanges, Run, ScriptUser, Sysctls};
 
 /// What holds for the whole configuration. Defaults that objects inherit were already copied into them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -277,6 +277,8 @@ settings! {
     /// What holds for the whole of IPVS.
     LvsSettings {
         lvs_flush: bool,
+        set_kernel_settings: bool,
+        sysctl: Sysctls,
         outside_changes: OutsideChanges,
         lvs_flush_on_stop: Option<Option<String>>,
     }

@@ -1,6 +1,6 @@
 //! `virtual_server` and its `real_server`s.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::net::{
     Endpoint, Family, ForwardingMethod, FwMark, InterfaceName, Protocol, Scheduler, SchedulerFlag,
+    Sysctl,
 };
 use crate::units::{seconds, seconds_or_null};
 
@@ -218,6 +219,10 @@ pub struct Connections {
     /// kills every connection whose server is deleted.
     pub spared: bool,
 }
+
+/// `sysctl NAME VALUE`, of every line: settings that are kept while this program runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sysctls(pub BTreeMap<Sysctl, String>);
 
 /// `outside_changes`: what becomes of weights and servers that somebody sets with ipvsadm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

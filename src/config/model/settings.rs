@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::net::InterfaceName;
 
-use super::{NotifyFifo, OutsideChanges, Run, ScriptUser, SmtpTls};
+use super::{NotifyFifo, OutsideChanges, Run, ScriptUser, SmtpTls, Sysctls};
 
 /// What stood behind a keyword, checked by its row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +133,22 @@ optional! {
     InterfaceName: Setting::Interface(name) => Some(name.clone());
     String: Setting::Text(text) => Some(text.clone());
     Run: Setting::Run(run) => Some(run.clone());
+}
+
+/// `sysctl NAME VALUE`: checked before, for its error says more than that it is none.
+impl Field for Sysctls {
+    fn take(&mut self, setting: &Setting) -> bool {
+        let Setting::Words(words) = setting else {
+            return false;
+        };
+        let [name, value] = words.as_slice() else {
+            return false;
+        };
+        if let Ok(name) = name.parse() {
+            self.0.insert(name, value.clone());
+        }
+        true
+    }
 }
 
 /// `PATH [USER [GROUP]]`. As in keepalived the first one stays.

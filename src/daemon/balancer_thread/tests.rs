@@ -7,6 +7,7 @@ use crate::config::model::{
     self, Checker, ConnectOptions, RealServer, SchedulerSpec, Tunnel, VirtualServer,
     VirtualServerAddress,
 };
+use crate::lvs::Observation;
 use crate::lvs::fake::FakeKernel;
 use crate::net::{Endpoint, ForwardingMethod, Protocol, Scheduler};
 
