@@ -77,9 +77,10 @@ fn kernel(lab: &Lab) -> Outcome {
             && text.contains("kernel net.ipv4.vs.conn_reuse_mode is 0, set for `sysctl`, before 1"))
     })?;
     // A successor knows what was there before.
+    let checked = daemon.logged("success.");
     daemon.kill()?;
     daemon.start_again()?;
-    daemon.wait_log("success.", 4, LIMIT)?;
+    daemon.wait_log("success.", checked + 1, LIMIT)?;
     ensure!(daemon.stop()?.success(), "it did not stop cleanly");
     ensure_eq!(forward()?, "0", "ip_forward after the stop");
     ensure_eq!(
