@@ -12,6 +12,7 @@ mod control;
 mod daemon;
 mod early_end;
 mod election;
+mod facts;
 mod files;
 mod firewall;
 mod front_door;
@@ -115,5 +116,6 @@ pub(crate) const ALL: &[&[Case]] = &[
     silence::GUEST,
     notify::CASES,
     bad_input::CASES,
+    facts::CASES,
     unit::CASES,
 ];

@@ -127,6 +127,15 @@ fn real_servers(
     let mut neighbours = Vec::new();
     for real in &server.real_servers {
         let addr = real.endpoint.addr;
+        if addr.is_loopback() && real.forwarding == ForwardingMethod::Masquerading {
+            let message = format!("with NAT, the real server {addr} serves this host alone");
+            diagnostics.push(
+                risk(span, message)
+                    .label("no packet of anybody else may go to a loopback address")
+                    .hint("name an address of this host on which the service listens".to_owned()),
+            );
+            continue;
+        }
         let whose = match vips.get(&addr) {
             _ if addresses.contains(&addr) => "the virtual server's own address".to_owned(),
             Some((_, instance)) => format!("a virtual address of `{instance}`"),

@@ -69,7 +69,7 @@ fn service(kind: &str, more: &str) -> String {
 fn what_is_in_order_is_no_risk() {
     let none: Vec<String> = Vec::new();
     assert_eq!(risks(&format!("{SCRIPT}{}", instance(TRACK))), none);
-    let real = "quorum 1\n real_server 10.9.0.1 80 {\n }\n real_server 127.0.0.1 80 {\n }";
+    let real = "quorum 1\n real_server 10.9.0.1 80 {\n }\n real_server 10.9.0.2 80 {\n }";
     assert_eq!(risks(&(instance("") + &service("NAT", real))), none);
 }
 
@@ -153,6 +153,16 @@ fn nat_to_a_server_in_the_network_of_the_address_is_a_risk() {
         ["with NAT, 10.0.0.7 (and 1 more) has no way back to clients of its own network"]
     );
     assert!(risks(&(instance("") + &service("DR", near))).is_empty());
+}
+
+#[test]
+fn nat_to_a_loopback_address_is_a_risk() {
+    let here = "real_server 127.0.0.1 80 {\n }";
+    assert_eq!(
+        risks(&service("NAT", here)),
+        ["with NAT, the real server 127.0.0.1 serves this host alone"]
+    );
+    assert!(risks(&service("DR", here)).is_empty());
 }
 
 #[test]
