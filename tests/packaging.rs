@@ -75,11 +75,17 @@ fn deb_and_rpm_hold_the_same() {
         .symmetric_difference(&rpm)
         .map(|(_, dest)| dest.as_str())
         .collect();
-    // Each system has its own place for options of what it calls keepalived.
+    // Each system has its own place for options of what it calls keepalived, and the one has a script
+    // that makes the link.
     assert_eq!(
         differ,
-        ["etc/default/keepalived", "etc/sysconfig/keepalived"]
+        [
+            "etc/default/keepalived",
+            "usr/sbin/keepalived",
+            "etc/sysconfig/keepalived"
+        ]
     );
+    assert!(read("packaging/stand-in/rpm-post.sh").contains("ln -sf vipd /usr/sbin/keepalived\n"));
 }
 
 #[test]

@@ -4,4 +4,5 @@ if [ "$1" = 0 ]; then
     else
         /etc/init.d/keepalived stop || :
     fi
+    rm -f /usr/sbin/keepalived
 fi

@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use socket2::SockAddr;
 
+use super::option;
+
 /// Where a datagram came from and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Datagram {
@@ -71,7 +73,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<D
     message.msg_iov = &raw mut part;
     message.msg_iovlen = 1;
     message.msg_control = (&raw mut control).cast();
-    message.msg_controllen = size_of::<Control>();
+    message.msg_controllen = option::length(size_of::<Control>());
     // SAFETY: the storage is large enough for an address of every family, and its length is handed over
     // with it; the call writes at most that many bytes and says how many it wrote. The other pointers of
     // `message` are to `part`, which describes `buffer`, and to `control`; all live through the call.

@@ -3,6 +3,12 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+/// A length as the C library at hand counts it: musl's lengths of control messages have fewer bits than
+/// glibc's. One that has no room is 0.
+pub(super) fn length<Given: TryInto<Wanted>, Wanted: Default>(length: Given) -> Wanted {
+    length.try_into().unwrap_or_default()
+}
+
 /// Sets an option whose value is an int.
 pub(crate) fn set_int(
     fd: BorrowedFd<'_>,

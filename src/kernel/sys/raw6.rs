@@ -81,7 +81,7 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packe
     message.msg_iov = &raw mut part;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = size_of_val(&control);
+    message.msg_controllen = option::length(size_of_val(&control));
     // SAFETY: every pointer in the message is to memory of the length beside it, which lives through the
     // call and is not used otherwise meanwhile.
     let read = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
@@ -121,7 +121,7 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packe
 /// The data behind a header, if there is as much as a `T` of it.
 fn read_data<T: Copy>(header: &libc::cmsghdr, data: *const u8) -> Option<T> {
     let head = data.addr().checked_sub(std::ptr::from_ref(header).addr())?;
-    let there = header.cmsg_len.checked_sub(head)?;
+    let there = option::length::<_, usize>(header.cmsg_len).checked_sub(head)?;
     if there < size_of::<T>() {
         return None;
     }

@@ -35,11 +35,18 @@ pub(crate) fn set_real_time(thread: u32, priority: u8) -> io::Result<()> {
         0 => libc::SCHED_OTHER,
         _ => libc::SCHED_RR | libc::SCHED_RESET_ON_FORK,
     };
-    let parameters = libc::sched_param {
-        sched_priority: priority.into(),
-    };
+    // All that a sched_param is to the kernel. The kernel's own call: musl's function refuses.
+    let parameters: libc::c_int = priority.into();
     // SAFETY: the pointer is to a sched_param of ours, which the call only reads.
-    check(unsafe { libc::sched_setscheduler(thread.cast_signed(), policy, &raw const parameters) })
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            thread.cast_signed(),
+            policy,
+            &raw const parameters,
+        )
+    };
+    check(i32::from(done != 0))
 }
 
 /// sched_setaffinity(2): the thread runs on these processors alone, numbers below 1024.
