@@ -80,8 +80,8 @@ fn deb_and_rpm_hold_the_same() {
     assert_eq!(
         differ,
         [
-            "etc/default/keepalived",
             "usr/sbin/keepalived",
+            "etc/default/keepalived",
             "etc/sysconfig/keepalived"
         ]
     );
