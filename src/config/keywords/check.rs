@@ -5,40 +5,47 @@ use super::{Arguments, BOOL, BlockKind, FLAG, Keyword, TEXT, TIMER_MAX, Type, in
 const TIMER: Arguments = Arguments::One(Type::Seconds(0, TIMER_MAX));
 const TIMER_SOME: Arguments = Arguments::One(Type::Seconds(1, TIMER_MAX));
 
-/// What a virtual server, a real server and a checker take alike; the nearest one counts.
-pub(super) const DEFAULTS: &[Keyword] = &[
-    row(
-        "delay_loop",
-        TIMER_SOME,
-        "Seconds from one check to the next.",
-    )
-    .default("60"),
-    row(
-        "connect_timeout",
-        TIMER_SOME,
-        "Seconds a connection may take.",
-    )
-    .default("5"),
-    row(
-        "retry",
-        integer(0, 4_294_967_295),
-        "Failures after the first that are forgiven.",
-    )
-    .default("1"),
-    row(
-        "delay_before_retry",
-        TIMER,
-        "Seconds from a failure to the next try.",
-    )
-    .default("1"),
-    row(
-        "warmup",
-        TIMER,
-        "The first check is put off by a random part of this.",
-    )
-    .default("as delay_loop"),
-    row("alpha", BOOL, "Down until a check has passed.").default("false"),
-];
+/// What a virtual server, a real server and a checker take alike; the nearest one counts. keepalived takes
+/// `retry 0` in a checker alone.
+pub(super) const DEFAULTS: &[Keyword] = &defaults(0);
+/// The same around checkers.
+pub(super) const AROUND: &[Keyword] = &defaults(1);
+
+const fn defaults(least_retry: i64) -> [Keyword; 6] {
+    [
+        row(
+            "delay_loop",
+            TIMER_SOME,
+            "Seconds from one check to the next.",
+        )
+        .default("60"),
+        row(
+            "connect_timeout",
+            TIMER_SOME,
+            "Seconds a connection may take.",
+        )
+        .default("5"),
+        row(
+            "retry",
+            integer(least_retry, 4_294_967_295),
+            "Failures after the first that are forgiven.",
+        )
+        .default("1"),
+        row(
+            "delay_before_retry",
+            TIMER,
+            "Seconds from a failure to the next try.",
+        )
+        .default("1"),
+        row(
+            "warmup",
+            TIMER,
+            "The first check is put off by a random part of this.",
+        )
+        .default("as delay_loop"),
+        row("alpha", BOOL, "Down until a check has passed.").default("false"),
+    ]
+}
 
 /// Whom a checker connects to, and how.
 pub(super) const COMMON: &[Keyword] = &[

@@ -17,7 +17,7 @@ use crate::config::lower::context::{Context, Draft, Handled, Line};
 use crate::config::lower::tracking::read_file_weight;
 use crate::config::lower::value::Value;
 
-/// The port of SMTP (IANA).
+/// The port of SMTP (IANA), where the server has none of its own.
 const SMTP_PORT: u16 = 25;
 
 #[derive(Default)]
@@ -53,7 +53,10 @@ impl SmtpDraft {
         server: Endpoint,
         timeout: Duration,
     ) -> Option<CheckerKind> {
-        let server = Endpoint::new(server.addr, SMTP_PORT);
+        let server = match server.port {
+            0 => Endpoint::new(server.addr, SMTP_PORT),
+            _ => server,
+        };
         let own = connect.finish(ctx, span, server, timeout)?;
         let mut hosts = Vec::new();
         for host in self.hosts {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::model::VirtualServerAddress;
+use crate::config::model::{CheckerKind, VirtualServerAddress};
 
 #[test]
 fn a_group_is_one_virtual_server_and_no_address_has_two() {
@@ -108,4 +108,24 @@ fn what_becomes_of_connections_is_inherited_and_spares_the_others() {
         let mut messages = loaded.diagnostics.iter().map(|d| d.message.as_str());
         assert!(messages.any(|m| m == said), "{line}");
     }
+}
+
+#[test]
+fn no_retry_is_said_in_a_checker_alone_and_mail_is_asked_for_where_the_server_is() {
+    let text = "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n retry 0\n \
+        real_server 10.1.0.1 2525 {\n SMTP_CHECK {\n }\n TCP_CHECK {\n retry 0\n }\n }\n \
+        real_server 10.1.0.2 2525 {\n retry 0\n SMTP_CHECK {\n connect_port 26\n }\n }\n}\n";
+    let loaded = read(text);
+    let said = loaded.diagnostics.iter();
+    let said = said.filter(|d| d.message.contains("retry")).count();
+    assert_eq!(said, 2, "the virtual server's and the real server's");
+    let config = loaded.config.unwrap();
+    let checkers: Vec<_> = config.checkers().collect();
+    let retries: Vec<u32> = checkers.iter().map(|checker| checker.retry).collect();
+    assert_eq!(retries, [1, 0, 1]);
+    let ports = checkers.iter().filter_map(|checker| match &checker.kind {
+        CheckerKind::Smtp(check) => Some(check.hosts[0].destination.port),
+        _ => None,
+    });
+    assert_eq!(ports.collect::<Vec<_>>(), [2525, 26]);
 }
