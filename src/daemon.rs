@@ -17,6 +17,7 @@ pub mod failure;
 pub mod files;
 pub mod firewall;
 pub mod home;
+mod keep;
 mod last_resort;
 pub mod logging;
 mod main_loop;

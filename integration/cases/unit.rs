@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::cases::daemon::only_vipd;
 use crate::lab::check::{Failure, Outcome, ensure, ensure_eq, wait_until};
 use crate::lab::daemon::{Daemon, Kind};
+use crate::lab::guest::HOST_DIR;
 use crate::lab::net::{Host, Net};
 use crate::lab::process::Process;
 use crate::lab::systemd::Systemd;
@@ -21,14 +22,15 @@ pub(crate) const CASES: &[Case] = &[
         proves: "systemctl restart ends no connection through NAT, DR and TUN: idle, in mid-transfer, \
                  waiting for an answer, persistent, UDP; nor does a kill; a reload with an error fails with \
                  the reason; stop hands over and empties the table",
-        limit: Duration::from_secs(240),
+        limit: Duration::from_secs(300),
         run: restart,
     },
     Case {
         name: "unit.stand_in",
         proves: "the stand-in goes by keepalived's name, has its init script, and takes vipd's place and \
-                 back; a vipd that is stuck is started again; the strict options let it run",
-        limit: Duration::from_secs(240),
+                 back; a vipd that is stuck is started again; the strict options let it run; \
+                 with an error in the file a restart hands over",
+        limit: Duration::from_secs(300),
         run: stand_in,
     },
 ];
@@ -47,7 +49,7 @@ const METHODS: [(&str, &str, &str); 3] = [
 ];
 
 /// Seconds between adverts: where a restart has to fit between two, and where nothing has to.
-const SLOW: &str = "1";
+const SLOW: &str = "2";
 const FAST: &str = "0.3";
 
 fn instance(state: &str, priority: u8, advert_int: &str) -> String {
@@ -247,7 +249,7 @@ fn restart(lab: &Lab) -> Outcome {
         ensure!(answer.ends_with("later 4"), "{method}: {answer}");
     }
     // Longer than the backup waits.
-    sleep(Duration::from_secs(4));
+    sleep(Duration::from_secs(8));
     end.store(true, Ordering::SeqCst);
     for (method, thread) in moving {
         let times = joined(thread)?;
@@ -296,6 +298,23 @@ fn refused(site: &Site<'_>) -> Outcome {
     site.systemctl("reload", "vipd")
 }
 
+/// With a file that the next one refuses, a restart hands over: nobody would be behind the address.
+fn restart_with_an_error(site: &Site<'_>) -> Outcome {
+    site.systemd.write(FILE, "vrrp_instance {\n")?;
+    let keep = site.systemd.try_run(&["vipd", "stop", "--keep"])?;
+    ensure!(
+        keep.code == Some(1) && keep.stderr.contains("it goes on"),
+        "vipd stop --keep: {keep:?}"
+    );
+    ensure!(site.director.owns(VIP)?, "the address went");
+    let restart = site.systemd.try_run(&["systemctl", "restart", "vipd"])?;
+    ensure!(restart.code != Some(0), "it started: {restart:?}");
+    site.wait_vip(false)?;
+    ensure!(site.peer.owns(VIP)?, "nobody has the address");
+    ensure_eq!(site.director.ipvs()?, Vec::<String>::new(), "the table");
+    Ok(())
+}
+
 fn stand_in(lab: &Lab) -> Outcome {
     let site = Site::new(lab, FAST)?;
     let systemd = &site.systemd;
@@ -338,7 +357,7 @@ fn stand_in(lab: &Lab) -> Outcome {
     systemd.sh("mv /run/systemd/away /run/systemd/system")?;
 
     // All that a configuration without scripts can do without, and a watchdog that waits less long.
-    let strict = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/systemd/strict.conf");
+    let strict = format!("{HOST_DIR}/packaging/systemd/strict.conf");
     systemd.sh(&format!(
         "mkdir -p /etc/systemd/system/vipd.service.d; cp {strict} /etc/systemd/system/vipd.service.d/"
     ))?;
@@ -362,5 +381,6 @@ fn stand_in(lab: &Lab) -> Outcome {
         Ok(systemd.show("vipd", "NRestarts")? == "1")
     })?;
     site.wait_active("vipd")?;
-    site.wait_vip(true)
+    site.wait_vip(true)?;
+    restart_with_an_error(&site)
 }

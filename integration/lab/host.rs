@@ -343,6 +343,15 @@ impl Guest {
         ] {
             fs::copy(from, dir.join("bin").join(to)).doing(from.display())?;
         }
+        // What packages hold; the repository itself may be where the guest has a file system of its own.
+        let packaging = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging");
+        let copied = Command::new("cp")
+            .args(["-R", packaging])
+            .arg(&dir)
+            .status()?;
+        if !copied.success() {
+            return Err(format!("copy {packaging} to {}: {copied}", dir.display()).into());
+        }
         let names = cases.iter().map(|(_, case)| case.name.to_owned()).collect();
         let job = Job {
             cases: names,

@@ -31,7 +31,7 @@ const STOP_MAX: Duration = Duration::from_secs(40);
 Every address is handed over first, without a gap, then what stands behind it is removed. With --keep
 addresses, links and the IPVS table stay as they are, and with them every connection: for a restart or
 an upgrade. Start it again at once then: other routers hear nothing meanwhile, and take over when their
-time is out.
+time is out. With a configuration that the next one would refuse, it goes on and says why.
 
 Exit status: 0 it has ended, else 1.
 

@@ -36,8 +36,8 @@ pub enum Ask {
     Stop {
         /// VIPs and services stay where they are.
         keep: bool,
-        /// It is under way.
-        reply: oneshot::Sender<()>,
+        /// It is under way, or why nothing can be kept.
+        reply: oneshot::Sender<Result<(), String>>,
     },
     /// Say what a file would change, or the one that runs when it is read again.
     Plan(Option<PathBuf>, oneshot::Sender<Plan>),

@@ -45,7 +45,13 @@ pub(super) async fn stop(desk: &Desk, keep: bool) -> Result<Done, Refused> {
     let (reply, answer) = oneshot::channel();
     desk.ask(Ask::Stop { keep, reply }).await?;
     // It may end before it has answered.
-    let _ = answer.await;
+    if let Ok(Err(why)) = answer.await {
+        let text = format!(
+            "it goes on, because the next vipd could not start:\n{why}\nmend that first, or stop it without \
+             --keep"
+        );
+        return Err((StatusCode::UNPROCESSABLE_ENTITY, text));
+    }
     let done = "it stops".to_owned();
     Ok(Done { done })
 }

@@ -240,7 +240,8 @@ impl Daemon<'_> {
             tokio::select! {
                 biased;
                 _ = signals.terminate.recv() => return Ended::Asked,
-                _ = signals.keep.recv() => { self.keep_all(); return Ended::Asked }
+                // Otherwise it hands over, as for SIGTERM.
+                _ = signals.keep.recv() => { let _ = self.keep_all().await; return Ended::Asked }
                 _ = signals.interrupt.recv(), if !self.options.ignore_sigint => return Ended::Asked,
                 _ = signals.hangup.recv() => {
                     // A reload while one is being read is made up for afterwards.
@@ -253,9 +254,10 @@ impl Daemon<'_> {
                         if reading.is_some() { again = true } else { reading = Some(self.read(threads, true)) }
                     }
                     Ask::Stop { keep, reply } => {
-                        if keep { self.keep_all() }
-                        let _ = reply.send(());
-                        return Ended::Asked;
+                        let ends = if keep { self.keep_all().await } else { Ok(()) };
+                        let refused = ends.is_err();
+                        let _ = reply.send(ends);
+                        if !refused { return Ended::Asked }
                     }
                 },
                 () = tokio::time::sleep(control::AGAIN), if threads.control.lacks() => {
@@ -316,13 +318,6 @@ impl Daemon<'_> {
                 }
             }
         }
-    }
-
-    /// The end that comes now is that of a process, not of its work.
-    fn keep_all(&mut self) {
-        info!("VIPs and services stay where they are, for whoever starts next");
-        self.options.keep_vips = true;
-        self.options.keep_ipvs = true;
     }
 
     /// Whoever asks is told of these.

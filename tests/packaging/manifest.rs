@@ -1,12 +1,12 @@
 //! What Cargo.toml says of packages.
 
+const MANIFEST: &str = include_str!("../../Cargo.toml");
+
 /// Lines of a section of Cargo.toml.
 pub(crate) fn section(name: &str) -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let manifest = std::fs::read_to_string(path).unwrap_or_default();
     let mut inside = false;
     let mut lines = String::new();
-    for line in manifest.lines() {
+    for line in MANIFEST.lines() {
         if let Some(header) = line.strip_prefix('[') {
             inside = header.trim_end_matches(']') == name;
         }
