@@ -13,7 +13,9 @@ mod record;
 mod script;
 mod spread;
 
-pub use backend::{agent_outcome, redis_outcome};
+pub use backend::{
+    agent_outcome, mysql_outcome, mysql_questions, pgsql_outcome, pgsql_statements, redis_outcome,
+};
 pub use check::{Check, Status, Verdict};
 pub use file::file_outcome;
 pub use found::{Found, Member};

@@ -56,37 +56,44 @@ impl<'a> Site<'a> {
         Daemon::start(lab.subject(), &self.host, conf)
     }
 
-    /// Servers in the pools, `PORT>SERVER*WEIGHT` each.
-    fn pools(&self) -> Outcome<Vec<String>> {
-        let mut pools = Vec::new();
-        for line in self.host.ipvs()? {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let after = |flag: &str| {
-                let at = words.iter().position(|word| *word == flag)?;
-                words.get(at + 1).copied()
-            };
-            if words.first() != Some(&"-a") {
-                continue;
-            }
-            let port = |text: &str| text.rsplit(':').next().unwrap_or(text).to_owned();
-            let service = after("-t").map(port).unwrap_or_default();
-            let server = after("-r").map(port).unwrap_or_default();
-            let weight = after("-w").unwrap_or("1");
-            pools.push(format!("{service}>{server}*{weight}"));
-        }
-        pools.sort();
-        Ok(pools)
-    }
-
     fn wait_pools(&self, lab: &Lab, what: &str, expected: &[&str]) -> Outcome {
-        let so = || Ok(self.pools()? == expected);
-        let took = match wait_until(format!("{what}: {expected:?}"), SETTLED, so) {
-            Ok(took) => took,
-            Err(error) => return Err(format!("{error}; they are {:?}", self.pools()?).into()),
-        };
-        lab.note(format!("{what}: {expected:?} after {took:.1?}"));
-        Ok(())
+        wait_pools(lab, &self.host, SETTLED, what, expected)
     }
+}
+
+/// Servers in the pools of a director, `PORT>SERVER*WEIGHT` each; a server of this host by its port, others
+/// by the end of their address.
+fn pools_of(host: &Host) -> Outcome<Vec<String>> {
+    let mut pools = Vec::new();
+    for line in host.ipvs()? {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let after = |flag: &str| {
+            let at = words.iter().position(|word| *word == flag)?;
+            words.get(at + 1).copied()
+        };
+        if words.first() != Some(&"-a") {
+            continue;
+        }
+        let (service, server) = (after("-t").unwrap_or(""), after("-r").unwrap_or(""));
+        let (_, service) = service.rsplit_once(':').unwrap_or(("", service));
+        let (address, port) = server.rsplit_once(':').unwrap_or((server, ""));
+        let end = address.rsplit_once('.').map_or(address, |(_, end)| end);
+        let server = if end == "1" { port } else { end };
+        let weight = after("-w").unwrap_or("1");
+        pools.push(format!("{service}>{server}*{weight}"));
+    }
+    pools.sort();
+    Ok(pools)
+}
+
+fn wait_pools(lab: &Lab, host: &Host, limit: Duration, what: &str, expected: &[&str]) -> Outcome {
+    let so = || Ok(pools_of(host)? == expected);
+    let took = match wait_until(format!("{what}: {expected:?}"), limit, so) {
+        Ok(took) => took,
+        Err(error) => return Err(format!("{error}; they are {:?}", pools_of(host)?).into()),
+    };
+    lab.note(format!("{what}: {expected:?} after {took:.1?}"));
+    Ok(())
 }
 
 /// A virtual server on a port with these servers and the same check for each.

@@ -76,11 +76,15 @@ pub enum BlockKind {
     RedisCheck,
     /// `HAPROXY_CHECK`.
     HaproxyCheck,
+    /// `MYSQL_CHECK`.
+    MysqlCheck,
+    /// `PGSQL_CHECK`.
+    PgsqlCheck,
 }
 
 impl BlockKind {
     /// Every kind.
-    pub const ALL: [BlockKind; 29] = [
+    pub const ALL: [BlockKind; 31] = [
         BlockKind::Root,
         BlockKind::GlobalDefs,
         BlockKind::TrackGroup,
@@ -110,6 +114,8 @@ impl BlockKind {
         BlockKind::FileCheck,
         BlockKind::RedisCheck,
         BlockKind::HaproxyCheck,
+        BlockKind::MysqlCheck,
+        BlockKind::PgsqlCheck,
     ];
 
     /// The keyword that begins such a block; `None` for what stands outside all blocks.
@@ -144,6 +150,8 @@ impl BlockKind {
             BlockKind::FileCheck => "FILE_CHECK",
             BlockKind::RedisCheck => "REDIS_CHECK",
             BlockKind::HaproxyCheck => "HAPROXY_CHECK",
+            BlockKind::MysqlCheck => "MYSQL_CHECK",
+            BlockKind::PgsqlCheck => "PGSQL_CHECK",
         })
     }
 }
@@ -379,6 +387,23 @@ pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
             backend::REDIS,
             backend::LOGIN,
             backend::TLS,
+            backend::CERTIFICATE,
+            &backend::COMMON,
+            &backend::DEFAULTS,
+        ],
+        BlockKind::MysqlCheck => &[
+            backend::MYSQL,
+            backend::LOGIN,
+            backend::TLS_OFFERED,
+            backend::CERTIFICATE,
+            &backend::COMMON,
+            &backend::DEFAULTS,
+        ],
+        BlockKind::PgsqlCheck => &[
+            backend::PGSQL,
+            backend::LOGIN,
+            backend::TLS_OFFERED,
+            backend::CERTIFICATE,
             &backend::COMMON,
             &backend::DEFAULTS,
         ],

@@ -20,7 +20,10 @@ mod track;
 mod vrrp;
 
 pub use adverts::{AdvertOptions, OldChecksum, PeerOptions, ReceiveBuffer};
-pub use backend::{Backend, BackendCheck, BackendTls, RedisRole, Secret, TlsMode};
+pub use backend::{
+    Backend, BackendCheck, BackendTls, Donor, GaleraWants, MysqlWants, PgsqlRole, PgsqlWants,
+    RedisRole, Secret, TlsMode,
+};
 pub use capabilities::Capabilities;
 pub use check::{
     Checker, CheckerKind, ConnectOptions, DnsCheck, FileCheck, HttpCheck, HttpProtocol, HttpScheme,

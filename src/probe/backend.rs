@@ -20,9 +20,12 @@ use crate::config::model::{
     Backend, BackendCheck, BackendTls, CheckerKind, Secret, SslSettings, TlsMode,
 };
 use crate::errno::Words;
-use crate::health::{CheckOutcome, agent_outcome, redis_outcome};
+use crate::health::{
+    CheckOutcome, agent_outcome, mysql_outcome, mysql_questions, pgsql_outcome, pgsql_statements,
+    redis_outcome,
+};
 use crate::wire::tls::anybody;
-use crate::wire::{agent, redis};
+use crate::wire::{agent, mysql, pgsql, redis};
 
 use super::tls::{handshake_error, own_key};
 use super::{Kit, ProbeError, talk};
@@ -54,7 +57,48 @@ pub(super) async fn ask(kit: &Kit, check: &BackendCheck) -> Result<CheckOutcome,
             let said = talk::hold(connect, None, false, asks).await?;
             Ok(agent_outcome(&said))
         }
+        Backend::Mysql { database, wants } => {
+            let login = mysql::Login {
+                user: user.unwrap_or_default().to_owned(),
+                password: password.unwrap_or_default().to_owned(),
+                database: database.clone(),
+                tls: wants_tls(check.tls.mode),
+            };
+            let asks = mysql::Asks::new(login, mysql_questions(wants));
+            let report = talk::hold(connect, secure, false, asks).await?;
+            Ok(mysql_outcome(&report, wants))
+        }
+        Backend::Pgsql { database, wants } => {
+            let login = pgsql::Login {
+                user: user.unwrap_or_default().to_owned(),
+                password: password.map(str::to_owned),
+                database: database.clone().unwrap_or_else(|| "postgres".to_owned()),
+                tls: wants_tls(check.tls.mode),
+                nonce: nonce()?,
+            };
+            let asks = pgsql::Asks::new(login, pgsql_statements(wants));
+            let answers = talk::hold(connect, secure, false, asks).await?;
+            Ok(pgsql_outcome(&answers, wants))
+        }
     }
+}
+
+/// `None`: if the server has it.
+fn wants_tls(mode: TlsMode) -> Option<bool> {
+    match mode {
+        TlsMode::Off => Some(false),
+        TlsMode::Prefer => None,
+        TlsMode::On | TlsMode::Verify => Some(true),
+    }
+}
+
+/// Random, printable, without a comma.
+fn nonce() -> Result<String, ProbeError> {
+    let random: [u8; 18] = ring::rand::generate(&ring::rand::SystemRandom::new())
+        .map_err(|_| std::io::ErrorKind::Unsupported.into())
+        .map_err(ProbeError::prepare(|| "read random bytes".to_owned()))?
+        .expose();
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// How TLS is set up with one server.

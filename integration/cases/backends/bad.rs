@@ -39,7 +39,32 @@ const KINDS: &[Kind] = &[
         half: "the line of the agent has no end: `u`",
         wrong: "`http/1.1` is nothing that an agent says",
     },
+    Kind {
+        port: 8003,
+        check: "MYSQL_CHECK",
+        well: MYSQL,
+        asked: false,
+        half: "the server closed the connection before its answer was whole",
+        wrong: "the greeting is not MySQL",
+    },
+    Kind {
+        port: 8004,
+        check: "PGSQL_CHECK",
+        well: PGSQL,
+        asked: true,
+        half: "the server closed the connection before its answer was whole",
+        wrong: "the answer is not PostgreSQL",
+    },
 ];
+
+/// A greeting, that the login is well, and `SELECT 1`, in one go: nothing waits for what is asked.
+const MYSQL: &[u8] =
+    b"\x59\0\0\0\x0a5.5.5-10.11.6-MariaDB\0\x01\0\0\0abcdefgh\0\xfe\xf7\x21\x02\0\0\0\x15\
+    \0\0\0\0\0\0\0\0\0\0ijklmnopqrst\0mysql_native_password\0\
+    \x07\0\0\x02\0\0\0\x02\0\0\0\x07\0\0\x01\0\0\0\x02\0\0\0";
+
+/// No TLS, nobody is asked for a password, and an answer without a row.
+const PGSQL: &[u8] = b"NR\0\0\0\x08\0\0\0\0Z\0\0\0\x05IC\0\0\0\x0dSELECT 0\0Z\0\0\0\x05I";
 
 /// What a server does, and what the log says of it; empty: what each says itself.
 const MOODS: &[(u8, &str, &str)] = &[
@@ -123,7 +148,11 @@ pub(super) fn run(lab: &Lab) -> Outcome {
             .within(|| TcpListener::bind(at))?
             .doing(kind.port)?;
         serve(listener, kind, Arc::clone(&mood));
-        let check = format!("@vipd {} {{\n@vipd }}", kind.check);
+        let user = match kind.check {
+            "MYSQL_CHECK" | "PGSQL_CHECK" => "@vipd user vipd\n",
+            _ => "",
+        };
+        let check = format!("@vipd {} {{\n{user}@vipd }}", kind.check);
         conf += &service(kind.port, &[kind.port], &check);
         all.push(format!("{0}>{0}*100", kind.port));
     }

@@ -1,6 +1,8 @@
 //! Rows of vipd's own checks: every line of them begins with `@vipd`.
 
-use super::{Arguments, BlockKind, FLAG, Keyword, TEXT, Type, check, row};
+use super::{
+    Arguments, BOOL, BlockKind, FLAG, Keyword, TEXT, Type, check, integer, row, whole_seconds,
+};
 
 /// The same rows for blocks that keepalived does not have.
 const fn own<const N: usize>(rows: &[Keyword]) -> [Keyword; N] {
@@ -23,6 +25,16 @@ pub(super) const CHECKERS: &[Keyword] = &[
         .block(BlockKind::RedisCheck)
         .own(),
     row(
+        "MYSQL_CHECK",
+        FLAG,
+        "MySQL, MariaDB or a node of Galera is as it should be.",
+    )
+    .block(BlockKind::MysqlCheck)
+    .own(),
+    row("PGSQL_CHECK", FLAG, "PostgreSQL is as it should be.")
+        .block(BlockKind::PgsqlCheck)
+        .own(),
+    row(
         "HAPROXY_CHECK",
         FLAG,
         "An agent as HAProxy has them says so.",
@@ -42,15 +54,26 @@ pub(super) const LOGIN: &[Keyword] = &[
     .own(),
 ];
 
-pub(super) const TLS: &[Keyword] = &[
-    row(
-        "tls",
-        Arguments::One(Type::Choice(&["off", "on", "verify"])),
-        "TLS; verify: with a certificate that is good.",
-    )
-    .default("off")
-    .strict()
-    .own(),
+pub(super) const TLS: &[Keyword] = &[row(
+    "tls",
+    Arguments::One(Type::Choice(&["off", "on", "verify"])),
+    "TLS; verify: with a certificate that is good.",
+)
+.default("off")
+.strict()
+.own()];
+
+/// Of servers that say whether they have TLS.
+pub(super) const TLS_OFFERED: &[Keyword] = &[row(
+    "tls",
+    Arguments::One(Type::Choice(&["off", "prefer", "on", "verify"])),
+    "TLS; prefer: if the server has it; verify: with a certificate that is good.",
+)
+.default("prefer")
+.strict()
+.own()];
+
+pub(super) const CERTIFICATE: &[Keyword] = &[
     row("tls_ca", TEXT, "File of those whom `tls verify` trusts.")
         .default("those of the system")
         .own(),
@@ -67,6 +90,99 @@ pub(super) const REDIS: &[Keyword] = &[row(
 .default("either")
 .strict()
 .own()];
+
+const ALLOWED: Arguments = Arguments::One(Type::Choice(&["allow", "deny"]));
+const COUNT: Arguments = integer(0, 4_294_967_295);
+
+pub(super) const MYSQL: &[Keyword] = &[
+    row("database", TEXT, "Schema that is used.").own(),
+    row("query", TEXT, "Statement that must be answered.")
+        .default("SELECT 1")
+        .own(),
+    row(
+        "read_only",
+        Arguments::One(Type::Choice(&["on", "off"])),
+        "What the variable of this name must be.",
+    )
+    .default("either")
+    .strict()
+    .own(),
+    row(
+        "max_lag",
+        whole_seconds(0, 86_400),
+        "How far a replica may be behind its source; its replication must run.",
+    )
+    .default("not asked")
+    .own(),
+    row(
+        "galera",
+        BOOL,
+        "It must be a synced node of a Galera cluster.",
+    )
+    .default("on with any of the following")
+    .own(),
+    row(
+        "donor",
+        Arguments::One(Type::Choice(&["auto", "allow", "deny"])),
+        "Whether a donor is well; auto: as its wsrep_sst_donor_rejects_queries says.",
+    )
+    .default("auto")
+    .strict()
+    .own(),
+    row(
+        "desynced",
+        ALLOWED,
+        "Whether a node with wsrep_desync is well.",
+    )
+    .default("deny")
+    .strict()
+    .own(),
+    row(
+        "min_cluster_size",
+        COUNT,
+        "Nodes that its cluster must have.",
+    )
+    .default("0")
+    .own(),
+    row(
+        "max_recv_queue",
+        Arguments::Words(1, 2),
+        "HIGH [LOW]: out with more transactions waiting than HIGH, in again with LOW.",
+    )
+    .default("not asked; LOW: half of HIGH")
+    .own(),
+    row(
+        "flow_control_weight",
+        BOOL,
+        "Its weight is the part of the time without a pause by flow control.",
+    )
+    .default("off")
+    .own(),
+];
+
+pub(super) const PGSQL: &[Keyword] = &[
+    row("database", TEXT, "Database that is used.")
+        .default("postgres")
+        .own(),
+    row("query", TEXT, "Statement that must be answered.")
+        .default("SELECT 1")
+        .own(),
+    row(
+        "role",
+        Arguments::One(Type::Choice(&["primary", "standby"])),
+        "What it must be; a standby is in recovery.",
+    )
+    .default("either")
+    .strict()
+    .own(),
+    row(
+        "max_lag",
+        whole_seconds(0, 86_400),
+        "How far a standby may be behind.",
+    )
+    .default("not asked")
+    .own(),
+];
 
 pub(super) const AGENT: &[Keyword] = &[row(
     "send",

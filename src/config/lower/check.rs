@@ -269,7 +269,7 @@ impl<'t> Draft<'t> for CheckerDraft {
             Asks::Bfd(draft) => draft.apply(line, value),
             Asks::Udp(draft) => draft.apply(ctx, line, value),
             Asks::File(draft) => draft.apply(ctx, line, value),
-            Asks::Backend(draft) => draft.apply(line, value),
+            Asks::Backend(draft) => draft.apply(ctx, line, value),
         }
     }
 }

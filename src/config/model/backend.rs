@@ -1,10 +1,12 @@
 //! vipd's own checks of what stands behind front doors.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::ConnectOptions;
+use crate::units::seconds_or_null;
 
 /// A check that speaks the language of a database, a cache or an agent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -37,6 +39,20 @@ pub enum Backend {
         /// `send`: what the agent is told first, without the end of the line.
         send: Option<String>,
     },
+    /// `MYSQL_CHECK`.
+    Mysql {
+        /// `database`.
+        database: Option<String>,
+        /// All else.
+        wants: Box<MysqlWants>,
+    },
+    /// `PGSQL_CHECK`.
+    Pgsql {
+        /// `database`; `postgres` when absent.
+        database: Option<String>,
+        /// All else.
+        wants: Box<PgsqlWants>,
+    },
 }
 
 impl Backend {
@@ -45,14 +61,20 @@ impl Backend {
         match self {
             Backend::Redis { .. } => "REDIS_CHECK",
             Backend::Haproxy { .. } => "HAPROXY_CHECK",
+            Backend::Mysql { .. } => "MYSQL_CHECK",
+            Backend::Pgsql { .. } => "PGSQL_CHECK",
         }
     }
 
     /// Whether its answers may change the weight of a server.
-    pub const fn weighs(&self) -> bool {
+    pub fn weighs(&self) -> bool {
         match self {
-            Backend::Redis { .. } => false,
+            Backend::Redis { .. } | Backend::Pgsql { .. } => false,
             Backend::Haproxy { .. } => true,
+            Backend::Mysql { wants, .. } => {
+                let galera = wants.galera.as_ref();
+                galera.is_some_and(|galera| galera.flow_control_weight)
+            }
         }
     }
 }
@@ -65,6 +87,71 @@ pub enum RedisRole {
     Master,
     /// It follows a master, and its link to it is up.
     Replica,
+}
+
+/// What a server of MySQL or MariaDB must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct MysqlWants {
+    /// `query`: must be answered; `SELECT 1` when absent.
+    pub query: Option<String>,
+    /// `read_only`: on or off.
+    pub read_only: Option<bool>,
+    /// `max_lag`: how far behind its source a replica may be.
+    #[serde(serialize_with = "seconds_or_null")]
+    pub max_lag: Option<Duration>,
+    /// `galera` and what goes with it.
+    pub galera: Option<GaleraWants>,
+}
+
+/// What a node of a Galera cluster must be, beside synced and in the primary component.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct GaleraWants {
+    /// `donor`.
+    pub donor: Donor,
+    /// `desynced`: whether it may be.
+    pub desynced: bool,
+    /// `min_cluster_size`: nodes, with this one; 0 when absent.
+    pub min_cluster_size: u32,
+    /// `max_recv_queue`: with more transactions waiting it is out, with as many as the second it is in
+    /// again.
+    pub max_recv_queue: Option<(u32, u32)>,
+    /// `flow_control_weight`: its weight is the part of the time in which flow control did not pause it.
+    pub flow_control_weight: bool,
+}
+
+/// `donor`: whether a node that gives its state to another one is well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Donor {
+    /// As its wsrep_sst_donor_rejects_queries says.
+    #[default]
+    Auto,
+    /// It is.
+    Allow,
+    /// It is not.
+    Deny,
+}
+
+/// What a server of PostgreSQL must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct PgsqlWants {
+    /// `query`: must be answered; `SELECT 1` when absent.
+    pub query: Option<String>,
+    /// `role`.
+    pub role: Option<PgsqlRole>,
+    /// `max_lag`: how far behind a standby may be.
+    #[serde(serialize_with = "seconds_or_null")]
+    pub max_lag: Option<Duration>,
+}
+
+/// `role` of `PGSQL_CHECK`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PgsqlRole {
+    /// It takes writes.
+    Primary,
+    /// It is in recovery.
+    Standby,
 }
 
 /// How TLS is used.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::model::{Backend, BackendCheck, CheckerKind, RedisRole, TlsMode};
+use crate::config::model::{
+    Backend, BackendCheck, CheckerKind, Donor, PgsqlRole, RedisRole, TlsMode,
+};
 
 /// The checks of one server, and what is said of them.
 fn checks(block: &str) -> (Vec<BackendCheck>, Vec<String>) {
@@ -56,4 +58,48 @@ fn what_is_not_on_such_a_line_does_not_count() {
             "`user` does nothing without a password"
         ]
     );
+}
+
+#[test]
+fn databases_are_asked_as_it_is_written() {
+    let (found, said) = checks(
+        "@vipd MYSQL_CHECK {\n@vipd user u\n@vipd donor deny\n@vipd desynced allow\n@vipd min_cluster_size 2\n\
+         @vipd max_recv_queue 100\n@vipd flow_control_weight\n@vipd read_only off\n@vipd max_lag 5\n\
+         @vipd query \"SELECT 2\"\n@vipd database d\n@vipd }\n\
+         @vipd PGSQL_CHECK {\n@vipd user u\n@vipd role standby\n@vipd max_lag 7\n@vipd tls on\n@vipd }",
+    );
+    assert_eq!(said, [""; 0]);
+    let Backend::Mysql { database, wants } = &found[0].backend else {
+        panic!("{found:?}");
+    };
+    assert_eq!(database.as_deref(), Some("d"));
+    assert_eq!(wants.query.as_deref(), Some("SELECT 2"));
+    assert_eq!(
+        (wants.read_only, wants.max_lag),
+        (Some(false), Some(Duration::from_secs(5)))
+    );
+    let galera = wants.galera.clone().unwrap();
+    assert_eq!((galera.donor, galera.desynced), (Donor::Deny, true));
+    assert_eq!(
+        (galera.min_cluster_size, galera.max_recv_queue),
+        (2, Some((100, 50)))
+    );
+    assert!(galera.flow_control_weight && found[0].backend.weighs());
+    assert_eq!(found[0].tls.mode, TlsMode::Prefer);
+    let Backend::Pgsql { wants, .. } = &found[1].backend else {
+        panic!("{found:?}");
+    };
+    assert_eq!(wants.role, Some(PgsqlRole::Standby));
+    assert_eq!(wants.max_lag, Some(Duration::from_secs(7)));
+    assert_eq!(found[1].tls.mode, TlsMode::On);
+}
+
+#[test]
+fn who_logs_in_has_to_be_said_and_a_queue_has_an_order() {
+    let (found, said) = checks("@vipd MYSQL_CHECK {\n@vipd }");
+    assert!(found.is_empty());
+    assert_eq!(said, ["`MYSQL_CHECK` does not say who logs in"]);
+    let (_, said) = checks("@vipd MYSQL_CHECK {\n@vipd user u\n@vipd max_recv_queue 5 9\n@vipd }");
+    let expected = "`max_recv_queue` takes HIGH, or HIGH and LOW, which is not above it";
+    assert_eq!(said, [expected]);
 }

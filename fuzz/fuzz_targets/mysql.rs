@@ -1,0 +1,30 @@
+//! Any bytes as what a server of MySQL says, in pieces of any lengths: the same is found however they were cut.
+//!
+//! `cargo +nightly fuzz run mysql -- -max_total_time=600`
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use vipd::wire::mysql::{Asks, Login, Questions};
+use vipd::wire::talk::hear_all;
+
+fuzz_target!(|input: (u8, &[u8])| {
+    let (step, bytes) = input;
+    let asks = || {
+        let questions = Questions {
+            variables: vec!["read_only"],
+            status: vec!["wsrep_ready"],
+            replication: true,
+            query: Some("SELECT 1".to_owned()),
+        };
+        let login = Login {
+            tls: Some(false),
+            password: "x".to_owned(),
+            ..Login::default()
+        };
+        Asks::new(login, questions)
+    };
+    let (whole, _) = hear_all(&mut asks(), bytes, usize::MAX);
+    let (cut, _) = hear_all(&mut asks(), bytes, usize::from(step));
+    assert_eq!(cut.map_err(drop), whole.map_err(drop));
+});
