@@ -1,13 +1,17 @@
 //! Benchmarks of what takes time: vipd beside keepalived in one run, in turn or at the same time.
 //!
-//! `scripts/bench` calls them. Each is a case of the native stage that leaves samples: values under the
+//! `scripts/bench` calls them. Each is a case of the native stage, or of a guest's where it needs IPVS, that leaves samples: values under the
 //! name of a row, of one daemon or of what stands beside both. [`report`] makes a table, JSON and a plot
 //! of the samples of any benchmark, of those that are scripts too.
 
+mod checks;
+mod connects;
 mod failovers;
 mod gap;
 mod jitter;
 mod load;
+mod memory;
+mod monitor;
 mod pair;
 mod report;
 mod sleeper;
@@ -24,20 +28,22 @@ use crate::lab::report::Sample;
 use crate::lab::{Case, Lab, host};
 
 /// Those on this machine's own kernel.
-pub(crate) const CASES: &[Case] = &[gap::CASE, jitter::CASE, failovers::CASE];
+pub(crate) const CASES: &[Case] = &[gap::CASE, jitter::CASE, failovers::CASE, checks::ALONE];
 
 /// Those in the guest.
-pub(crate) const GUEST: &[Case] = &[table::PROGRAM, table::RELOAD];
+pub(crate) const GUEST: &[Case] = &[table::PROGRAM, table::RELOAD, checks::CASE, memory::CASE];
 
 const USAGE: &str = "\
-usage: bench gap|jitter|failovers|program|reload --into FILE [KEY=VALUE...]   samples to the end of FILE
-       bench report NAME FILE DIR                              table; DIR/NAME.json, DIR/NAME.svg";
+usage: bench NAME --into FILE [KEY=VALUE...]   samples to the end of FILE
+       bench report NAME FILE DIR              table; DIR/NAME.json, DIR/NAME.svg
+       bench role loop|monitor N S T           N connections or checks every S seconds, for T seconds";
 
 /// What `scripts/bench` calls.
 pub(crate) fn main(args: &[String]) -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["report", name, file, dir] => report::write(name, Path::new(file), Path::new(dir)),
+        ["role", rest @ ..] => checks::role(rest),
         [name, "--into", file, rest @ ..] => {
             match CASES.iter().chain(GUEST).find(|case| case.name == *name) {
                 Some(case) => return measure(case, Path::new(file), rest),

@@ -1,5 +1,7 @@
 //! Checks beside keepalived: the same servers, well, silent and wrong, and the same table.
 
+mod from_where;
+
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
@@ -25,6 +27,13 @@ pub(crate) const CASES: &[Case] = &[
              gone as keepalived does",
         limit: Duration::from_secs(150),
         run: same_as_keepalived,
+    },
+    Case {
+        name: "checks.from_where",
+        proves: "connect_ip, connect_port, bindto, bind_port, bind_if and fwmark choose whom a check asks and from \
+                 where, as the server sees it from keepalived, too",
+        limit: Duration::from_secs(90),
+        run: from_where::run,
     },
 ];
 

@@ -4,6 +4,7 @@ mod asked;
 mod bounds;
 mod ears;
 mod mails;
+mod secure_mails;
 mod security;
 mod told;
 
@@ -65,6 +66,13 @@ pub(crate) const CASES: &[Case] = &[
         proves: "changes that come together are one mail, and a mail server that was down gets it later",
         limit: Duration::from_secs(90),
         run: mails::mails_together,
+    },
+    Case {
+        name: "notify.secure_mails",
+        proves: "Exim takes mails after STARTTLS and a login, PLAIN or LOGIN; a server that is not believed and \
+                 one that refuses the password get none, and what is mended counts at the next try",
+        limit: Duration::from_secs(120),
+        run: secure_mails::run,
     },
     Case {
         name: "notify.script_security",

@@ -18,6 +18,7 @@ pub(crate) fn prepare(target: &Path) -> Outcome {
         ("ping", "iputils-ping"),
         ("unshare", "util-linux"),
         ("nginx", "nginx-light"),
+        ("exim4", "exim4-daemon-light"),
     ];
     let absent: Vec<&str> = tools
         .iter()

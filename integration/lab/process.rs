@@ -261,7 +261,7 @@ fn entry(pid: i32) -> Option<Entry> {
 }
 
 /// `root` and all its descendants, parents before children.
-fn tree(root: i32) -> Vec<i32> {
+pub(crate) fn tree(root: i32) -> Vec<i32> {
     let all = all();
     let mut found = vec![root];
     let mut at = 0;

@@ -330,3 +330,41 @@ pub(crate) fn interface_index(name: &str) -> io::Result<u32> {
         Ok(index)
     }
 }
+
+/// epoll(7), for a loop that is as bare as can be.
+pub(crate) struct Epoll(OwnedFd);
+
+impl Epoll {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: takes no pointers.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: the call has just made it, and nobody else knows it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Tells this number when the socket may be written to, until it is closed.
+    pub(crate) fn watch_writable(&self, socket: &impl AsRawFd, number: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event {
+            events: libc::EPOLLOUT.cast_unsigned(),
+            u64: number,
+        };
+        let (epoll, fd) = (self.0.as_raw_fd(), socket.as_raw_fd());
+        // SAFETY: the event lives through the call, which copies it.
+        let ret = unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+        check(ret).map(drop)
+    }
+
+    /// Waits for the first; the numbers of those that are ready.
+    pub(crate) fn wait(&self, limit: Duration) -> io::Result<Vec<u64>> {
+        const EVENTS: usize = 64;
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
+        // Up, so that it does not turn around before its time has come.
+        let limit = i32::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+        let room = i32::try_from(EVENTS).unwrap_or_default();
+        // SAFETY: there is room for as many events as are asked for.
+        let found =
+            unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), room, limit) };
+        let found = usize::try_from(check(found)?).unwrap_or_default();
+        Ok(events.iter().take(found).map(|event| event.u64).collect())
+    }
+}
