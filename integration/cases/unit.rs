@@ -237,6 +237,8 @@ fn restart(lab: &Lab) -> Outcome {
     ));
     let after = site.systemd.show("vipd", "MainPID")?;
     ensure!(before != after, "the same process {after} after a restart");
+    // Its next advert is on the wire then: silence would add up.
+    sleep(Duration::from_secs(3));
     // One that is killed is started again, and nobody notices either.
     site.systemd.sh(&format!("kill -KILL {after}"))?;
     wait_until("it is started again", LIMIT, || {
