@@ -124,8 +124,16 @@ fn measure(lab: &Lab, who: &str, size: &Size) -> Outcome<(f64, f64)> {
             Subject::Daemon(daemon)
         }
     };
-    // Past the first checks, which come within delay_loop and a second.
-    sleep(LOOP + Duration::from_secs(3));
+    // Past the first checks; a program takes its time to begin in a guest that is busy.
+    let servers = match size.shared {
+        true => size.servers,
+        false => size.services * size.servers,
+    };
+    let servers = f64::from(u32::try_from(servers).unwrap_or(u32::MAX));
+    wait_until("every server was asked once", LOADED, || {
+        Ok(listener.taken() >= servers)
+    })?;
+    sleep(LOOP);
     let (began, before, taken) = (Instant::now(), cpu(subject.pid()), listener.taken());
     sleep(WATCHED);
     let passed = began.elapsed().as_secs_f64();
