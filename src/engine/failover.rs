@@ -260,6 +260,9 @@ impl Failover {
         self.sync_addresses(&mut out);
         self.sync_routing(&mut out);
         self.refresh_statics(now, &mut out);
+        for slot in &mut self.slots {
+            adverts::prepare(slot, &self.kernel);
+        }
         for slot in 0..self.slots.len() {
             if self.ipvs_ready {
                 self.drive(slot, vrrp::Input::MayClaim, now, &mut out);

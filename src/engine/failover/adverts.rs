@@ -98,6 +98,28 @@ fn sealed(
     Some((out.into(), envelope.identification))
 }
 
+/// Makes the messages ready that a master sends, before it is one: then it is in a hurry, and what lasts
+/// would come to lie in memory between what does not.
+pub(super) fn prepare(slot: &mut Slot, kernel: &KernelView) {
+    let config = Arc::clone(slot.config());
+    let Some(source) = kernel.source_of(&config) else {
+        return;
+    };
+    let priority = slot.machine.priority().get();
+    for destination in receivers(&config) {
+        let cover = slot.receiver.cover(&config, source, *destination);
+        slot.ready.message(&config, priority, cover);
+    }
+}
+
+/// Whom an instance speaks to.
+fn receivers(config: &Instance) -> &[IpAddr] {
+    match &config.transport {
+        Transport::Multicast(group) => std::slice::from_ref(group),
+        Transport::Unicast(peers) => peers,
+    }
+}
+
 /// Sends an advert to everybody whom the instance speaks to.
 pub(super) fn send(slot: &mut Slot, kernel: &KernelView, priority: u8, out: &mut Vec<Action>) {
     let config = Arc::clone(slot.config());
@@ -115,11 +137,11 @@ pub(super) fn send(slot: &mut Slot, kernel: &KernelView, priority: u8, out: &mut
     };
     // A backup may have a last word too.
     beat.alive = priority != 0 && slot.machine.state() == State::Master;
-    let (destinations, ttl) = match &config.transport {
-        Transport::Multicast(group) => (std::slice::from_ref(group), TTL),
-        Transport::Unicast(peers) => (peers.as_slice(), config.adverts.ttl),
+    let ttl = match &config.transport {
+        Transport::Multicast(_) => TTL,
+        Transport::Unicast(_) => config.adverts.ttl,
     };
-    for destination in destinations {
+    for destination in receivers(&config) {
         let cover = slot.receiver.cover(&config, source, *destination);
         let Some(message) = slot.ready.message(&config, priority, cover) else {
             return;
