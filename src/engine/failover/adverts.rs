@@ -35,7 +35,9 @@ fn plain(channel: Channel) -> Channel {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ready {
     priority: u8,
-    messages: Vec<(Cover, Arc<[u8]>)>,
+    /// Of version 2 over IPv4 there is this one alone.
+    plain: Option<Arc<[u8]>>,
+    others: Vec<(Cover, Arc<[u8]>)>,
 }
 
 impl Ready {
@@ -43,15 +45,11 @@ impl Ready {
     /// the wire, which the configuration has refused before.
     fn message(&mut self, config: &Instance, priority: u8, cover: Cover) -> Option<Arc<[u8]>> {
         if self.priority != priority {
-            self.messages.clear();
+            self.clear();
             self.priority = priority;
         }
-        if let Some((_, message)) = self.messages.iter().find(|(of, _)| *of == cover) {
+        if let Some(message) = self.known(cover) {
             return Some(Arc::clone(message));
-        }
-        // A source that changed leaves its messages behind.
-        if self.messages.len() > wire::MAX_ADDRESSES {
-            self.messages.clear();
         }
         let advert = Advert {
             version: config.version,
@@ -68,15 +66,36 @@ impl Ready {
         let mut bytes = Vec::new();
         wire::encode(&advert, config.family, cover, &mut bytes).ok()?;
         let message: Arc<[u8]> = bytes.into();
-        // Mostly there is no second one.
-        self.messages.reserve_exact(1);
-        self.messages.push((cover, Arc::clone(&message)));
+        self.keep(cover, Arc::clone(&message));
         Some(message)
+    }
+
+    fn known(&self, cover: Cover) -> Option<&Arc<[u8]>> {
+        if cover == Cover::Message {
+            return self.plain.as_ref();
+        }
+        let found = self.others.iter().find(|(of, _)| *of == cover)?;
+        Some(&found.1)
+    }
+
+    fn keep(&mut self, cover: Cover, message: Arc<[u8]>) {
+        if cover == Cover::Message {
+            self.plain = Some(message);
+            return;
+        }
+        // A source that changed leaves its messages behind.
+        if self.others.len() > wire::MAX_ADDRESSES {
+            self.others.clear();
+        }
+        // Mostly there is no second one.
+        self.others.reserve_exact(1);
+        self.others.push((cover, message));
     }
 
     /// The configuration changed: nothing of it is good any more.
     pub(super) fn clear(&mut self) {
-        self.messages.clear();
+        self.plain = None;
+        self.others.clear();
     }
 }
 

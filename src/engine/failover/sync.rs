@@ -94,7 +94,12 @@ impl Failover {
                 Some((configs.get(index)?, owner))
             });
             let owner = group.is_some_and(|(_, owner)| owner);
-            slot.tracked = tracked::of_instance(slot.config(), group.map(|g| g.0), owner).into();
+            let tracked = tracked::of_instance(slot.config(), group.map(|g| g.0), owner);
+            // Those that read nothing share one list.
+            slot.tracked = match tracked.is_empty() {
+                true => Arc::default(),
+                false => tracked.into(),
+            };
             let name = &slot.config().name;
             let named = statics.iter().filter(|(_, members)| members.contains(name));
             slot.track_groups = named.map(|(group, _)| group.clone()).collect();
