@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -154,8 +155,19 @@ impl Host {
     /// A file under /proc/net as this namespace sees it (`ip_vs`, `ip_vs_conn`, ...).
     pub(crate) fn proc_net(&self, file: &str) -> Outcome<String> {
         let path = Path::new("/proc/thread-self/net").join(file);
-        self.within(|| fs::read_to_string(&path))?
-            .doing(format!("read /proc/net/{file}"))
+        // In pieces as large as can be: where the list of IPVS is taken up again, the kernel (6.1) passes over
+        // as many services as other namespaces have had in between. std begins with 32 bytes.
+        let read = || {
+            let (mut open, mut piece) = (File::open(&path)?, vec![0; 1 << 16]);
+            let mut bytes = Vec::new();
+            loop {
+                match open.read(&mut piece)? {
+                    0 => return String::from_utf8(bytes).map_err(std::io::Error::other),
+                    length => bytes.extend(piece.iter().take(length)),
+                }
+            }
+        };
+        self.within(read)?.doing(format!("read /proc/net/{file}"))
     }
 
     /// Every address of every interface, sorted; without the link-local ones of IPv6, which come
