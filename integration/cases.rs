@@ -1,5 +1,5 @@
 //! All cases, in the order in which they run. To add one, put its constant into a list: [`ALL`] for the
-//! guest, [`NATIVE`] or [`MEASURED`] for the kernel of this machine (see [`crate::lab`]).
+//! guest, [`NATIVE`], [`MEASURED`] or [`BESIDE`] for the kernel of this machine (see [`crate::lab`]).
 
 mod addresses;
 mod backends;
@@ -78,6 +78,9 @@ pub(crate) const NATIVE: &[&[Case]] = &[
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.
 pub(crate) const MEASURED: &[&[Case]] = &[bfd::MEASURED, hand_over::CASES, standby::CASES];
+
+/// Cases on this machine's own kernel among its own processes, which the kernel tells nobody else of.
+pub(crate) const BESIDE: &[&[Case]] = &[track::events::CASES];
 
 /// Every case that runs in the guest, group by group.
 pub(crate) const ALL: &[&[Case]] = &[

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         return lab::guest::init();
     }
     match args.first().map(String::as_str) {
+        Some("--role=beside") => lab::guest::run_beside(),
         Some("--role=guest") => lab::guest::run_cases(),
         Some("--role=case") => lab::guest::run_one_case(args.get(1).map_or("", String::as_str)),
         Some("bench") => bench::main(args.get(1..).unwrap_or_default()),

@@ -1,6 +1,8 @@
 //! What instances track: priorities in adverts, faults, and who has the address then; beside keepalived
 //! where it can do the same.
 
+pub(crate) mod events;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -115,6 +115,17 @@ fn set_up() -> Outcome {
     }
 }
 
+/// The first process of a stage among the machine's own processes, which is its runner too.
+pub(crate) fn run_beside() -> ExitCode {
+    match native::set_up() {
+        Ok(()) => run_cases(),
+        Err(e) => {
+            println!("beside: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// The runner: each case of the job in turn, each in a process of its own.
 pub(crate) fn run_cases() -> ExitCode {
     match run_job() {
@@ -232,6 +243,10 @@ fn append_logs(name: &str) -> Outcome {
 
 /// Ends every process but init and this one, then deletes every namespace and private directory.
 fn clean_up() -> Outcome {
+    if native::is_beside() {
+        end_descendants()?;
+        return forget_case();
+    }
     if std::os::unix::process::parent_id() != 1 || std::env::var_os(DIR_WORD).is_none() {
         return Err("refusing to kill everything: this is no guest".into());
     }
@@ -251,6 +266,29 @@ fn clean_up() -> Outcome {
         sys::kill(-1, libc::SIGKILL).doing("kill everything")?;
         sleep(Duration::from_millis(10));
     }
+    forget_case()
+}
+
+/// Ends what a case started, and nothing else: the machine's processes are there too.
+fn end_descendants() -> Outcome {
+    let started = Instant::now();
+    loop {
+        let below = process::descendants();
+        if below.is_empty() {
+            return Ok(());
+        }
+        if started.elapsed() > Duration::from_secs(20) {
+            return Err(format!("processes of a case survive SIGKILL: {below:?}").into());
+        }
+        for pid in below {
+            // One that ended in between needs no signal.
+            let _ = sys::kill(pid, libc::SIGKILL);
+        }
+        sleep(Duration::from_millis(10));
+    }
+}
+
+fn forget_case() -> Outcome {
     for entry in fs::read_dir("/run/netns")?.flatten() {
         sys::unmount(&entry.path()).doing(entry.path().display())?;
         fs::remove_file(entry.path())?;

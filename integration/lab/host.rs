@@ -35,6 +35,8 @@ const NATIVE_LANES: usize = 10;
 enum Place {
     /// On this machine's kernel, in namespaces of their own.
     Native,
+    /// The same, among the machine's own processes.
+    Beside,
     /// On the guest's kernel.
     Guest,
 }
@@ -68,7 +70,7 @@ impl Default for Options {
 
 /// Every case, in the order of the report.
 fn all_cases() -> impl Iterator<Item = &'static Case> {
-    let stages = [cases::MEASURED, cases::NATIVE, cases::ALL];
+    let stages = [cases::MEASURED, cases::BESIDE, cases::NATIVE, cases::ALL];
     stages.into_iter().flatten().copied().flatten()
 }
 
@@ -214,9 +216,12 @@ fn run_stages(chosen: &[&'static Case], options: &Options, target: &Path) -> Vec
         all.any(|other| other.name == case.name)
     };
     let (mut measured, mut native, mut guests) = (Vec::new(), Vec::new(), Vec::new());
+    let mut beside = Vec::new();
     for (at, case) in chosen.iter().copied().enumerate() {
         let stage = if among(cases::MEASURED, case) || among(&[bench::CASES], case) {
             &mut measured
+        } else if among(cases::BESIDE, case) {
+            &mut beside
         } else if among(cases::NATIVE, case) {
             &mut native
         } else {
@@ -227,6 +232,7 @@ fn run_stages(chosen: &[&'static Case], options: &Options, target: &Path) -> Vec
     let records = Mutex::new(BTreeMap::new());
     for (cases, place, side_by_side) in [
         (measured, Place::Native, 1),
+        (beside, Place::Beside, 1),
         (native, Place::Native, NATIVE_LANES),
         (guests, Place::Guest, options.guests),
     ] {
@@ -363,6 +369,10 @@ impl Guest {
         let (mut command, cpu) = match place {
             Place::Guest => (guest_command(&dir, options.memory_mb)?, Some(lane)),
             Place::Native => (native::command(&dir.join("bin/integration"), &dir)?, None),
+            Place::Beside => {
+                let runner = dir.join("bin/integration");
+                (native::command_beside(&runner, &dir)?, None)
+            }
         };
         command
             .stdin(Stdio::null())

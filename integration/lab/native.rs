@@ -19,6 +19,9 @@ use super::sys::{self, MountKind};
 /// The variable that says which namespace of processes the host is in, and that this is the native stage.
 const OUTSIDE_WORD: &str = "vipd_lab_outside";
 
+/// The variable that says that the processes of the machine are seen.
+const BESIDE_WORD: &str = "vipd_lab_beside";
+
 /// A command that is the init process of a native stage; `runner` is this program.
 pub(crate) fn command(runner: &Path, dir: &Path) -> Outcome<Command> {
     let mut command = Command::new("unshare");
@@ -36,6 +39,23 @@ pub(crate) fn command(runner: &Path, dir: &Path) -> Outcome<Command> {
     command.env(DIR_WORD, dir);
     command.env(OUTSIDE_WORD, process_namespace()?.to_string());
     Ok(command)
+}
+
+/// The same, but for the processes: they are the machine's, because the kernel tells nobody else of them. The
+/// machine's network is there too, for a daemon to begin in; nothing there may be changed.
+pub(crate) fn command_beside(runner: &Path, dir: &Path) -> Outcome<Command> {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--ipc", "--uts", "--"]);
+    command.arg(runner).arg("--role=beside");
+    command.env(DIR_WORD, dir);
+    command.env(OUTSIDE_WORD, process_namespace()?.to_string());
+    command.env(BESIDE_WORD, "1");
+    Ok(command)
+}
+
+/// Whether this process is part of that stage.
+pub(crate) fn is_beside() -> bool {
+    std::env::var_os(BESIDE_WORD).is_some()
 }
 
 /// Whether this process is part of a native stage.
@@ -57,19 +77,25 @@ fn process_namespace() -> Outcome<u64> {
     Ok(fs::metadata("/proc/self/ns/pid")?.ino())
 }
 
-/// What the init process of a native stage does first: everything that cases write to becomes its own.
+/// What the first process of a native stage does first: everything that cases write to becomes its own.
 pub(crate) fn set_up() -> Outcome {
     let shared = std::env::var(DIR_WORD).doing("the host's directory")?;
     let at =
         |path: &str, fs, options| sys::mount("lab", Path::new(path), MountKind::Fs(fs, options));
-    at("/proc", "proc", "")?;
-    ensure_inside()?;
+    if is_beside() {
+        sys::adopt_orphans()?;
+    } else {
+        at("/proc", "proc", "")?;
+        ensure_inside()?;
+    }
     at("/run", "tmpfs", "mode=0755")?;
     fs::create_dir_all(HOST_DIR)?;
     // Before /tmp is hidden: the directory may lie under it.
     sys::mount(&shared, Path::new(HOST_DIR), MountKind::Bind)?;
     at("/tmp", "tmpfs", "mode=1777")?;
-    at("/sys", "sysfs", "ro")?;
+    if !is_beside() {
+        at("/sys", "sysfs", "ro")?;
+    }
     for dir in ["/run/netns", "/run/lock", "/run/lab"] {
         fs::create_dir_all(dir).doing(dir)?;
     }

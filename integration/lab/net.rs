@@ -70,6 +70,16 @@ impl Host {
         Ok(host)
     }
 
+    /// Where this process is: the machine itself, in a stage among its processes. For a daemon to begin in that
+    /// leaves it at once; nothing may be changed here.
+    pub(crate) fn here(lab: &Lab) -> Outcome<Self> {
+        Ok(Self(Arc::new(Namespace {
+            name: "here".to_owned(),
+            ns: File::open("/proc/self/ns/net")?,
+            dir: lab.dir().into(),
+        })))
+    }
+
     /// Its name: that of the namespace, too.
     pub(crate) fn name(&self) -> &str {
         &self.0.name

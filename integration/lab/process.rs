@@ -260,6 +260,15 @@ fn entry(pid: i32) -> Option<Entry> {
     })
 }
 
+/// All descendants of this process that are not dead.
+pub(crate) fn descendants() -> Vec<i32> {
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let dead: Vec<i32> = all().iter().filter(|p| p.is_dead).map(|p| p.pid).collect();
+    let mut below = tree(own);
+    below.retain(|pid| *pid != own && !dead.contains(pid));
+    below
+}
+
 /// `root` and all its descendants, parents before children.
 pub(crate) fn tree(root: i32) -> Vec<i32> {
     let all = all();

@@ -96,6 +96,12 @@ pub(crate) fn reap_one() -> io::Result<(i32, i32)> {
     Ok((pid, status))
 }
 
+/// Orphans below this process become its children (PR_SET_CHILD_SUBREAPER).
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }).map(drop)
+}
+
 /// Ends the guest at once.
 pub(crate) fn power_off() -> io::Error {
     // SAFETY: no memory is involved; does not return in a guest's init.

@@ -93,7 +93,8 @@ impl Tracker {
             return None;
         }
         let delay = self.delay(cause);
-        if self.quorum.is_none() || delay.is_zero() {
+        // What else happens meanwhile does not end a delay while the quorum is no other than it will be then.
+        if self.quorum.is_none() || (delay.is_zero() && self.changes_at.is_none()) {
             self.changes_at = None;
             self.quorum = Some(has);
             return Some(has);

@@ -210,6 +210,34 @@ fn delays_bridge_a_restart_and_a_child_on_its_way_to_another_program() {
 }
 
 #[test]
+fn what_changes_nothing_does_not_end_a_delay() {
+    let mut config = config(&["w"]);
+    config.quorum = 2;
+    config.fork_delay = Duration::from_millis(200);
+    config.terminate_delay = Duration::from_millis(500);
+    let mut w = processes(config, &[1]);
+    for child in [2, 3] {
+        let fork = ProcessEvent::Forked { parent: 1, child };
+        assert_eq!(values(w.handle(&fork, at(0))), []);
+    }
+    // One of three becomes another program: two are enough.
+    assert_eq!(values(w.handle(&exec(3, &["sh"]), at(10))), []);
+    assert_eq!(values(w.on_timer(at(199))), []);
+    assert_eq!(values(w.on_timer(at(200))), [Up]);
+    // Both end, and one of them is there again: that is not enough.
+    for pid in [1, 2] {
+        assert_eq!(
+            values(w.handle(&ProcessEvent::Exited { pid }, at(1000))),
+            []
+        );
+    }
+    assert_eq!(values(w.handle(&exec(4, &["w"]), at(1100))), []);
+    assert_eq!(values(w.on_timer(at(1499))), []);
+    assert_eq!(values(w.handle(&exec(5, &["w"]), at(1499))), []);
+    assert_eq!(w.next_deadline(), None);
+}
+
+#[test]
 fn a_look_corrects_what_was_missed() {
     let mut w = processes(config(&["w"]), &[1]);
     assert_eq!(values(w.look(&BTreeMap::new(), at(1))), [Down]);
