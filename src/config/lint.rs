@@ -36,8 +36,8 @@ fn risk(span: Option<super::Span>, message: impl Into<String>) -> Diagnostic {
 
 /// What an instance tracks with a weight or as a fault, but for files, whose content counts.
 fn weights(instance: &Instance) -> impl Iterator<Item = (&str, Weight)> {
-    let scripts = instance.track_scripts.iter();
-    let interfaces = instance.track_interfaces.iter();
+    let scripts = instance.more.track_scripts.iter();
+    let interfaces = instance.more.track_interfaces.iter();
     let processes = instance.more.track_processes.iter();
     let sessions = instance.more.track_bfds.iter();
     scripts

@@ -97,7 +97,10 @@ impl Judge<'_> {
             return;
         }
         for instance in config.instances.iter_mut().map(Arc::make_mut) {
-            instance.track_scripts.retain(|t| !gone.contains(&t.script));
+            instance
+                .more
+                .track_scripts
+                .retain(|t| !gone.contains(&t.script));
         }
         for group in &mut config.sync_groups {
             group.track_scripts.retain(|t| !gone.contains(&t.script));

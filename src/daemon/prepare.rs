@@ -228,9 +228,9 @@ fn missing_interfaces(
     let absent = |name: &&InterfaceName| absent_from(links, name);
     let of_instances = config.instances.iter().flat_map(|instance| {
         let vips = instance.all_vips().filter_map(|vip| vip.dev.as_ref());
-        let tracked = instance.track_interfaces.iter();
+        let tracked = instance.more.track_interfaces.iter();
         let tracked = tracked.map(|tracked| &tracked.interface);
-        let base = instance.interface.iter().chain(&instance.vrf);
+        let base = instance.interface.iter().chain(&instance.more.vrf);
         base.chain(vips).chain(tracked)
     });
     let groups = config.sync_groups.iter();
@@ -242,7 +242,7 @@ fn missing_interfaces(
     let hops = routes.chain(&config.statics.routes).flat_map(|r| &r.hops);
     let routed = hops.filter_map(|hop| hop.dev.as_ref());
     let instances = config.instances.iter();
-    let sync = instances.filter_map(|instance| instance.lvs_sync_daemon_interface.as_ref());
+    let sync = instances.filter_map(|instance| instance.more.lvs_sync_daemon_interface.as_ref());
     let globals = &config.globals;
     let sync = sync.chain(globals.lvs_sync_daemon.iter().map(|sync| &sync.interface));
     let needed: BTreeSet<&InterfaceName> = sync

@@ -203,7 +203,7 @@ pub fn daemons(
         },
     }
     for instance in instances {
-        let Some(interface) = &instance.lvs_sync_daemon_interface else {
+        let Some(interface) = &instance.more.lvs_sync_daemon_interface else {
             continue;
         };
         wanted.entry(side(instance)?).or_insert(SyncDaemon {

@@ -36,7 +36,7 @@ impl Owned {
             || config
                 .instances
                 .iter()
-                .any(|i| i.lvs_sync_daemon_interface.is_some());
+                .any(|i| i.more.lvs_sync_daemon_interface.is_some());
         Owned {
             services: services.collect(),
             daemons: if syncs {

@@ -131,7 +131,6 @@ fn instance(out: &mut String, instance: &Instance) {
         family,
         state,
         interface,
-        vrf,
         vrid,
         priority,
         advert_int,
@@ -148,14 +147,12 @@ fn instance(out: &mut String, instance: &Instance) {
         higher_prio_send_advert,
         timer_expired_backup,
         owner_ignore_adverts,
-        track_scripts,
-        track_interfaces,
         dont_track_primary,
-        lvs_sync_daemon_interface,
         accept,
         strict,
         more,
     } = instance;
+    let lvs_sync_daemon_interface = &more.lvs_sync_daemon_interface;
     let interface = interface.as_ref().map_or("no link", |name| name.as_str());
     let _ = writeln!(
         out,
@@ -173,17 +170,21 @@ fn instance(out: &mut String, instance: &Instance) {
             "  timer_expired_backup {timer_expired_backup:?}, owner_ignore_adverts {owner_ignore_adverts}"
         );
     }
-    for tracked in track_scripts {
+    for tracked in &more.track_scripts {
         let _ = writeln!(
             out,
             "  tracks script {} {:?}",
             tracked.script, tracked.weight
         );
     }
-    for tracked in track_interfaces {
+    for tracked in &more.track_interfaces {
         let _ = writeln!(out, "  tracks {} {:?}", tracked.interface, tracked.weight);
     }
     let InstanceMore {
+        vrf: _,
+        lvs_sync_daemon_interface: _,
+        track_scripts: _,
+        track_interfaces: _,
         settings,
         vmac,
         ipvlan,
@@ -198,7 +199,7 @@ fn instance(out: &mut String, instance: &Instance) {
     lines(out, "  ", vmac);
     lines(out, "  ", ipvlan);
     lines(out, "  ", auth_hmac);
-    lines(out, "  vrf ", vrf);
+    lines(out, "  vrf ", &more.vrf);
     if **adverts != AdvertOptions::new(adverts.group) {
         lines(out, "  ", [&**adverts]);
     }

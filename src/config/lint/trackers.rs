@@ -118,7 +118,11 @@ fn weights(
     }
     let weighted = |weight: Weight| matches!(weight, Weight::Priority { .. });
     let more = &member.more;
-    let scripts = member.track_scripts.iter().filter(|t| weighted(t.weight));
+    let scripts = member
+        .more
+        .track_scripts
+        .iter()
+        .filter(|t| weighted(t.weight));
     let mut ignored: Vec<&str> = scripts.map(|t| t.script.as_str()).collect();
     let processes = more.track_processes.iter().filter(|t| weighted(t.weight));
     ignored.extend(processes.map(|t| t.process.as_str()));
@@ -132,7 +136,7 @@ fn weights(
             _ => ignored.push(&tracked.file),
         }
     }
-    let interfaces = member.track_interfaces.iter();
+    let interfaces = member.more.track_interfaces.iter();
     let interfaces = interfaces.filter(|t| weighted(t.weight));
     faults.extend(interfaces.map(|t| t.interface.as_str()));
     let meant = [

@@ -73,7 +73,7 @@ impl<'d> Instances<'d> {
     }
 
     fn say_same_vrid(&mut self, ctx: &mut Context<'_>, instance: &Instance, span: Span) {
-        let place = instance.interface.clone().or(instance.vrf.clone());
+        let place = instance.interface.clone().or(instance.more.vrf.clone());
         let same = self
             .links
             .entry((place, instance.vrid, instance.family))
@@ -303,6 +303,10 @@ impl InstanceDraft<'_> {
         let transport = adverts.transport(ctx, &self.name, defaults, family);
         let src_ip = adverts.source(ctx, &self.name, family);
         let more = InstanceMore {
+            vrf: self.vrf,
+            lvs_sync_daemon_interface: self.lvs_sync_daemon_interface,
+            track_scripts: self.tracked.scripts,
+            track_interfaces: self.tracked.interfaces,
             track_files: self.tracked.files,
             track_processes: self.tracked.processes,
             track_bfds: self.tracked.sessions,
@@ -315,7 +319,6 @@ impl InstanceDraft<'_> {
             family,
             state: self.state,
             interface,
-            vrf: self.vrf,
             vrid: vrid?,
             priority,
             advert_int,
@@ -345,10 +348,7 @@ impl InstanceDraft<'_> {
                 priority,
                 defaults.globals.vrrp.vrrp_owner_ignore_adverts,
             ),
-            track_scripts: self.tracked.scripts,
-            track_interfaces: self.tracked.interfaces,
             dont_track_primary: self.dont_track_primary,
-            lvs_sync_daemon_interface: self.lvs_sync_daemon_interface,
             accept: true,
             strict: false,
             more: more.into(),

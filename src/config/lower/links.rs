@@ -97,7 +97,7 @@ pub(super) fn linkbeats(ctx: &mut Context<'_>, root: &Root<'_>, config: &mut Con
     let asked = asked.filter(|i| everywhere || i.more.settings.linkbeat_use_polling);
     let own = asked.filter_map(|instance| instance.interface.as_ref());
     let instances = config.instances.iter().filter(|_| everywhere);
-    let tracked = instances.flat_map(|instance| &instance.track_interfaces);
+    let tracked = instances.flat_map(|instance| &instance.more.track_interfaces);
     let groups = config.sync_groups.iter().filter(|_| everywhere);
     let tracked = tracked.chain(groups.flat_map(|group| &group.track_interfaces));
     let names = own.chain(tracked.map(|tracked| &tracked.interface));

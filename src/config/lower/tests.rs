@@ -299,6 +299,7 @@ fn reverse_turns_the_sign_of_a_weight_and_the_meaning_of_none() {
     let (config, said) = tracked(&scripts.concat(), lines);
     assert!(said.is_empty(), "{said:?}");
     let weights: Vec<Weight> = config.instances[0]
+        .more
         .track_scripts
         .iter()
         .map(|tracked| tracked.weight)

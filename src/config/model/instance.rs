@@ -9,7 +9,9 @@ use crate::net::{Cidr, InterfaceName, MacAddr};
 use crate::units::seconds_or_null;
 
 use super::settings::settings;
-use super::{Route, Rule, Run, TrackedBfd, TrackedFile, TrackedProcess};
+use super::{
+    Route, Rule, Run, TrackedBfd, TrackedFile, TrackedInterface, TrackedProcess, TrackedScript,
+};
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,6 +24,14 @@ pub struct InstanceMore {
     pub ipvlan: Option<Ipvlan>,
     /// `auth_hmac`.
     pub auth_hmac: Option<AuthHmac>,
+    /// `vrf`: where an instance without `interface` is; in the VRF of the node when absent.
+    pub vrf: Option<InterfaceName>,
+    /// `lvs_sync_daemon_interface`: connections are sent out there as master and taken in as backup.
+    pub lvs_sync_daemon_interface: Option<InterfaceName>,
+    /// `track_script`, every name defined.
+    pub track_scripts: Vec<TrackedScript>,
+    /// `track_interface`.
+    pub track_interfaces: Vec<TrackedInterface>,
     /// `virtual_routes`.
     pub routes: Vec<Route>,
     /// `virtual_rules`.

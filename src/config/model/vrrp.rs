@@ -28,8 +28,6 @@ pub struct Instance {
     /// `interface`: where adverts go, and VIPs without a `dev` of their own. Absent only with
     /// `unicast_peer`: adverts then go where the routes say, and every VIP has a `dev`.
     pub interface: Option<InterfaceName>,
-    /// `vrf`: where an instance without `interface` is; in the VRF of the node when absent.
-    pub vrf: Option<InterfaceName>,
     /// `virtual_router_id`.
     pub vrid: Vrid,
     /// `priority`, before weights.
@@ -63,14 +61,8 @@ pub struct Instance {
     pub timer_expired_backup: Option<Priority>,
     /// `owner_ignore_adverts`: with priority 255, adverts of others are not listened to.
     pub owner_ignore_adverts: bool,
-    /// `track_script`, every name defined.
-    pub track_scripts: Vec<TrackedScript>,
-    /// `track_interface`.
-    pub track_interfaces: Vec<TrackedInterface>,
     /// `dont_track_primary`: `interface` going down is not a fault.
     pub dont_track_primary: bool,
-    /// `lvs_sync_daemon_interface`: connections are sent out there as master and taken in as backup.
-    pub lvs_sync_daemon_interface: Option<InterfaceName>,
     /// Whether a master answers on its VIPs: an owner does; `accept`, `no_accept`, else not under
     /// `strict_mode`.
     pub accept: bool,
@@ -90,7 +82,6 @@ impl Instance {
             family: Family::V4,
             state: InitialState::Backup,
             interface: Some(interface),
-            vrf: None,
             vrid,
             priority: Priority::DEFAULT,
             advert_int: AdvertInterval::DEFAULT,
@@ -107,10 +98,7 @@ impl Instance {
             higher_prio_send_advert: false,
             timer_expired_backup: None,
             owner_ignore_adverts: false,
-            track_scripts: Vec::new(),
-            track_interfaces: Vec::new(),
             dont_track_primary: false,
-            lvs_sync_daemon_interface: None,
             accept: true,
             strict: false,
             more: Shared::default(),

@@ -51,7 +51,7 @@ fn read(globals: &str) -> (Config, Vec<String>) {
 }
 
 fn tracked(config: &Config) -> Vec<&str> {
-    let tracked = &config.instances[0].track_scripts;
+    let tracked = &config.instances[0].more.track_scripts;
     tracked.iter().map(|t| t.script.as_str()).collect()
 }
 

@@ -15,7 +15,7 @@ pub fn channels_of(
     instance: &Instance,
     index_of: impl Fn(&InterfaceName) -> Option<InterfaceIndex>,
 ) -> impl Iterator<Item = Channel> {
-    let interface = match instance.advert_interface().or(instance.vrf.as_ref()) {
+    let interface = match instance.advert_interface().or(instance.more.vrf.as_ref()) {
         Some(name) => index_of(name).map(Some),
         None => Some(None),
     };
@@ -125,7 +125,11 @@ impl Failover {
         let mut faults: Vec<String> = channels_of(config, index_of)
             .filter_map(|channel| self.socket_errors.get(&channel).cloned())
             .collect();
-        if let Some(vrf) = config.vrf.as_ref().filter(|_| config.interface.is_none())
+        if let Some(vrf) = config
+            .more
+            .vrf
+            .as_ref()
+            .filter(|_| config.interface.is_none())
             && self.kernel.link(vrf).is_none()
         {
             faults.push(format!("interface {vrf} does not exist"));

@@ -23,7 +23,7 @@ type Identity = (Option<InterfaceName>, Vrid, Family, Version, usize);
 fn identities<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> Vec<Identity> {
     let mut several: BTreeMap<_, usize> = BTreeMap::new();
     let numbered = instances.into_iter().map(|config| {
-        let place = config.interface.clone().or_else(|| config.vrf.clone());
+        let place = config.interface.clone().or_else(|| config.more.vrf.clone());
         let key = (place, config.vrid, config.family, config.version);
         let number = several.entry(key.clone()).or_default();
         *number += 1;
@@ -137,7 +137,7 @@ impl Failover {
             .config
             .instances
             .iter()
-            .flat_map(|instance| &instance.track_scripts)
+            .flat_map(|instance| &instance.more.track_scripts)
             .chain(
                 self.config
                     .sync_groups

@@ -311,7 +311,7 @@ impl Failover {
             .config
             .instances
             .iter()
-            .flat_map(|i| &i.track_interfaces);
+            .flat_map(|i| &i.more.track_interfaces);
         let groups = self.config.sync_groups.iter();
         let tracked = tracked.chain(groups.flat_map(|group| &group.track_interfaces));
         self.watched = self

@@ -157,8 +157,8 @@ pub(super) fn of_instance(
 fn own(instance: &Instance) -> Vec<Tracked> {
     let more = &instance.more;
     let mut list = List::default();
-    list.scripts(&instance.track_scripts);
-    list.interfaces(&instance.track_interfaces);
+    list.scripts(&instance.more.track_scripts);
+    list.interfaces(&instance.more.track_interfaces);
     list.processes(&more.track_processes);
     list.sessions(&more.track_bfds);
     list.files(&more.track_files);

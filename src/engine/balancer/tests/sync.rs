@@ -5,10 +5,9 @@ use crate::engine::shared::{Role, Roles};
 use crate::units::Vrid;
 
 fn syncing() -> Config {
-    let instance = Instance {
-        lvs_sync_daemon_interface: Some("eth1".parse().unwrap()),
-        ..Instance::new("VI_1", "eth0".parse().unwrap(), Vrid::new(51).unwrap())
-    };
+    let vrid = Vrid::new(51).unwrap();
+    let mut instance = Instance::new("VI_1", "eth0".parse().unwrap(), vrid);
+    instance.more.lvs_sync_daemon_interface = Some("eth1".parse().unwrap());
     Config {
         instances: vec![instance.into()],
         ..Config::default()
@@ -59,7 +58,9 @@ fn a_daemon_that_no_instance_asks_for_is_somebody_elses() {
 
 fn everywhere(instance: Option<&str>) -> Config {
     let mut config = syncing();
-    std::sync::Arc::make_mut(&mut config.instances[0]).lvs_sync_daemon_interface = None;
+    std::sync::Arc::make_mut(&mut config.instances[0])
+        .more
+        .lvs_sync_daemon_interface = None;
     config.globals.lvs_sync_daemon = Some(LvsSyncDaemon {
         interface: "eth2".parse().unwrap(),
         instance: instance.map(str::to_owned),

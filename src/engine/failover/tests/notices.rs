@@ -72,7 +72,7 @@ fn a_master_that_finds_another_one_after_a_split_is_told_of_again_once() {
 fn priorities_are_told_where_it_is_asked_for() {
     let weighted = |asked: Option<bool>| {
         let mut one = instance("VI_1", 51, "10.0.0.100");
-        one.track_interfaces = vec![crate::config::model::TrackedInterface {
+        one.more.track_interfaces = vec![crate::config::model::TrackedInterface {
             interface: "eth1".parse().unwrap(),
             weight: Weight::Priority {
                 delta: -20,

@@ -130,8 +130,12 @@ fn what_the_group_tracks_counts_for_every_member() {
 #[test]
 fn weights_of_members_count_only_with_sync_group_tracking_weight() {
     let mut config = two();
-    std::sync::Arc::make_mut(&mut config.instances[0]).track_scripts = Vec::new();
-    std::sync::Arc::make_mut(&mut config.instances[0]).track_interfaces = vec![TrackedInterface {
+    std::sync::Arc::make_mut(&mut config.instances[0])
+        .more
+        .track_scripts = Vec::new();
+    std::sync::Arc::make_mut(&mut config.instances[0])
+        .more
+        .track_interfaces = vec![TrackedInterface {
         interface: "eth0".parse().unwrap(),
         weight: Weight::Priority {
             delta: 30,

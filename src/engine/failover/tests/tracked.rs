@@ -194,7 +194,7 @@ fn a_script_with_weight_moves_the_priority_and_one_without_is_a_fault() {
         delta: -20,
         when_up: false,
     };
-    vi.track_scripts = vec![
+    vi.more.track_scripts = vec![
         TrackedScript {
             script: "soft".into(),
             weight,
