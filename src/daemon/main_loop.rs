@@ -299,7 +299,10 @@ impl Daemon<'_> {
                 Ok(()) = threads.failover.roles.changed() => tidy.stirred(Instant::now()),
                 () = at(tidy.at()) => match tidy.take(Instant::now()) {
                     Some(Step::Pack) => threads.failover.send(Command::Pack),
-                    Some(Step::GiveBack) => memory::give_back(),
+                    Some(Step::GiveBack) => {
+                        memory::give_back();
+                        memory::unmap_program();
+                    }
                     None => {}
                 },
                 () = tokio::time::sleep_until(look_at), if self.vs_settings.matters() => {

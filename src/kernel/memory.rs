@@ -13,11 +13,15 @@ pub fn keep_large_apart() {
     sys::memory::set_thresholds(LARGE);
 }
 
-/// Gives every page back that is free, and those of the program, most of which runs only when it starts or
-/// reads a configuration: what runs again is mapped again. Not for a thread that must not wait: each heap of
-/// the process is locked in turn.
+/// Gives every page back that is free. Not for a thread that must not wait: each heap of the process is
+/// locked in turn.
 pub fn give_back() {
     sys::memory::trim();
+}
+
+/// Gives the pages of the program back, most of which runs only when it starts or reads a configuration:
+/// what runs again is mapped again. For a time when nobody is in a hurry.
+pub fn unmap_program() {
     sys::memory::unmap_program();
 }
 
@@ -52,7 +56,7 @@ mod tests {
         // More than once: the tests beside this one map it again.
         let fell = (0..20).any(|_| {
             let before = program_kib();
-            give_back();
+            unmap_program();
             program_kib() * 2 < before
         });
         assert!(fell, "{} KiB of program are mapped", program_kib());

@@ -112,6 +112,7 @@ impl Spawner {
             Fork::Child => {
                 // A copy of a start that goes on elsewhere: it needs little of that.
                 super::memory::give_back();
+                super::memory::unmap_program();
                 // Nothing may return into main's frames in this copy of it, not even a panic.
                 let ran = std::panic::catch_unwind(move || run_helper(theirs));
                 process::exit_child(u8::from(!matches!(ran, Ok(Ok(())))));
