@@ -94,7 +94,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let mut elsewhere = home.enter(&mut helpers.tracking)?;
     let options = &home.options(options);
     let startup_failed = outer_scripts::run_startup(&first, options)?;
-    drop(first);
+    // A startup script may have written it.
+    let first = match outer_scripts::has_startup(&first) {
+        true => prepare::load_for(&file, options)?,
+        false => first,
+    };
     // Before the dump, so that nothing that happens between the two is missed.
     let monitor = Monitor::open()
         .map_err(|error| Failure::fatal(format!("watch links and addresses: {error}")))?;
@@ -104,7 +108,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         here: &mut route,
         at_ipvs: elsewhere.ipvs.as_mut(),
     };
-    let mut prepared = prepare::prepare(&file, options, (&Config::default(), &home), &mut routes)?;
+    prepare::readable(&file)?;
+    let nothing = (&Config::default(), &home);
+    let mut prepared = prepare::prepare_loaded(first, options, nothing, &mut routes)?;
     prepared.warnings.extend(startup_failed);
     prepare::permissions(&prepared.config)?;
     // What was read and compared is gone; the threads begin with nothing but what they need.

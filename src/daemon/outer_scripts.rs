@@ -40,6 +40,12 @@ pub(super) fn run_startup(loaded: &Loaded, options: &Options) -> Result<Option<S
     Ok(run_to_end(&mut spawner, &config.globals, "startup", run, timeout).err())
 }
 
+/// Whether there is a `startup_script`.
+pub(super) fn has_startup(loaded: &Loaded) -> bool {
+    let config = loaded.config.as_ref();
+    config.is_some_and(|config| config.globals.scripts.startup_script.is_some())
+}
+
 /// Runs `shutdown_script`; the error is for the log.
 ///
 /// # Errors

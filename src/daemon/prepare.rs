@@ -11,6 +11,7 @@ use crate::config::model::Instance;
 use crate::config::render::render_one;
 use crate::config::{self, Code, Config, Diagnostic, Loaded, Severity, Style};
 use crate::engine::failover::{Failover, addresses_within};
+use crate::kernel::memory;
 use crate::kernel::route::Route;
 use crate::net::{InterfaceName, Link, NetPicture};
 
@@ -72,6 +73,10 @@ pub(super) fn load_for(file: &Path, options: &Options) -> Result<Loaded, Failure
     Ok(loaded)
 }
 
+/// What is made of a text while it is read, in multiples of its size; and what room is made for at most.
+const ROOM_EACH: usize = 24;
+const ROOM_MAX: usize = 48 * 1024 * 1024;
+
 /// [`load`] on a thread of its own, and so with a heap of its own: what is made of a large text on the way
 /// leaves no holes in the heap of those who stay.
 fn load_apart(file: &Path, reading: &config::Options) -> Result<Loaded, Failure> {
@@ -83,7 +88,13 @@ fn load_apart(file: &Path, reading: &config::Options) -> Result<Loaded, Failure>
     };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("reader".to_owned());
-        match thread.spawn_scoped(scope, || load(file, reading)) {
+        let read = || {
+            let size = std::fs::metadata(file).map_or(0, |file| file.len());
+            let room = usize::try_from(size).unwrap_or(ROOM_MAX);
+            memory::make_room(room.saturating_mul(ROOM_EACH).min(ROOM_MAX));
+            load(file, reading)
+        };
+        match thread.spawn_scoped(scope, read) {
             Ok(reader) => reader.join().map_err(|_| fault()),
             Err(error) => Err(Failure::fatal(format!("start thread: {error}"))),
         }
@@ -120,7 +131,20 @@ pub fn prepare(
     routes: &mut Routes<'_>,
 ) -> Result<Prepared, Failure> {
     readable(file)?;
-    let mut loaded = load_for(file, options)?;
+    let loaded = load_for(file, options)?;
+    prepare_loaded(loaded, options, (running, home), routes)
+}
+
+/// The same of a file that was read.
+///
+/// # Errors
+/// As for [`prepare`].
+pub(super) fn prepare_loaded(
+    mut loaded: Loaded,
+    options: &Options,
+    (running, home): (&Config, &Home),
+    routes: &mut Routes<'_>,
+) -> Result<Prepared, Failure> {
     let Some(mut config) = loaded.config.take() else {
         return Err(refused(&loaded));
     };

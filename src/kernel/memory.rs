@@ -8,9 +8,21 @@ use super::sys;
 /// things, and leave holes there.
 const LARGE: i32 = 128 * 1024;
 
+/// Small enough to lie in the heap.
+const ROOM_BLOCK: usize = 64 * 1024;
+
 /// To be called once, before anything large is made.
 pub fn keep_large_apart() {
     sys::memory::set_thresholds(LARGE);
+}
+
+/// Makes room for so many bytes in the heap of this thread. glibc grows the heap of a thread by a page each
+/// time, with a system call for each; what has been there once it grows into without one. The pages
+/// themselves are had when they are used.
+pub fn make_room(bytes: usize) {
+    let block = || std::hint::black_box(Vec::<u8>::with_capacity(ROOM_BLOCK));
+    let blocks: Vec<Vec<u8>> = (0..bytes / ROOM_BLOCK).map(|_| block()).collect();
+    drop(blocks);
 }
 
 /// Gives every page back that is free. Not for a thread that must not wait: each heap of the process is
