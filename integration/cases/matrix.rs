@@ -1,5 +1,5 @@
 //! vipd and keepalived side by side: every pairing of who is master, both versions of the protocol, both
-//! families, multicast and unicast. Native, because intervals below a second are part of it.
+//! families, multicast and unicast, with and without a VMAC. Native, because intervals below a second are part of it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -41,6 +41,16 @@ const V3_IPV6_UNICAST: Speech = Speech {
     ..V3_IPV6
 };
 
+const V2_VMAC: Speech = Speech {
+    lines: USE_VMAC,
+    ..V2
+};
+const V3_IPV6_VMAC: Speech = Speech {
+    lines: USE_VMAC,
+    ..V3_IPV6
+};
+const USE_VMAC: &str = "use_vmac vrrp.51";
+
 /// One case for each pairing; the last one, keepalived with itself, says what is expected.
 macro_rules! pairings {
     ($($name:literal, $speech:expr;)+) => {
@@ -70,6 +80,8 @@ pub(crate) const TAKEOVERS: &[Case] = pairings! {
     "v3_unicast", V3_UNICAST;
     "v3_ipv6", V3_IPV6;
     "v3_ipv6_unicast", V3_IPV6_UNICAST;
+    "v2_vmac", V2_VMAC;
+    "v3_ipv6_vmac", V3_IPV6_VMAC;
 };
 
 /// What a router that may not take over does, and what equal ones do.
@@ -262,6 +274,9 @@ impl Node {
     /// It boots: with its own addresses, and nothing else.
     fn power_on(&mut self) -> Outcome {
         let mut lines = "addr flush dev eth0\n".to_owned();
+        if self.speech.lines == USE_VMAC {
+            lines.push_str("link del vrrp.51\n");
+        }
         for address in self.speech.plugged(self.number) {
             let nodad = if address.contains(':') { " nodad" } else { "" };
             lines.push_str(&format!("addr add {address} dev eth0{nodad}\n"));
