@@ -50,7 +50,7 @@ pub(crate) struct Options {
     pub(crate) stream: bool,
     /// The daemon under test.
     pub(crate) subject: Kind,
-    /// So many guests side by side, each on its own CPU.
+    /// So many guests side by side, dealt out to the CPUs.
     pub(crate) guests: usize,
     /// Told to the cases: [`Lab::words`](super::Lab::words).
     pub(crate) words: Vec<String>,
@@ -110,7 +110,8 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
 fn parse(args: &[String]) -> Outcome<Request> {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let mut options = Options {
-        guests: cpus.min(2),
+        // Most cases wait most of the time.
+        guests: (2 * cpus).min(4),
         ..Options::default()
     };
     let mut names = Vec::new();

@@ -1,7 +1,7 @@
 //! Servers that answer badly.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -103,8 +103,8 @@ fn answer(mut stream: TcpStream, kind: &Kind, mood: u8) -> std::io::Result<()> {
                     .and_then(|_| stream.read(&mut bytes)),
             );
         }
-        3 => stream.write_all(half)?,
-        4 => stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")?,
+        3 => end_behind(&mut stream, half)?,
+        4 => end_behind(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n")?,
         5 => {
             while stream
                 .write_all(&[half.first().copied().unwrap_or(0); 4096])
@@ -117,6 +117,15 @@ fn answer(mut stream: TcpStream, kind: &Kind, mood: u8) -> std::io::Result<()> {
             socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
         }
     }
+    Ok(())
+}
+
+/// Says this and nothing more; what comes until the other end has seen that is read.
+fn end_behind(stream: &mut TcpStream, said: &[u8]) -> std::io::Result<()> {
+    stream.write_all(said)?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut bytes = [0; 256];
+    while stream.read(&mut bytes)? > 0 {}
     Ok(())
 }
 
