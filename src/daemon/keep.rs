@@ -8,13 +8,12 @@ use tokio::sync::oneshot;
 use tracing::{error, info};
 
 use crate::config::Config;
-use crate::kernel::route::Route;
 
 use super::failure::Failure;
 use super::home::Home;
 use super::main_loop::Daemon;
 use super::options::Options;
-use super::prepare::{self, Routes};
+use super::prepare;
 
 /// How long reading the file may take.
 const READ_MAX: Duration = Duration::from_secs(10);
@@ -63,12 +62,5 @@ fn read(
     running: &Config,
     home: &Home,
 ) -> Result<(), Failure> {
-    let mut route = Route::open()
-        .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
-    let mut at_ipvs = home.route_at_ipvs()?;
-    let mut routes = Routes {
-        here: &mut route,
-        at_ipvs: at_ipvs.as_mut(),
-    };
-    prepare::prepare(file, options, (running, home), &mut routes).map(drop)
+    prepare::prepare_anew(file, options, (running, home)).map(drop)
 }

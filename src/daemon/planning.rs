@@ -13,7 +13,6 @@ use crate::control::{Rehearsed, plan};
 use crate::engine::balancer::Rehearsal;
 use crate::engine::failover::Failover;
 use crate::kernel::clock;
-use crate::kernel::route::Route;
 use crate::lvs::Owned;
 
 use super::balancer_thread::{self, Copied, Kernel as _, Order, Seen};
@@ -21,7 +20,7 @@ use super::failover_thread::{Caller, Command};
 use super::failure::{Failure, Status};
 use super::home::Home;
 use super::options::Options;
-use super::prepare::{self, Prepared, Routes};
+use super::prepare::{self, Prepared};
 
 /// How long a thread may take to copy itself.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -114,14 +113,7 @@ fn read(
     options: &Options,
     (running, home): (&Config, &Home),
 ) -> Result<Prepared, Failure> {
-    let mut route = Route::open()
-        .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
-    let mut at_ipvs = home.route_at_ipvs()?;
-    let mut routes = Routes {
-        here: &mut route,
-        at_ipvs: at_ipvs.as_mut(),
-    };
-    prepare::prepare(file, options, (running, home), &mut routes)
+    prepare::prepare_anew(file, options, (running, home)).map(|(prepared, _)| prepared)
 }
 
 /// The daemon has had nothing to do with IPVS: others may have. The module is not loaded for a look.

@@ -135,6 +135,26 @@ pub fn prepare(
     prepare_loaded(loaded, options, (running, home), routes)
 }
 
+/// The same for a daemon that runs, with sockets of its own; the one of its own namespace is handed on.
+///
+/// # Errors
+/// As for [`prepare`], and when the kernel gives no socket.
+pub(super) fn prepare_anew(
+    file: &Path,
+    options: &Options,
+    (running, home): (&Config, &Home),
+) -> Result<(Prepared, Route), Failure> {
+    let mut route = Route::open()
+        .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
+    let mut at_ipvs = home.route_at_ipvs()?;
+    let mut routes = Routes {
+        here: &mut route,
+        at_ipvs: at_ipvs.as_mut(),
+    };
+    let prepared = prepare(file, options, (running, home), &mut routes)?;
+    Ok((prepared, route))
+}
+
 /// The same of a file that was read.
 ///
 /// # Errors

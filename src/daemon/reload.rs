@@ -11,7 +11,6 @@ use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::control::{self, model::Plan, model::Reload};
-use crate::kernel::route::Route;
 use crate::lvs::Owned;
 
 use super::balancer_thread::{self, Order, Status};
@@ -21,7 +20,7 @@ use super::failure::{self, Failure};
 use super::home::Home;
 use super::main_loop::{Daemon, Threads, at, notify};
 use super::options::Options;
-use super::prepare::{self, Prepared, Routes};
+use super::prepare::{self, Prepared};
 use super::sequence::{Sequence, Step};
 use super::{notify_thread, own_links};
 
@@ -271,14 +270,7 @@ fn prepare_reload(
     (running, home): (&Config, &Home),
     status: &Status,
 ) -> ReadResult {
-    let mut route = Route::open()
-        .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
-    let mut at_ipvs = home.route_at_ipvs()?;
-    let mut routes = Routes {
-        here: &mut route,
-        at_ipvs: at_ipvs.as_mut(),
-    };
-    let mut prepared = prepare::prepare(file, options, (running, home), &mut routes)?;
+    let (mut prepared, mut route) = prepare::prepare_anew(file, options, (running, home))?;
     let made = own_links::make(&mut route, None, &mut prepared)?;
     let mut balancer = balancer_thread::Prepared::new(Arc::clone(&prepared.config), status)
         .map_err(|error| Failure::fatal(error.to_string()))?;
