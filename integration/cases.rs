@@ -29,6 +29,7 @@ mod notify;
 mod options;
 mod order;
 mod own_links;
+mod page;
 mod pages;
 mod pair;
 mod plan;
@@ -93,6 +94,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     pair::CASES,
     election::CASES,
     control::CASES,
+    page::CASES,
     garp::CASES,
     probe::CASES,
     ipvs::CASES,

@@ -16,6 +16,7 @@
 //! The guest has one CPU and slow system calls: wait for levels with generous limits, compare
 //! within one run, never assert an absolute time that is shorter than a protocol timer.
 
+pub(crate) mod browser;
 pub(crate) mod check;
 pub(crate) mod daemon;
 pub(crate) mod guest;

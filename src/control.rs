@@ -11,6 +11,7 @@ pub mod keepalived;
 mod metrics;
 pub mod model;
 mod orders;
+mod page;
 mod plan;
 mod routes;
 mod server;

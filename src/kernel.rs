@@ -2,6 +2,7 @@
 //!
 //! No policy: what is asked is done or comes back as an error that says what was asked.
 
+pub mod advert_watch;
 pub mod announcement_socket;
 pub mod announcement_watch;
 pub mod background;

@@ -7,6 +7,7 @@
 )]
 
 use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ use vipd::vrrp::Start;
 /// A daemon without a kernel: its socket, and threads that answer.
 struct Served {
     dir: PathBuf,
+    /// Where the status page is.
+    page: SocketAddr,
     _end: tokio::sync::oneshot::Sender<()>,
 }
 
@@ -77,6 +80,10 @@ fn serve(name: &str, answers: bool) -> Served {
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).expect("a scratch directory");
     let path = dir.join("control.sock");
+    // A port that nobody has.
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let page = free.local_addr().expect("it has an address");
+    drop(free);
     let (end, ended) = tokio::sync::oneshot::channel();
     let (ready, is_ready) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -138,13 +145,18 @@ fn serve(name: &str, answers: bool) -> Served {
                 mode: 0o640,
                 group: None,
             };
+            let _page = start(desk.clone(), &Address::Page(page)).expect("a port");
             let _serving = start(desk, &address).expect("a socket");
             ready.send(()).expect("the test waits");
             let _ = ended.await;
         });
     });
     is_ready.recv().expect("it is served");
-    Served { dir, _end: end }
+    Served {
+        dir,
+        page,
+        _end: end,
+    }
 }
 
 impl Served {
@@ -158,6 +170,19 @@ impl Served {
 
     fn ask(&self, method: &str, path: &str) -> String {
         let mut stream = self.connect();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: vipd\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it is taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it is answered");
+        answer
+    }
+}
+
+impl Served {
+    /// The same at the address of the page.
+    fn ask_page(&self, method: &str, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.page).expect("the page is there");
         let request =
             format!("{method} {path} HTTP/1.1\r\nHost: vipd\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("it is taken");
@@ -194,6 +219,42 @@ fn the_socket_has_its_mode_and_answers_with_the_status() {
     assert!(
         missing.starts_with("HTTP/1.1 404") && missing.contains("no vrrp_instance is called VI_9")
     );
+}
+
+#[test]
+fn the_page_shows_everything_and_changes_nothing() {
+    let served = serve("page", true);
+    let page = served.ask_page("GET", "/");
+    assert!(
+        page.contains("content-security-policy: default-src 'none'") && page.contains("<!doctype"),
+        "{page}"
+    );
+    for (path, kind) in [("/page.js", "text/javascript"), ("/page.css", "text/css")] {
+        let file = served.ask_page("GET", path);
+        assert!(file.starts_with("HTTP/1.1 200 OK"), "{file}");
+        assert!(file.contains(&format!("content-type: {kind}")), "{file}");
+    }
+    let status = served.ask_page("GET", "/v1/status?traffic=true");
+    let status: model::Status = serde_json::from_str(body(&status)).expect("it is a status");
+    assert_eq!(status.virtual_servers.len(), 1);
+    // Nobody can hold a connection open for what may come.
+    let events = served.ask_page("GET", "/v1/events?after=1&follow=true");
+    assert_eq!(events.matches("\"event ").count(), 2, "{events}");
+    assert_eq!(body(&served.ask_page("GET", "/healthz")), "ok\n");
+    for (method, path, status) in [
+        ("POST", "/v1/reload", 404),
+        ("POST", "/v1/stop", 404),
+        ("POST", "/v1/servers/10.1.0.1:80/drain", 404),
+        ("GET", "/v1/servers/10.1.0.1:80/progress", 404),
+        ("POST", "/v1/status", 405),
+        ("POST", "/", 405),
+    ] {
+        let answer = served.ask_page(method, path);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{method} {path}: {answer}"
+        );
+    }
 }
 
 #[test]

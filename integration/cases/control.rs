@@ -1,7 +1,8 @@
 //! The control socket and the commands that ask it: status, reasons, orders, and clients that are stuck.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -31,8 +32,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "control.stuck_clients",
-        proves: "thirty clients that say nothing, ask by halves or do not read delay no advert and no \
-                 other client",
+        proves: "sixty clients of the socket and the page that say nothing, ask by halves or do not read \
+                 delay no advert and no other client",
         limit: Duration::from_secs(90),
         run: stuck_clients,
     },
@@ -52,6 +53,18 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
+/// Many requests on one connection, whose answers are never read.
+const ASKS_WITHOUT_END: &[u8] = &PIPELINE;
+const PIPELINE: [u8; ONE_REQUEST.len() * 64] = {
+    let mut all = [0; ONE_REQUEST.len() * 64];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = ONE_REQUEST[at % ONE_REQUEST.len()];
+        at += 1;
+    }
+    all
+};
+const ONE_REQUEST: &[u8] = b"GET /page.js HTTP/1.1\r\nHost: v\r\n\r\n";
 const HIGH: u8 = 150;
 const LOW: u8 = 130;
 
@@ -200,13 +213,16 @@ fn orders(lab: &Lab) -> Outcome {
 fn stuck_clients(lab: &Lab) -> Outcome {
     let lan = Lan::new(lab)?;
     let mut only = lan.router("only", 1, lab.subject())?;
-    only.start(&Instance::plain(HIGH))?;
+    let page = "global_defs {\n    @vipd page_listen 127.0.0.1:9166\n}\n";
+    only.start(&format!("{page}{}", Instance::plain(HIGH)))?;
     wait_owner(&only, &[])?;
     let socket = run_dir(&mut only)?.join("control.sock");
+    let page = SocketAddr::from(([127, 0, 0, 1], 9166));
+    let connect = |router: &Router| router.host.within(|| TcpStream::connect(page));
     let wire = Capture::at(&lan.client_port)?;
-    let mut stuck = Vec::new();
+    let (mut stuck, mut stuck_at_page) = (Vec::new(), Vec::new());
     let until = Instant::now() + Duration::from_secs(12);
-    let mut slowest = Duration::ZERO;
+    let (mut slowest, mut slowest_page) = (Duration::ZERO, Duration::ZERO);
     while Instant::now() < until {
         while stuck.len() < 30 {
             let mut stream = UnixStream::connect(&socket)?;
@@ -218,21 +234,38 @@ fn stuck_clients(lab: &Lab) -> Outcome {
             // The daemon may have closed it already: more than there are seats.
             let _ = stream.write_all(said);
             stuck.push(stream);
+            let mut stream = connect(&only)??;
+            let _ = stream.write_all(match stuck.len() % 3 {
+                0 => said,
+                // Answers without end that nobody reads.
+                _ => ASKS_WITHOUT_END,
+            });
+            stuck_at_page.push(stream);
         }
         // Half of them go, so that seats become free and are taken again.
         stuck.drain(..15);
+        stuck_at_page.drain(..15);
         let begun = Instant::now();
         let answered = ask(&mut only, &["status"])?;
         if answered.code == Some(0) {
             slowest = slowest.max(begun.elapsed());
         }
+        let begun = Instant::now();
+        let mut stream = connect(&only)??;
+        stream.set_read_timeout(Some(ELECTION))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: vipd\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.ends_with("</html>\n"), "the page: {answer}");
+        slowest_page = slowest_page.max(begun.elapsed());
         std::thread::sleep(Duration::from_millis(200));
     }
-    drop(stuck);
+    drop((stuck, stuck_at_page));
     said(&mut only, &["status"])?;
     lab.note(format!(
-        "the slowest status of a busy socket took {} ms",
-        slowest.as_millis()
+        "the slowest status of a busy socket took {} ms, the slowest page {} ms",
+        slowest.as_millis(),
+        slowest_page.as_millis()
     ));
     let sent: Vec<Duration> = wire.adverts().iter().map(|(frame, _)| frame.at).collect();
     let gaps = sent

@@ -70,7 +70,12 @@ pub(super) fn everything(status: &Status, clock: words::Clock<'_>) -> String {
         daemon.configuration
     );
     if daemon.standby {
-        out.push_str("STANDBY: this node was told to yield, and to stay so\n");
+        let since = daemon.standby_since.as_deref();
+        let since = since.map(|since| format!(" ({since})")).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "STANDBY: this node was told to yield, and to stay so{since}"
+        );
     }
     if let Some(what) = &daemon.waits_for {
         let _ = writeln!(out, "waits for {what}");

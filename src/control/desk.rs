@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::daemon::balancer_thread::Order;
 use crate::daemon::failover_thread::{Caller, Command};
+use crate::daemon::standby::Standby;
 use crate::engine::{balancer, failover};
 use crate::kernel::clock;
 use crate::kernel::ipvs::Snapshot;
@@ -58,6 +59,8 @@ pub struct Facts {
     pub reload: Option<Reload>,
     /// How many were done, and how many refused.
     pub reloads: (u64, u64),
+    /// Since when this node stands by, and why, if it does.
+    pub standby: Option<Standby>,
 }
 
 /// Everything that can be asked.
@@ -75,7 +78,8 @@ struct Inner {
     failover_view: Mutex<Kept<failover::View>>,
     balancer_view: Mutex<Kept<balancer::View>>,
     traffic: Mutex<Kept<Option<Snapshot>>>,
-    status: Mutex<Kept<axum::body::Bytes>>,
+    /// The status as JSON, without and with what the kernel counts.
+    status: [Mutex<Kept<axum::body::Bytes>>; 2],
     /// When the last order was answered, in nanoseconds of the clock.
     ordered: AtomicU64,
 }
@@ -125,7 +129,7 @@ impl Desk {
             failover_view: Mutex::default(),
             balancer_view: Mutex::default(),
             traffic: Mutex::default(),
-            status: Mutex::default(),
+            status: Default::default(),
             ordered: AtomicU64::new(0),
         }))
     }
@@ -220,8 +224,8 @@ impl Desk {
         .await
     }
 
-    /// The whole status.
-    pub async fn status(&self) -> Result<Status, Stuck> {
+    /// The whole status, and the view of the balancer that it is of.
+    async fn status_of(&self) -> Result<(Status, Arc<balancer::View>), Stuck> {
         let failover = self.failover().await?;
         let balancer = self.balancer().await?;
         let facts = self.facts();
@@ -233,6 +237,7 @@ impl Desk {
             configuration: facts.configuration,
             started: stamp(facts.started),
             standby: false,
+            standby_since: facts.standby.as_ref().map(ToString::to_string),
             waits_for: None,
             reload: facts.reload,
             last_event: self.0.log.last(),
@@ -248,17 +253,21 @@ impl Desk {
             &clock,
         );
         status.kernel = facts.kernel;
-        Ok(status)
+        Ok((status, balancer))
     }
 
-    /// The same as JSON, made once for all who ask in the same moment.
-    pub(super) async fn status_json(&self) -> Result<axum::body::Bytes, Stuck> {
-        let mut kept = self.0.status.lock().await;
+    /// The same as JSON, made once for all who ask in the same moment; `traffic`: with what the kernel counts.
+    pub(super) async fn status_json(&self, traffic: bool) -> Result<axum::body::Bytes, Stuck> {
+        let [without, with] = &self.0.status;
+        let mut kept = if traffic { with } else { without }.lock().await;
         let asked = clock::now();
         if let Some(bytes) = self.still(&kept, VIEW_AGE, asked) {
             return Ok(axum::body::Bytes::clone(&bytes));
         }
-        let status = self.status().await?;
+        let (mut status, balancer) = self.status_of().await?;
+        if traffic && let Some(counted) = self.traffic().await?.as_ref() {
+            status::add_traffic(&mut status, &balancer, counted);
+        }
         let json = serde_json::to_vec(&status).unwrap_or_default();
         let bytes = axum::body::Bytes::from(json);
         *kept = Some(Had {

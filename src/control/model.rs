@@ -70,6 +70,9 @@ pub struct Daemon {
     pub started: Stamp,
     /// It was told to yield everything and to stay so.
     pub standby: bool,
+    /// Since when, and why, as whoever ordered it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby_since: Option<String>,
     /// Why VIPs are not claimed yet, though nothing stands against an instance.
     pub waits_for: Option<String>,
     /// The last reload.
@@ -288,8 +291,32 @@ pub struct VirtualServer {
     pub programmed: bool,
     /// `sorry_server`.
     pub sorry_server: Option<SorryServer>,
+    /// What went through it, for who asked for that too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// Its servers.
     pub real_servers: Vec<RealServer>,
+}
+
+/// What the kernel has counted of a service or a server, at most a second ago.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Connections in ESTABLISHED.
+    pub active: u64,
+    /// Connections in any other state.
+    pub inactive: u64,
+    /// Persistence templates.
+    pub persistent: u64,
+    /// Connections that were ever scheduled.
+    pub connections: u64,
+    /// Packets from clients.
+    pub packets_in: u64,
+    /// Packets to clients, as far as they pass here.
+    pub packets_out: u64,
+    /// Bytes from clients.
+    pub bytes_in: u64,
+    /// Bytes to clients, as far as they pass here.
+    pub bytes_out: u64,
 }
 
 /// A `sorry_server`.
@@ -323,6 +350,9 @@ pub struct RealServer {
     pub drained: bool,
     /// Somebody set the weight by hand, and it is kept.
     pub by_hand: bool,
+    /// What went to it, for who asked for that too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// Its checks.
     pub checks: Vec<Check>,
 }

@@ -18,6 +18,7 @@ use super::events::Log;
 use super::metrics;
 use super::model::{Missing, Refusal};
 use super::orders::{self, Refused};
+use super::page;
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,14 @@ pub(super) fn all(desk: Desk) -> Router {
 /// What anybody may see, for an address.
 pub(super) fn open(desk: Desk) -> Router {
     looks().fallback(nothing).with_state(desk)
+}
+
+/// The status page and what it shows, for an address.
+pub(super) fn page(desk: Desk) -> Router {
+    let router = looks()
+        .route("/v1/status", get(status))
+        .route("/v1/events", get(kept_events));
+    page::add(router).fallback(nothing).with_state(desk)
 }
 
 fn looks() -> Router<Desk> {
@@ -106,8 +115,15 @@ async fn nothing(uri: Uri) -> Response {
     )
 }
 
-async fn status(State(desk): State<Desk>) -> Result<Response, Stuck> {
-    let json = desk.status_json().await?;
+/// `?traffic=true`.
+#[derive(Debug, Deserialize)]
+struct What {
+    #[serde(default)]
+    traffic: bool,
+}
+
+async fn status(State(desk): State<Desk>, Query(what): Query<What>) -> Result<Response, Stuck> {
+    let json = desk.status_json(what.traffic).await?;
     Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
 }
 
@@ -180,6 +196,15 @@ struct Since {
     after: u64,
     #[serde(default)]
     follow: bool,
+}
+
+/// Those that are kept: whoever asks at an address holds no connection open for what may come.
+async fn kept_events(desk: State<Desk>, Query(since): Query<Since>) -> Response {
+    let kept = Since {
+        follow: false,
+        ..since
+    };
+    events(desk, Query(kept)).await
 }
 
 async fn events(State(desk): State<Desk>, Query(since): Query<Since>) -> Response {

@@ -48,6 +48,8 @@ pub enum Address {
     },
     /// An address and port, where anybody may look at `/metrics` and `/healthz`.
     Port(SocketAddr),
+    /// The same, with the status page.
+    Page(SocketAddr),
 }
 
 /// A server that ends when this is dropped.
@@ -73,8 +75,8 @@ impl Drop for Serving {
 ///
 /// # Errors
 /// The socket cannot be made, in words.
-pub fn start(desk: Desk, address: &Address) -> Result<Serving, String> {
-    match address {
+pub fn start(desk: Desk, at: &Address) -> Result<Serving, String> {
+    match at {
         Address::Socket { path, mode, group } => {
             let failed = |error: io::Error| {
                 format!(
@@ -90,14 +92,18 @@ pub fn start(desk: Desk, address: &Address) -> Result<Serving, String> {
                 socket: Some((path.clone(), inode)),
             })
         }
-        Address::Port(address) => {
+        Address::Port(address) | Address::Page(address) => {
             let failed =
                 |error: io::Error| format!("listen on {address}: {}", crate::errno::Words(&error));
             let listener = std::net::TcpListener::bind(address).map_err(failed)?;
             listener.set_nonblocking(true).map_err(failed)?;
             let listener = TcpListener::from_std(listener).map_err(failed)?;
+            let router = match at {
+                Address::Page(_) => routes::page(desk),
+                _ => routes::open(desk),
+            };
             Ok(Serving {
-                task: tokio::spawn(serve_port(desk, listener)),
+                task: tokio::spawn(serve_port(router, listener)),
                 socket: None,
             })
         }
@@ -162,9 +168,9 @@ pub async fn serve_on(desk: Desk, listener: UnixListener) {
     }
 }
 
-async fn serve_port(desk: Desk, listener: TcpListener) {
+async fn serve_port(router: axum::Router, listener: TcpListener) {
     let seats = Arc::new(Semaphore::new(READERS_MAX));
-    let router = routes::open(desk).layer(Extension(May::Read));
+    let router = router.layer(Extension(May::Read));
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,

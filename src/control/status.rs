@@ -7,6 +7,8 @@ use crate::engine::balancer::{CheckView, ServerView, ServiceView, View as Balanc
 use crate::engine::failover::{InstanceView, SessionView, Verdict, View as Failover};
 use crate::fact::{FactKind, FactName, FactValue};
 use crate::health::{Said, Status as Health};
+use crate::ipvs::ServiceStats;
+use crate::kernel::ipvs::Snapshot;
 use crate::lvs::Quorum;
 use crate::time::Time;
 use crate::units::Version;
@@ -302,10 +304,48 @@ fn virtual_server(
             address: endpoint.to_string(),
             active,
         }),
+        traffic: None,
         real_servers: servers.collect(),
     };
     server.why = words::virtual_server(&server);
     server
+}
+
+/// Adds what the kernel has counted, to a status of the same view.
+pub(super) fn add_traffic(status: &mut Status, balance: &Balance, counted: &Snapshot) {
+    for (service, view) in status.virtual_servers.iter_mut().zip(&balance.services) {
+        let Some(stats) = counted.services.get(&view.key) else {
+            continue;
+        };
+        let mut all = traffic(stats);
+        for (server, of) in service.real_servers.iter_mut().zip(&view.servers) {
+            let Some(stats) = counted.destinations.get(&(view.key, of.destination)) else {
+                continue;
+            };
+            let one = Traffic {
+                active: stats.active_connections.into(),
+                inactive: stats.inactive_connections.into(),
+                persistent: stats.persistent_connections.into(),
+                ..traffic(&stats.traffic)
+            };
+            all.active += one.active;
+            all.inactive += one.inactive;
+            all.persistent += one.persistent;
+            server.traffic = Some(one);
+        }
+        service.traffic = Some(all);
+    }
+}
+
+fn traffic(stats: &ServiceStats) -> Traffic {
+    Traffic {
+        connections: stats.connections,
+        packets_in: stats.packets_in,
+        packets_out: stats.packets_out,
+        bytes_in: stats.bytes_in,
+        bytes_out: stats.bytes_out,
+        ..Traffic::default()
+    }
 }
 
 fn real_server(view: &ServerView, stamp: ToStamp<'_>, clock: words::Clock<'_>) -> RealServer {
@@ -319,6 +359,7 @@ fn real_server(view: &ServerView, stamp: ToStamp<'_>, clock: words::Clock<'_>) -
         weight_in_kernel: view.weight_in_kernel,
         drained: view.drained,
         by_hand: view.by_hand,
+        traffic: None,
         checks: view
             .checks
             .iter()

@@ -59,7 +59,9 @@ fn backup(status: &Status, instance: &Instance, clock: Clock<'_>) -> String {
     let ours = instance.priority.effective;
     let because = because(status, instance, clock);
     if status.daemon.standby {
-        return "this node was told to stand by".to_owned();
+        let since = status.daemon.standby_since.as_deref();
+        let since = since.map(|since| format!(" ({since})")).unwrap_or_default();
+        return format!("this node was told to stand by{since}");
     }
     let Some(master) = instance.master.as_ref().filter(|master| !master.ours) else {
         return match &status.daemon.waits_for {

@@ -16,6 +16,7 @@ use crate::kernel::spawner::group_of;
 use super::failover_thread::Command;
 use super::main_loop::Daemon;
 use super::prepare;
+use super::standby::Standby;
 
 pub(super) use crate::control::events;
 
@@ -48,6 +49,7 @@ impl Control {
             host: prepare::host_name(),
             started: clock::now(),
             kernel: daemon.kernel_settings.clone(),
+            standby: daemon.standby.clone(),
             ..Facts::default()
         };
         Control {
@@ -88,8 +90,10 @@ impl Control {
             }
             match start(desk.clone(), &address) {
                 Ok(serving) => {
-                    if let Address::Port(address) = &address {
-                        info!("metrics are served on {address}");
+                    match &address {
+                        Address::Port(at) => info!("metrics are served on {at}"),
+                        Address::Page(at) => info!("the status page is at http://{at}/"),
+                        Address::Socket { .. } => {}
                     }
                     self.serving.push((address, serving));
                 }
@@ -118,8 +122,12 @@ impl Control {
             mode: settings.mode,
             group,
         };
-        let port = settings.metrics_listen.map(Address::Port);
-        [socket].into_iter().chain(port).collect()
+        let page = settings.page_listen;
+        // The page has the metrics too.
+        let port = settings.metrics_listen.filter(|port| page != Some(*port));
+        let ports = port.map(Address::Port).into_iter();
+        let ports = ports.chain(page.map(Address::Page));
+        [socket].into_iter().chain(ports).collect()
     }
 
     /// Writes what keepalived would at a signal; whoever sent it does not wait for an answer.
@@ -153,6 +161,23 @@ impl Control {
     pub(super) fn note_settings(&self, found: &[KernelSetting]) {
         self.facts
             .send_modify(|facts| facts.kernel = found.to_vec());
+    }
+
+    /// This node stands by, or takes part again.
+    pub(super) fn note_standby(&self, standby: Option<&Standby>) {
+        let (level, text) = match standby {
+            Some(standby) => (
+                Level::Warning,
+                format!("{standby}: every address is yielded"),
+            ),
+            None => (
+                Level::Info,
+                "standby is over: this node takes part again".to_owned(),
+            ),
+        };
+        self.events.tell(level, "daemon", None, text);
+        self.facts
+            .send_modify(|facts| facts.standby = standby.cloned());
     }
 
     /// A reload has ended.

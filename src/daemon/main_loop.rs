@@ -275,6 +275,7 @@ impl Daemon<'_> {
                 }
                 changed = standby.changed() => {
                     say_standby(changed.as_ref());
+                    threads.control.note_standby(changed.as_ref());
                     threads.failover.send(Command::Standby(changed.is_some()));
                 }
                 read = answer(&mut reading) => {

@@ -77,6 +77,21 @@ impl VsSettings {
         self.look(config)
     }
 
+    /// What the virtual servers of a configuration need of the kernel and do not have, where vipd would not
+    /// set it itself. Changes nothing.
+    pub fn unmet(config: &Config, picture: &NetPicture) -> Vec<KernelSetting> {
+        let mut settings = VsSettings::new(PathBuf::new());
+        let here = here(picture);
+        let links = picture.links.iter().filter(|link| !link.loopback);
+        settings.links = links.map(|link| link.name.to_string()).collect();
+        settings.on = kernel_settings(config, &here);
+        settings.needs = needs(config, &here);
+        let mut found = Vec::new();
+        where_ipvs_is(config, || found = settings.compare());
+        found.retain(|setting| setting.why.is_some());
+        found
+    }
+
     /// How everything is now; what is not as it should be is told once.
     pub fn look(&mut self, config: &Config) -> Vec<KernelSetting> {
         let mut found = Vec::new();

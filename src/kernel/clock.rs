@@ -12,6 +12,14 @@ pub fn now() -> Time {
     Time::from_nanos(sys::poll::boottime_ns())
 }
 
+/// Whether somebody keeps the wall clock right: chrony, ntpd, timesyncd.
+///
+/// # Errors
+/// The kernel does not say.
+pub fn is_synchronised() -> std::io::Result<bool> {
+    sys::time::is_synchronised()
+}
+
 /// An RFC 3339 time in words for whoever sits at this machine: `14:02:11`, with the date unless it is
 /// today's. What is no such time stays as it is.
 pub fn local_words(stamp: &str) -> String {

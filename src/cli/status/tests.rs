@@ -74,6 +74,7 @@ fn status() -> Status {
         drained: false,
         weight_in_kernel: Some(1),
         by_hand: false,
+        traffic: None,
         checks: vec![check.clone()],
     };
     let down = RealServer {
@@ -99,6 +100,7 @@ fn status() -> Status {
             configuration: "/etc/vipd/vipd.conf".into(),
             started: "2026-11-21T13:00:00.000Z".into(),
             standby: false,
+            standby_since: None,
             waits_for: None,
             reload: None,
             last_event: 9,
@@ -126,6 +128,7 @@ fn status() -> Status {
             hysteresis: 0,
             programmed: true,
             sorry_server: None,
+            traffic: None,
             real_servers: vec![server, down],
         }],
         draining: vec![DrainingServer {

@@ -103,6 +103,13 @@ pub(super) const OUTPUTS: &[Keyword] = &[
     )
     .strict()
     .own(),
+    row(
+        "page_listen",
+        TEXT,
+        "ADDRESS:PORT for the status page, with /metrics and /healthz.",
+    )
+    .strict()
+    .own(),
     row("umask", SOME, "Mode bits that dump files do not get.").default("0177"),
     row("random_seed", U32, "Makes random numbers repeat."),
     row(

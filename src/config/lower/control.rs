@@ -24,9 +24,12 @@ pub(super) fn apply(
             }
             _ => "an octal mode from 0 to 0777",
         },
-        _ => match text.parse() {
+        name => match text.parse() {
             Ok(address) => {
-                settings.metrics_listen = Some(address);
+                match name {
+                    "page_listen" => settings.page_listen = Some(address),
+                    _ => settings.metrics_listen = Some(address),
+                }
                 return;
             }
             Err(_) => "ADDRESS:PORT, as 127.0.0.1:9165 or [::1]:9165",

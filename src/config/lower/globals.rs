@@ -263,7 +263,7 @@ impl Defaults {
                 let umask = control::umask(ctx, line);
                 globals.outputs.umask = umask.or(globals.outputs.umask);
             }
-            "control_mode" | "control_group" | "metrics_listen" => {
+            "control_mode" | "control_group" | "metrics_listen" | "page_listen" => {
                 control::apply(&mut globals.control, ctx, line, &value.text());
             }
             name => {

@@ -109,6 +109,8 @@ pub struct ControlSettings {
     pub group: Option<String>,
     /// `metrics_listen`.
     pub metrics_listen: Option<SocketAddr>,
+    /// `page_listen`.
+    pub page_listen: Option<SocketAddr>,
 }
 
 impl Default for ControlSettings {
@@ -117,6 +119,7 @@ impl Default for ControlSettings {
             mode: 0o660,
             group: None,
             metrics_listen: None,
+            page_listen: None,
         }
     }
 }

@@ -23,6 +23,21 @@ impl Local {
     }
 }
 
+/// Whether somebody keeps the clock right (adjtimex(2), STA_UNSYNC).
+///
+/// # Errors
+/// The kernel does not say.
+pub(crate) fn is_synchronised() -> std::io::Result<bool> {
+    let mut state = std::mem::MaybeUninit::<libc::timex>::zeroed();
+    // SAFETY: all zeros are a valid timex that asks for nothing to be changed; the pointer is to a value of
+    // ours that lives through the call, which writes it.
+    let (said, state) = unsafe { (libc::adjtimex(state.as_mut_ptr()), state.assume_init()) };
+    if said < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(said != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0)
+}
+
 /// localtime_r(3) of seconds since 1970; `None` for a year that has no number.
 pub(crate) fn local(seconds: i64) -> Option<Local> {
     let seconds = libc::time_t::try_from(seconds).ok()?;
