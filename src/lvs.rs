@@ -8,6 +8,7 @@ mod plan;
 mod quorum;
 mod ramp;
 mod settings;
+mod writer;
 
 pub use desired::{
     ServerState, before_checks, daemons, destination_in, destination_key, service, service_key,
@@ -19,6 +20,7 @@ pub use plan::{daemon_commands, table_commands};
 pub use quorum::{Quorum, QuorumLimits};
 pub use ramp::{next_step, ramped};
 pub use settings::{Asked, Here, KernelSettings, Need, bypasses, kernel_settings, needs};
+pub use writer::{Candidate, Elected, Writer, WriterWhy, never_two};
 
 #[cfg(test)]
 pub(crate) mod fake;

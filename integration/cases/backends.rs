@@ -3,6 +3,7 @@
 mod agent;
 mod bad;
 mod redis;
+mod writer;
 
 use std::time::Duration;
 
@@ -24,6 +25,13 @@ pub(crate) const CASES: &[Case] = &[
         proves: "HAPROXY_CHECK makes of an agent's words the weights that a real HAProxy makes of them",
         limit: Duration::from_secs(90),
         run: agent::run,
+    },
+    Case {
+        name: "backends.writer",
+        proves: "of a pool with one_writer one server is in the table: it moves once, stays or fails back as asked, \
+             goes on after a crash, and readers_of does without it while others are up",
+        limit: Duration::from_secs(90),
+        run: writer::run,
     },
     Case {
         name: "backends.bad_servers",

@@ -362,7 +362,7 @@ pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
         BlockKind::VirtualServer => &[
             lvs::VIRTUAL_SERVER,
             lvs::CONNECTIONS,
-            lvs::DRAIN,
+            lvs::POOL,
             check::AROUND,
         ],
         BlockKind::RealServer => &[

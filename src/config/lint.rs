@@ -9,6 +9,7 @@ mod pools;
 mod routers;
 mod scripts;
 mod trackers;
+mod writers;
 
 pub use routers::compare;
 

@@ -36,6 +36,7 @@ mod tracking;
 mod value;
 mod virtual_server;
 mod vmac;
+mod writers;
 
 use std::sync::Arc;
 

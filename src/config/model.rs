@@ -38,9 +38,10 @@ pub use instance::{
     AntiReplay, AuthHmac, HmacMode, InstanceMore, InstanceSettings, Ipvlan, IpvlanMode, Vmac,
 };
 pub use lvs::{
-    Connections, FlapDamping, LvsSyncDaemon, LvsTimeouts, OnGone, OutsideChanges, Persistence,
-    PoolSettings, RealServer, SchedulerSpec, ServerSettings, ServiceGroup, SorryServer, Sysctls,
-    Tunnel, TunnelChecksum, VirtualServer, VirtualServerAddress,
+    Connections, FlapDamping, LvsSyncDaemon, LvsTimeouts, OnGone, OneWriter, OutsideChanges,
+    Persistence, PoolSettings, RealServer, SchedulerSpec, ServerSettings, ServiceGroup,
+    SorryServer, Sysctls, Tunnel, TunnelChecksum, VirtualServer, VirtualServerAddress, WriterOrder,
+    Writers,
 };
 pub use route::{Route, RouteHop, Rule, Statics, Table};
 pub use shared::Shared;

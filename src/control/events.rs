@@ -109,9 +109,9 @@ impl Events {
             | BalancerEvent::HeldBack { server, .. }
             | BalancerEvent::Drained { server, .. }
             | BalancerEvent::StillOut { server, .. } => ("pool", Some(server.service.to_string())),
-            BalancerEvent::Quorum { service, .. } | BalancerEvent::Sorry { service, .. } => {
-                ("pool", Some(service.to_string()))
-            }
+            BalancerEvent::Quorum { service, .. }
+            | BalancerEvent::Sorry { service, .. }
+            | BalancerEvent::Writer { service, .. } => ("pool", Some(service.to_string())),
             BalancerEvent::Suspended { address, .. } => ("check", Some(address.to_string())),
             BalancerEvent::Kernel(_) => ("ipvs", None),
         };

@@ -294,6 +294,9 @@ pub struct VirtualServer {
     /// What went through it, for who asked for that too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
+    /// Who writes, where there is to be one (`one_writer`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<Writer>,
     /// Its servers.
     pub real_servers: Vec<RealServer>,
 }
@@ -328,6 +331,17 @@ pub struct SorryServer {
     pub active: bool,
 }
 
+/// The writer of a pool with `one_writer`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writer {
+    /// Which server; null: none.
+    pub address: Option<String>,
+    /// Why it was chosen.
+    pub why: Option<String>,
+    /// A server that is well and comes before it: it stays the writer until it fails.
+    pub passed_over: Option<String>,
+}
+
 /// One `real_server`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RealServer {
@@ -348,6 +362,10 @@ pub struct RealServer {
     /// An operator took it out (`vipd drain`).
     #[serde(default)]
     pub drained: bool,
+    /// What it does among the others, where there is to be one writer: `writer`, `standby`, or that it
+    /// writes elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duty: Option<String>,
     /// Somebody set the weight by hand, and it is kept.
     pub by_hand: bool,
     /// What went to it, for who asked for that too.

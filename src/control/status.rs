@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::model::Preempt;
-use crate::engine::balancer::{CheckView, ServerView, ServiceView, View as Balance};
+use crate::engine::balancer::{CheckView, Duty, ServerView, ServiceView, View as Balance};
 use crate::engine::failover::{InstanceView, SessionView, Verdict, View as Failover};
 use crate::fact::{FactKind, FactName, FactValue};
 use crate::health::{Said, Status as Health};
@@ -305,6 +305,11 @@ fn virtual_server(
             active,
         }),
         traffic: None,
+        writer: view.writer.map(|writer| Writer {
+            address: writer.elected.map(|elected| elected.server.to_string()),
+            why: writer.elected.map(|elected| elected.why.to_string()),
+            passed_over: writer.passed_over.map(|first| first.to_string()),
+        }),
         real_servers: servers.collect(),
     };
     server.why = words::virtual_server(&server);
@@ -358,6 +363,12 @@ fn real_server(view: &ServerView, stamp: ToStamp<'_>, clock: words::Clock<'_>) -
         weight_now: view.weight_now,
         weight_in_kernel: view.weight_in_kernel,
         drained: view.drained,
+        duty: match view.duty {
+            Duty::Shares => None,
+            Duty::Writes => Some("writer".to_owned()),
+            Duty::StandsBy => Some("standby".to_owned()),
+            Duty::WritesElsewhere(service) => Some(format!("writer of {service}")),
+        },
         by_hand: view.by_hand,
         traffic: None,
         checks: view

@@ -1,7 +1,7 @@
 //! Why something is as it is: one sentence for each instance, service and server, made of what the status
 //! says. `clock` turns a point in time into the words of whoever reads it.
 
-use super::model::{Check, Instance, RealServer, Status, Tracker, VirtualServer};
+use super::model::{Check, Instance, RealServer, Status, Tracker, VirtualServer, Writer};
 
 /// Turns a [`super::model::Stamp`] into words.
 pub type Clock<'a> = &'a dyn Fn(&str) -> String;
@@ -148,8 +148,23 @@ pub fn virtual_server(server: &VirtualServer) -> String {
     {
         text += &format!(": the sorry server {} takes their place", sorry.address);
     }
+    if let Some(writer) = &server.writer {
+        text += &self::writer(writer);
+    }
     if !server.programmed {
         text += "; it is not in the kernel's table";
+    }
+    text
+}
+
+/// `; writer 10.1.0.1:3306: the first of the list that was well`.
+fn writer(writer: &Writer) -> String {
+    let (Some(address), Some(why)) = (&writer.address, &writer.why) else {
+        return "; no writer".to_owned();
+    };
+    let mut text = format!("; writer {address}: {why}");
+    if let Some(first) = &writer.passed_over {
+        text += &format!(", and it stays though {first} is well and comes before it");
     }
     text
 }
@@ -176,6 +191,12 @@ pub fn real_server(server: &RealServer, clock: Clock<'_>) -> String {
     }
     if server.checks.iter().any(|check| check.paused) {
         text += ": not checked while the address is on another machine";
+    }
+    match server.duty.as_deref() {
+        Some("writer") => text += "; it is the writer",
+        Some("standby") if server.up => text += "; it stands by: another one is the writer",
+        Some("standby") | None => {}
+        Some(elsewhere) => text += &format!("; no new connections: it is the {elsewhere}"),
     }
     if server.drained {
         text += "; taken out by an operator";

@@ -162,6 +162,7 @@ mod tests {
             real_servers: Vec::new(),
             group: None,
             sorry_server: None,
+            writers: None,
             pool: Shared::default(),
         };
         Arc::new(Config {

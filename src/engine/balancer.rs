@@ -21,6 +21,7 @@ mod view;
 mod wanted;
 mod words;
 mod work;
+mod writers;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -48,7 +49,7 @@ pub use event::{
     BalancerEvent, KernelEvent, PoolChange, Programmed, QuorumWhen, ServerKey, Severity,
 };
 pub use rehearsal::Rehearsal;
-pub use view::{CheckView, DrainingView, ServerView, ServiceView, View};
+pub use view::{CheckView, DrainingView, Duty, ServerView, ServiceView, View, WriterView};
 
 /// How often the whole table is read again.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);

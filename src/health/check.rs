@@ -166,6 +166,11 @@ impl Check {
         self.changed_at = Some(now);
     }
 
+    /// What it says was found out: it has been answered, or could not be asked, or nobody asks.
+    pub fn is_heard(&self) -> bool {
+        self.answered || self.unasked || matches!(self.step, Step::Told)
+    }
+
     /// Up or down.
     pub fn status(&self) -> Status {
         self.status

@@ -224,6 +224,11 @@ impl<K: Ord + Copy> Monitor<K> {
         self.servers.get(server).map_or(Status::Up, overall)
     }
 
+    /// Whether what is known of a server was found out since the start ([`Check::is_heard`]).
+    pub fn is_heard(&self, server: &K) -> bool {
+        self.checks(server).all(Check::is_heard)
+    }
+
     /// What the checks of a server say of its weight.
     pub fn weighings(&self, server: &K) -> impl Iterator<Item = Weighing> {
         let checks = self.servers.get(server).into_iter();

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::config::Config;
 use crate::config::model::{
     self, Instance, LvsSyncDaemon, Persistence, RealServer, SchedulerSpec, SorryServer, Tunnel,
-    VirtualServer, VirtualServerAddress,
+    VirtualServer, VirtualServerAddress, Writers,
 };
 use crate::ipvs::{
     self, DestinationKey, DestinationSpec, Service, ServiceFlags, ServiceKey, ServiceSpec,
@@ -134,9 +134,17 @@ pub fn weight_up(
 }
 
 /// The services that keepalived would have when it has started and no check has run yet: servers with
-/// a check that has `alpha` count as down.
+/// a check that has `alpha` count as down. The writer of a pool with `one_writer` is not known then, unless
+/// nobody has to be asked.
 pub fn before_checks(virtual_server: &VirtualServer) -> Vec<(ServiceKey, Service)> {
+    let one_writer = matches!(virtual_server.writers, Some(Writers::One(_)));
+    let first = virtual_server.real_servers.first();
+    let first = first.filter(|first| first.checkers.is_empty());
+    let first = first.map(|first| first.endpoint);
     let state = |server: &RealServer| {
+        if one_writer && first != Some(server.endpoint) {
+            return ServerState::Out;
+        }
         let waits = server.checkers.iter().any(|checker| checker.alpha);
         match waits {
             true => ServerState::Down,

@@ -77,9 +77,10 @@ impl Owned {
         self.draining.extend(&other.draining);
     }
 
-    /// Whatever stands in a service of ours is ours (`outside_changes revert`).
-    pub fn take_over(&mut self, seen: &Observation) {
-        for (key, destinations) in &mut self.services {
+    /// Whatever stands in these services of ours is ours (`outside_changes revert`).
+    pub fn take_over(&mut self, seen: &Observation, which: impl Fn(&ServiceKey) -> bool) {
+        let services = self.services.iter_mut();
+        for (key, destinations) in services.filter(|(key, _)| which(key)) {
             if let Some(service) = seen.table.get(key) {
                 destinations.extend(service.destinations.keys());
             }

@@ -48,6 +48,7 @@ fn virtual_server(address: VirtualServerAddress, real_servers: Vec<RealServer>) 
         real_servers,
         group: None,
         sorry_server: None,
+        writers: None,
         pool: Shared::default(),
     }
 }

@@ -251,6 +251,7 @@ fn virtual_server(out: &mut String, server: &VirtualServer) {
         real_servers,
         group,
         sorry_server,
+        writers,
         pool,
     } = server;
     let _ = writeln!(
@@ -260,6 +261,7 @@ fn virtual_server(out: &mut String, server: &VirtualServer) {
     );
     lines(out, "  ", group);
     lines(out, "  ", sorry_server);
+    lines(out, "  ", writers);
     part::<PoolSettings>(out, "  ", pool);
     for server in real_servers {
         let RealServer {

@@ -29,7 +29,7 @@ const LINES: &[(&str, Option<u32>)] = &[
 const AGENT: &str = "192.0.2.1:9001";
 
 /// Says its line to everybody, until the process of the case ends.
-fn agent(listener: TcpListener, line: Arc<Mutex<&'static str>>) {
+pub(super) fn agent(listener: TcpListener, line: Arc<Mutex<&'static str>>) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let mut stream = stream;

@@ -72,6 +72,7 @@ fn status() -> Status {
         weight: 1,
         weight_now: Some(1),
         drained: false,
+        duty: None,
         weight_in_kernel: Some(1),
         by_hand: false,
         traffic: None,
@@ -129,6 +130,7 @@ fn status() -> Status {
             programmed: true,
             sorry_server: None,
             traffic: None,
+            writer: None,
             real_servers: vec![server, down],
         }],
         draining: vec![DrainingServer {

@@ -153,13 +153,36 @@ pub(super) const CONNECTIONS: &[Keyword] = &[
 ];
 
 /// vipd's own, of a virtual server alone.
-pub(super) const DRAIN: &[Keyword] = &[row(
-    "drain_timeout",
-    whole_seconds(1, 86_400),
-    "Seconds for connections of drained servers; those that a reload removes are drained.",
-)
-.default("300, and no draining of removed servers")
-.own()];
+pub(super) const POOL: &[Keyword] = &[
+    row(
+        "drain_timeout",
+        whole_seconds(1, 86_400),
+        "Seconds for connections of drained servers; those that a reload removes are drained.",
+    )
+    .default("300, and no draining of removed servers")
+    .own(),
+    row(
+        "one_writer",
+        Arguments::One(Type::Choice(&["order", "index"])),
+        "One server at a time: the first in the file, or that of the lowest cluster index.",
+    )
+    .default("every server that is up")
+    .strict()
+    .own(),
+    row(
+        "writer_failback",
+        BOOL,
+        "The writer changes too when one that comes first is well again.",
+    )
+    .default("off")
+    .own(),
+    row(
+        "readers_of",
+        Arguments::Words(1, 2),
+        "IP PORT, fwmark N or group NAME: all but the writer there, it too if alone.",
+    )
+    .own(),
+];
 
 pub(super) const REAL_SERVER: &[Keyword] = &[
     row("weight", WEIGHT, "Its share of connections.").default("1"),

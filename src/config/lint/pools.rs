@@ -25,6 +25,7 @@ pub(super) fn lint(config: &Config, origins: &Origins, diagnostics: &mut Diagnos
         quorum(server, span, diagnostics);
         slow_start(server, span, diagnostics);
         weighing(server, span, diagnostics);
+        super::writers::lint(server, &config.virtual_servers, span, diagnostics);
         idle(server, config.globals.lvs_timeouts.tcp, span, diagnostics);
     }
 }

@@ -325,3 +325,40 @@ fn idle_connections_to_mysql_are_remembered_as_long_as_mysql_does() {
     assert_eq!(said("lvs_timeouts tcp 28800", 3306), [""; 0]);
     assert_eq!(said("", 80), [""; 0]);
 }
+
+#[test]
+fn what_a_pool_with_one_writer_does_not_do() {
+    let said = |more: &str, readers: &str| {
+        risks(&format!(
+            "virtual_server 10.0.0.1 80 {{\n protocol TCP\n lb_algo wlc\n lb_kind NAT\n{more}\
+             real_server 10.1.0.1 80 {{\n }}\n}}\n{readers}"
+        ))
+    };
+    assert_eq!(
+        said("@vipd one_writer order\n@vipd on_down kill\n", ""),
+        [""; 0]
+    );
+    let keeps =
+        "with `one_writer` a writer that is none any more keeps no place: it leaves at once";
+    assert_eq!(
+        said("@vipd one_writer order\ninhibit_on_failure\n", ""),
+        [keeps]
+    );
+    assert_eq!(
+        said("@vipd one_writer order\n@vipd on_down drain\n", ""),
+        [keeps]
+    );
+    assert_eq!(
+        said("@vipd one_writer index\n", ""),
+        [
+            "connections to a writer that is none any more hang until their clients give up",
+            "`one_writer index`: no check of this pool learns the index of a server"
+        ]
+    );
+    let readers = "virtual_server 10.0.0.2 80 {\n protocol TCP\n lb_algo wlc\n lb_kind NAT\n\
+                   @vipd readers_of 10.0.0.1 80\n real_server 10.1.0.9 80 {\n }\n}\n";
+    assert_eq!(
+        said("@vipd one_writer order\n@vipd on_down kill\n", readers),
+        ["`readers_of` does nothing: none of these servers stands in that pool"]
+    );
+}

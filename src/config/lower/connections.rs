@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::diagnostic::{Code, Diagnostic};
-use crate::config::model::{Connections, FlapDamping, OnGone, VirtualServer};
+use crate::config::model::{Connections, FlapDamping, OnGone, VirtualServer, Writers};
 
 use super::context::{Context, Handled, Line};
 use super::value::Value;
@@ -68,7 +68,8 @@ impl ConnectionWords {
 }
 
 /// The kernel's setting that kills holds for the whole namespace: where one server asks for it, the others
-/// keep their place with weight 0 when they fail, and are drained when they are removed.
+/// keep their place with weight 0 when they fail, and are drained when they are removed. Not those of a pool
+/// with one writer, where nobody keeps a place.
 pub(super) fn spare_the_others(servers: &mut [VirtualServer]) {
     let mut all = servers.iter().flat_map(|vs| vs.real_servers.iter());
     let asked = all.any(|rs| {
@@ -78,7 +79,9 @@ pub(super) fn spare_the_others(servers: &mut [VirtualServer]) {
     if !asked {
         return;
     }
-    for server in servers.iter_mut().flat_map(|vs| &mut vs.real_servers) {
+    let others = servers.iter_mut();
+    let others = others.filter(|vs| !matches!(vs.writers, Some(Writers::One(_))));
+    for server in others.flat_map(|vs| &mut vs.real_servers) {
         let said = server.connections.get_or_insert_default();
         if said.on_down.is_none() {
             server.inhibit_on_failure = true;

@@ -24,6 +24,7 @@ use super::group::{GroupAddress, Groups};
 use super::real_server::{self, Pool, RealServerDraft};
 use super::services::Services;
 use super::value::Value;
+use super::writers::{self, WriterWords};
 
 /// Reads every `virtual_server`.
 pub(super) fn lower(
@@ -33,6 +34,7 @@ pub(super) fn lower(
     defaults: &Defaults,
 ) -> Vec<VirtualServer> {
     let mut services = Services::default();
+    let mut readers = Vec::new();
     for statement in statements {
         let Some(span) = statement.span() else {
             continue;
@@ -41,11 +43,15 @@ pub(super) fn lower(
         let mut draft = VirtualServerDraft::default();
         ctx.read_block(BlockKind::VirtualServer, statement, &mut draft);
         let Some(head) = head else { continue };
-        if let Some(server) = draft.finish(ctx, &head, span, defaults) {
+        let mut words = std::mem::take(&mut draft.writers);
+        if let Some(mut server) = draft.finish(ctx, &head, span, defaults) {
+            server.writers = words.own(ctx);
+            readers.extend(words.readers(server.address));
             services.add(ctx, server, span);
         }
     }
     let mut list = services.into_list();
+    writers::find_writers(ctx, &mut list, readers);
     connections::spare_the_others(&mut list);
     list
 }
@@ -139,6 +145,7 @@ pub(super) struct VirtualServerDraft {
     inhibit_on_failure: bool,
     check: CheckWords,
     connections: ConnectionWords,
+    writers: WriterWords,
     sorry_server: Option<Endpoint>,
     sorry_forwarding: Option<Forwarding>,
     more: PoolSettings,
@@ -156,6 +163,7 @@ impl<'t> Draft<'t> for VirtualServerDraft {
     fn apply(&mut self, ctx: &mut Context<'_>, line: &Line<'t>, value: Value) -> Handled {
         if self.check.apply(line.row.name, &value) == Handled::Yes
             || self.connections.apply(ctx, line, &value) == Handled::Yes
+            || self.writers.apply(ctx, line, &value) == Handled::Yes
         {
             return Handled::Yes;
         }
@@ -278,6 +286,7 @@ impl VirtualServerDraft {
                 forwarding: sorry_forwarding.method,
                 tunnel: sorry_forwarding.tunnel,
             }),
+            writers: None,
             pool: self.more.into(),
         })
     }

@@ -32,6 +32,9 @@ pub struct VirtualServer {
     pub group: Option<ServiceGroup>,
     /// `sorry_server`.
     pub sorry_server: Option<SorryServer>,
+    /// Who of its servers may write, where that is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writers: Option<Writers>,
     /// Quorum and notifications.
     pub pool: Shared<PoolSettings>,
 }
@@ -42,6 +45,36 @@ impl VirtualServer {
         let more = self.group.iter().flat_map(|group| &group.more);
         std::iter::once(self.address).chain(more.copied())
     }
+}
+
+/// Which servers of a pool take connections, of those that are up: vipd's own keywords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Writers {
+    /// `one_writer`: one of them.
+    One(OneWriter),
+    /// `readers_of`: all but the writer of that virtual server, which is known by its first address; the
+    /// writer too when there is nobody else.
+    ReadersOf(VirtualServerAddress),
+}
+
+/// How a writer is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct OneWriter {
+    /// `one_writer`.
+    pub order: WriterOrder,
+    /// `writer_failback`: one that comes first takes over from one that is well.
+    pub failback: bool,
+}
+
+/// Who comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WriterOrder {
+    /// `order`: as they stand in the file.
+    Order,
+    /// `index`: the lowest index within the cluster, as `MYSQL_CHECK` with `galera` learns it.
+    Index,
 }
 
 /// What makes a virtual server one with several addresses.

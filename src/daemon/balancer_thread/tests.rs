@@ -88,6 +88,7 @@ fn config() -> Arc<Config> {
         real_servers: (1..=3).map(real).collect(),
         group: None,
         sorry_server: None,
+        writers: None,
         pool: model::Shared::default(),
     };
     Arc::new(Config {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::model::{CheckerKind, RealServer};
 use crate::fact::FactValue;
 use crate::health::{CheckOutcome, Monitor, Output, Status, Verdict, file_outcome};
+use crate::ipvs::ServiceKey;
 use crate::lvs::{self, Quorum, QuorumLimits, ServerState};
 use crate::time::Time;
 
@@ -64,6 +65,7 @@ impl Balancer {
                     verdict,
                     reason,
                 } => {
+                    let whose = server;
                     let reason = reason.unwrap_or_default();
                     // keepalived: its first answer is news, though it changes nothing.
                     if verdict == (Verdict::StillDown { first: true }) {
@@ -75,6 +77,10 @@ impl Balancer {
                         let changed = matches!(next, Some(Output::Changed { .. }));
                         self.tell_check(&server, &checker.kind, said, changed, out);
                     }
+                    let heard = matches!(
+                        verdict,
+                        Verdict::Confirmed | Verdict::NotAsked { first: true }
+                    );
                     let event = match verdict {
                         Verdict::StillUp
                         | Verdict::Partly
@@ -104,6 +110,9 @@ impl Balancer {
                         },
                     };
                     out.push(Action::Event(event));
+                    if heard {
+                        self.hear(&whose, out);
+                    }
                 }
                 Output::Remarked {
                     server,
@@ -114,7 +123,7 @@ impl Balancer {
                     checker,
                     remark,
                 })),
-                Output::Weighed { server } => self.refresh_pool(server, out),
+                Output::Weighed { server } => self.refresh_pool(server.service, out),
                 Output::Changed { server, status } => self.on_server(server, status, out),
             }
         }
@@ -131,11 +140,10 @@ impl Balancer {
         let vs = self.service_name(&server.service);
         out.push(Action::Event(BalancerEvent::Pool { server, vs, change }));
         self.tell_server(&server, status, out);
-        self.refresh_pool(server, out);
+        self.refresh_pool(server.service, out);
     }
 
-    pub(super) fn refresh_pool(&mut self, server: ServerKey, out: &mut Vec<Action>) {
-        let service = server.service;
+    pub(super) fn refresh_pool(&mut self, service: ServiceKey, out: &mut Vec<Action>) {
         let standing = Standing {
             monitor: &self.monitor,
             returning: &self.returning,
@@ -153,6 +161,9 @@ impl Balancer {
         }
         if let Some(vs) = self.pools.virtual_server(&service, &self.config) {
             self.dirty.services.extend(lvs::service_keys(vs));
+        }
+        if let Some(news) = refreshed.writer {
+            self.on_writer(news, out);
         }
     }
 

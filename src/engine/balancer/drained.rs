@@ -127,7 +127,7 @@ impl Balancer {
                 vs,
                 drained: out_of_pool,
             }));
-            self.refresh_pool(server, out);
+            self.refresh_pool(server.service, out);
         }
     }
 }

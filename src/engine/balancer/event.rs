@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::model::Checker;
 use crate::ipvs::{Command, DestinationKey, ServiceKey};
-use crate::lvs::{Quorum, QuorumLimits};
+use crate::lvs::{Quorum, QuorumLimits, WriterWhy};
 use crate::net::Endpoint;
 
 /// A real server of one virtual server.
@@ -128,6 +128,17 @@ pub enum BalancerEvent {
         endpoint: Endpoint,
         /// What is done.
         change: PoolChange,
+    },
+    /// A pool with `one_writer` has another one, or none.
+    Writer {
+        /// Which pool.
+        service: ServiceKey,
+        /// The same, as keepalived names it.
+        vs: String,
+        /// Who was it.
+        before: Option<ServerKey>,
+        /// Who is it, and why.
+        now: Option<(ServerKey, WriterWhy)>,
     },
     /// The address of virtual servers with `ha_suspend` came or went: their servers are checked, or not.
     Suspended {
@@ -306,7 +317,9 @@ impl BalancerEvent {
     pub fn severity(&self) -> Severity {
         match self {
             BalancerEvent::Kernel(event) => event.severity(),
-            BalancerEvent::NotAsked { .. } | BalancerEvent::HeldBack { .. } => Severity::Warning,
+            BalancerEvent::NotAsked { .. }
+            | BalancerEvent::HeldBack { .. }
+            | BalancerEvent::Writer { now: None, .. } => Severity::Warning,
             BalancerEvent::Quorum { quorum, when, .. } => match (quorum, when) {
                 (Quorum::Lost, QuorumWhen::Start | QuorumWhen::Change) => Severity::Warning,
                 _ => Severity::Info,

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::model::{OnGone, RealServer, VirtualServer};
+use crate::config::model::{OnGone, RealServer, VirtualServer, Writers};
 use crate::ipvs::{DestinationKey, Service, ServiceKey, Table};
-use crate::lvs::{self, Quorum, QuorumLimits};
+use crate::lvs::{self, Quorum, QuorumLimits, Writer};
 use crate::time::Time;
 
 use super::checks::Standing;
 use super::wanted::{Changed, Wanted};
+use super::writers::{Part, WriterNews, elect, found_writer, is_one, takes};
 use super::{KernelEvent, ServerKey};
 
 /// What a look at one pool brought.
@@ -21,6 +22,15 @@ pub(super) struct Refreshed {
     pub(super) destinations: Vec<(ServiceKey, DestinationKey)>,
     pub(super) draining: Vec<KernelEvent>,
     pub(super) quorum: Option<QuorumNews>,
+    pub(super) writer: Option<WriterNews>,
+}
+
+/// What all pools anew brought.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rebuilt {
+    pub(super) quorums: Vec<QuorumNews>,
+    pub(super) writers: Vec<WriterNews>,
+    pub(super) draining: Vec<KernelEvent>,
 }
 
 /// The quorum of a pool changed.
@@ -40,45 +50,48 @@ pub(super) struct QuorumNews {
 pub(super) struct Pools {
     pools: BTreeMap<ServiceKey, Pool>,
     services: BTreeMap<ServiceKey, Wanted>,
+    /// The services of each pool with `one_writer`.
+    one_writer: Vec<Vec<ServiceKey>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Pool {
+pub(super) struct Pool {
     /// In `Config::virtual_servers`.
     index: usize,
     quorum: Quorum,
+    writer: Writer,
 }
 
 impl Pools {
     /// Every pool anew; weights set by hand stay where our own weight is the same as before. What is
     /// not named any more is drained where it was to be.
-    pub(super) fn rebuild(
-        &mut self,
-        config: &Config,
-        standing: &Standing<'_>,
-    ) -> (Vec<QuorumNews>, Vec<KernelEvent>) {
+    pub(super) fn rebuild(&mut self, config: &Config, standing: &Standing<'_>) -> Rebuilt {
         let mut old = std::mem::take(self);
-        let mut news = Vec::new();
-        let mut draining = Vec::new();
+        let mut rebuilt = Rebuilt::default();
         for (index, virtual_server) in config.virtual_servers.iter().enumerate() {
+            self.begin(&old, (index, virtual_server), standing, &mut rebuilt);
+        }
+        for virtual_server in &config.virtual_servers {
             let pool = lvs::service_key(&virtual_server.address);
-            let was = old.pools.get(&pool).map(|pool| pool.quorum);
-            let (quorum, told) = look(pool, virtual_server, was, standing);
-            news.extend(told);
-            self.pools.insert(pool, Pool { index, quorum });
+            let quorum = self.quorum(&pool);
+            let part = self.part(&pool, virtual_server);
             for service in lvs::service_keys(virtual_server) {
-                let fresh = desired(pool, service, virtual_server, quorum, standing);
+                let fresh = desired(pool, service, virtual_server, (quorum, part), standing);
                 let wanted = match old.services.remove(&service) {
                     None => Wanted::new(fresh, on_remove(&service, virtual_server)),
                     Some(mut wanted) => {
+                        if part.is_one() {
+                            wanted.forget_by_hand();
+                        }
                         let limit =
                             |d: &DestinationKey| match server_at(&service, virtual_server, d) {
-                                Some(server) => standing.drained(server).or(on_down(server)),
+                                Some(server) => limit_down(server, part, standing),
+                                None if part.is_one() => None,
                                 None => wanted.on_remove(d),
                             };
                         let limits = wanted.limits(&fresh, limit);
                         let changed = wanted.replace(fresh, &limits, standing.now);
-                        draining.extend(told_of(service, &changed));
+                        rebuilt.draining.extend(told_of(service, &changed));
                         wanted.stays(on_remove(&service, virtual_server));
                         wanted
                     }
@@ -90,13 +103,81 @@ impl Pools {
             let fresh = wanted.emptied();
             let limits = wanted.limits(&fresh, |d| wanted.on_remove(d));
             let changed = wanted.replace(fresh, &limits, standing.now);
-            draining.extend(told_of(service, &changed));
+            rebuilt.draining.extend(told_of(service, &changed));
             if wanted.is_draining() {
                 wanted.leaves();
                 self.services.insert(service, wanted);
             }
         }
-        (news, draining)
+        rebuilt
+    }
+
+    /// One pool anew, without its services.
+    fn begin(
+        &mut self,
+        old: &Pools,
+        (index, virtual_server): (usize, &VirtualServer),
+        standing: &Standing<'_>,
+        rebuilt: &mut Rebuilt,
+    ) {
+        let key = lvs::service_key(&virtual_server.address);
+        let was = old.pools.get(&key).copied();
+        let (quorum, told) = look(key, virtual_server, was.map(|pool| pool.quorum), standing);
+        rebuilt.quorums.extend(told);
+        let before = was.map(|pool| pool.writer).unwrap_or_default();
+        let mut writer = elect(key, virtual_server, before, standing);
+        if is_one(virtual_server) {
+            self.one_writer
+                .push(lvs::service_keys(virtual_server).collect());
+            // Whoever takes connections goes on until the checks of all have answered.
+            let there = old.services.get(&key).map(Wanted::desired);
+            let found = there.and_then(|there| found_writer(&key, virtual_server, there));
+            if let (None, Some(found)) = (writer.server(), found) {
+                writer = elect(key, virtual_server, Writer::found(found), standing);
+            }
+        }
+        rebuilt.writers.extend(WriterNews::of(key, before, writer));
+        let pool = Pool {
+            index,
+            quorum,
+            writer,
+        };
+        self.pools.insert(key, pool);
+    }
+
+    /// Which of its servers a pool has.
+    fn part(&self, key: &ServiceKey, virtual_server: &VirtualServer) -> Part {
+        let writer = |key: &ServiceKey| self.pools.get(key).and_then(|p| p.writer.server());
+        match virtual_server.writers {
+            None => Part::All,
+            Some(Writers::One(_)) => Part::Only(writer(key)),
+            Some(Writers::ReadersOf(address)) => Part::Without(writer(&lvs::service_key(&address))),
+        }
+    }
+
+    /// The writer of a pool.
+    pub(super) fn writer(&self, key: &ServiceKey) -> Writer {
+        self.pools
+            .get(key)
+            .map(|pool| pool.writer)
+            .unwrap_or_default()
+    }
+
+    /// A pool has another writer: that which takes connections.
+    pub(super) fn set_writer(&mut self, key: &ServiceKey, writer: Writer) {
+        if let Some(pool) = self.pools.get_mut(key) {
+            pool.writer = writer;
+        }
+    }
+
+    /// The services of each pool with `one_writer`.
+    pub(super) fn with_one_writer(&self) -> &[Vec<ServiceKey>] {
+        &self.one_writer
+    }
+
+    /// Whether a service is one of such a pool.
+    pub(super) fn has_one_writer(&self, service: &ServiceKey) -> bool {
+        self.one_writer.iter().any(|pool| pool.contains(service))
     }
 
     /// Weights that were set by hand are no longer kept.
@@ -188,18 +269,22 @@ impl Pools {
         };
         let (quorum, news) = look(key, virtual_server, Some(pool.quorum), standing);
         pool.quorum = quorum;
+        let before = pool.writer;
+        pool.writer = elect(key, virtual_server, before, standing);
         let mut refreshed = Refreshed {
             quorum: news,
+            writer: WriterNews::of(key, before, pool.writer),
             ..Refreshed::default()
         };
+        let part = self.part(&key, virtual_server);
         for service in lvs::service_keys(virtual_server) {
             let Some(wanted) = self.services.get_mut(&service) else {
                 continue;
             };
-            let fresh = desired(key, service, virtual_server, quorum, standing);
+            let fresh = desired(key, service, virtual_server, (quorum, part), standing);
             let limits = wanted.limits(&fresh, |d| {
                 let server = server_at(&service, virtual_server, d)?;
-                standing.drained(server).or(on_down(server))
+                limit_down(server, part, standing)
             });
             let changed = wanted.replace(fresh, &limits, standing.now);
             refreshed.draining.extend(told_of(service, &changed));
@@ -247,6 +332,7 @@ impl Pools {
 
     /// Looks for what somebody else did to destinations of ours between two observations, and keeps it:
     /// a weight that had been as desired and no longer is, a server that is not ours and was not there.
+    /// Not where there is one writer: somebody else's would be a second.
     pub(super) fn keep_what_was_set_by_hand(
         &mut self,
         before: &Table,
@@ -254,7 +340,11 @@ impl Pools {
         ours: impl Fn(&ServiceKey, &DestinationKey) -> bool,
     ) -> Vec<KernelEvent> {
         let mut events = Vec::new();
+        let one_writer = &self.one_writer;
         for (&service, wanted) in &mut self.services {
+            if one_writer.iter().any(|pool| pool.contains(&service)) {
+                continue;
+            }
             let Some(found) = now.get(&service) else {
                 continue;
             };
@@ -270,11 +360,24 @@ fn on_down(server: &RealServer) -> Option<Duration> {
     limit_of(server.connections.as_deref()?.on_down)
 }
 
+/// The same of one that left its pool, taken out by an operator perhaps. A writer that is none any more keeps
+/// no connections unless an operator wants it: what comes through them would still be written.
+fn limit_down(server: &RealServer, part: Part, standing: &Standing<'_>) -> Option<Duration> {
+    let drained = standing.drained(server);
+    match part.is_one() {
+        true => drained,
+        false => drained.or(on_down(server)),
+    }
+}
+
 /// The same of servers that are removed, of those that have a time.
 fn on_remove(
     service: &ServiceKey,
     virtual_server: &VirtualServer,
 ) -> BTreeMap<DestinationKey, Duration> {
+    if is_one(virtual_server) {
+        return BTreeMap::new();
+    }
     let servers = virtual_server.real_servers.iter();
     servers
         .filter_map(|server| {
@@ -313,11 +416,19 @@ fn desired(
     pool: ServiceKey,
     service: ServiceKey,
     virtual_server: &VirtualServer,
-    quorum: Quorum,
+    (quorum, part): (Quorum, Part),
     standing: &Standing<'_>,
 ) -> Service {
+    let closed = quorum == Quorum::Lost && virtual_server.sorry_server.is_some();
+    let part = part.settled(closed, || {
+        let mut others = virtual_server.real_servers.iter();
+        others.any(|server| {
+            let state = standing.state(&key(pool, server), server);
+            !part.concerns(server) && takes(state)
+        })
+    });
     lvs::service(virtual_server, &service, quorum, |server| {
-        standing.shown(&key(pool, server), server)
+        part.of(server, standing.shown(&key(pool, server), server))
     })
 }
 
@@ -343,7 +454,7 @@ fn look(
     (quorum, news)
 }
 
-fn key(service: ServiceKey, server: &RealServer) -> ServerKey {
+pub(super) fn key(service: ServiceKey, server: &RealServer) -> ServerKey {
     let endpoint = server.endpoint;
     ServerKey { service, endpoint }
 }

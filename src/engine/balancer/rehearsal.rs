@@ -12,6 +12,9 @@ use crate::time::Time;
 use super::work::Doing;
 use super::{Action, Balancer, BalancerEvent, Input, KernelEvent};
 
+/// Batches of commands that one reload may take.
+const ROUNDS: usize = 8;
+
 /// What a reload would do to IPVS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rehearsal {
@@ -31,18 +34,29 @@ impl Balancer {
         if actions.contains(&Action::Observe) {
             actions.extend(self.handle(Input::Observed(Ok(found)), now));
         }
-        for action in actions {
-            match action {
-                Action::Apply(commands) => rehearsal.commands.extend(commands),
-                Action::Event(BalancerEvent::Kernel(KernelEvent::Draining {
-                    service,
-                    destination,
-                    limit,
-                })) => {
-                    rehearsal.draining.insert((service, destination), limit);
+        // What waits for other commands comes when they have been carried out.
+        for _ in 0..ROUNDS {
+            let mut applied = false;
+            for action in std::mem::take(&mut actions) {
+                match action {
+                    Action::Apply(commands) => {
+                        rehearsal.commands.extend(commands);
+                        applied = true;
+                    }
+                    Action::Event(BalancerEvent::Kernel(KernelEvent::Draining {
+                        service,
+                        destination,
+                        limit,
+                    })) => {
+                        rehearsal.draining.insert((service, destination), limit);
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
+            if !applied {
+                break;
+            }
+            actions = self.handle(Input::Applied(Vec::new()), now);
         }
         rehearsal
     }

@@ -72,10 +72,13 @@ impl Balancer {
             drained: &self.drained,
             now,
         };
-        let (news, draining) = self.pools.rebuild(&self.config, &standing);
-        self.tell_draining(&draining, out);
-        for news in news {
+        let rebuilt = self.pools.rebuild(&self.config, &standing);
+        self.tell_draining(&rebuilt.draining, out);
+        for news in rebuilt.quorums {
             self.on_quorum(news, out);
+        }
+        for news in rebuilt.writers {
+            self.tell_writer(news, out);
         }
         self.tell_checks(out);
     }

@@ -173,7 +173,7 @@ impl Balancer {
     /// Weights that grow, and servers that were held back, as far as their time has come.
     pub(super) fn on_returning(&mut self, now: Time, out: &mut Vec<Action>) {
         for server in self.returning.grow(now) {
-            self.refresh_pool(server, out);
+            self.refresh_pool(server.service, out);
         }
         for server in self.returning.release(now) {
             let slow_start = self.connections(&server).slow_start;

@@ -29,6 +29,7 @@ mod returning;
 mod sessions;
 mod start_stop;
 mod sync;
+mod writers;
 
 /// A balancer on a fake kernel, which answers at once, and checks that the test answers.
 struct Rig {
@@ -37,6 +38,11 @@ struct Rig {
     now: Time,
     /// Commands whose words contain this are refused, with this kind of failure.
     refuse: Option<(&'static str, FailureKind)>,
+    /// Commands whose words contain this are carried out, and the answer is lost.
+    lose: Option<&'static str>,
+    /// Services of a pool with one writer, and who has written, one after the other.
+    watched: Vec<ServiceKey>,
+    written: Vec<Endpoint>,
     /// Reading the table fails.
     blind: bool,
     /// Checks that run.
@@ -60,6 +66,9 @@ impl Rig {
             kernel,
             now: Time::from_millis(1_000_000),
             refuse: None,
+            lose: None,
+            watched: Vec::new(),
+            written: Vec::new(),
             blind: false,
             running: BTreeMap::new(),
             log: Vec::new(),
@@ -149,8 +158,13 @@ impl Rig {
             Some((_, kind)) => (kind, format!("{words}: no")),
             None => match self.kernel.run(command) {
                 Ok(()) => {
-                    self.log.push(words);
-                    return None;
+                    self.watch(&words);
+                    let lost = self.lose.is_some_and(|part| words.contains(part));
+                    if !lost {
+                        self.log.push(words);
+                        return None;
+                    }
+                    (FailureKind::Stale, format!("{words}: no answer"))
                 }
                 Err(refusal) => (FailureKind::Stale, format!("{words}: {refusal:?}")),
             },
@@ -257,6 +271,7 @@ fn virtual_server(text: &str, real_servers: Vec<RealServer>) -> VirtualServer {
         real_servers,
         group: None,
         sorry_server: None,
+        writers: None,
         pool: Shared::default(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::model::{RealServer, VirtualServer};
 use crate::health::{Answer, Check, KindStats, Status};
 use crate::ipvs::{DestinationKey, Service, ServiceKey};
-use crate::lvs::{self, Quorum, QuorumLimits};
+use crate::lvs::{self, Elected, Quorum, QuorumLimits};
 use crate::net::Endpoint;
 use crate::time::Time;
 
@@ -46,6 +46,30 @@ pub struct ServiceView {
     pub servers: Vec<ServerView>,
     /// Its sorry server, and whether that takes the place of the pool.
     pub sorry: Option<(Endpoint, bool)>,
+    /// Its writer, where there is to be one (`one_writer`).
+    pub writer: Option<WriterView>,
+}
+
+/// The writer of a virtual server.
+#[derive(Clone, Copy, Debug)]
+pub struct WriterView {
+    /// Who it is, and why; `None`: nobody.
+    pub elected: Option<Elected>,
+    /// Who comes before it and is well: it has stayed the writer, or has not left yet.
+    pub passed_over: Option<Endpoint>,
+}
+
+/// What a server that is up does among those of its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// It takes connections as all do.
+    Shares,
+    /// It is the writer.
+    Writes,
+    /// It waits until it is.
+    StandsBy,
+    /// It is the writer of that other virtual server, and keeps here the connections that it has.
+    WritesElsewhere(ServiceKey),
 }
 
 /// A real server.
@@ -67,6 +91,8 @@ pub struct ServerView {
     pub by_hand: bool,
     /// An operator took it out.
     pub drained: bool,
+    /// What it does while it is up.
+    pub duty: Duty,
     /// Connections that it still has, where its weight is 0 and they were counted.
     pub connections: Option<u32>,
     /// What it has in the kernel; `None`: it is not there.
@@ -187,6 +213,7 @@ impl Balancer {
                 .map(|rs| self.server_view(key, vs, rs))
                 .collect(),
             sorry: sorry.map(|sorry| (sorry.endpoint, quorum == Quorum::Lost)),
+            writer: self.writer_view(vs),
         }
     }
 
@@ -208,6 +235,7 @@ impl Balancer {
             weight_now: self.pools.get(&key).and_then(weight_in),
             by_hand: self.pools.is_by_hand(&key, &destination),
             drained: self.standing().drained(rs).is_some(),
+            duty: self.duty(vs, rs),
             connections: self
                 .seen
                 .as_ref()

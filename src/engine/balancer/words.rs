@@ -117,6 +117,18 @@ impl fmt::Display for BalancerEvent {
                 let server = Name(*service, *endpoint);
                 write!(f, "{verb} sorry server {server} {word} VS {vs}")
             }
+            BalancerEvent::Writer {
+                vs, before, now, ..
+            } => match (now, before) {
+                (Some((now, why)), Some(before)) => {
+                    write!(
+                        f,
+                        "{now} is the writer of VS {vs} in place of {before}: {why}"
+                    )
+                }
+                (Some((now, why)), None) => write!(f, "{now} is the writer of VS {vs}: {why}"),
+                (None, _) => write!(f, "VS {vs} has no writer: none of its servers is well"),
+            },
             BalancerEvent::Suspended { address, here } => {
                 let (how, what) = match here {
                     true => ("on", "resumed"),

@@ -8,6 +8,7 @@ use crate::lvs::{self, Observation, Owned};
 use crate::time::Time;
 
 use super::backoff::Object;
+use super::writers::is_one;
 use super::{
     Action, Balancer, BalancerEvent, FAILURES_TOLD, Failure, FailureKind, KernelEvent, Phase,
     Programmed, ServerKey, event, side,
@@ -136,9 +137,11 @@ impl Balancer {
         }
         let nothing = Observation::default();
         let before = self.seen.as_ref().unwrap_or(&nothing);
-        if self.reverts() {
-            self.owned.take_over(&found);
-        } else {
+        let reverts = self.reverts();
+        let pools = &self.pools;
+        self.owned
+            .take_over(&found, |key| reverts || pools.has_one_writer(key));
+        if !reverts {
             let owned = &self.owned;
             let kept =
                 self.pools
@@ -199,6 +202,8 @@ impl Balancer {
             let count = untold - FAILURES_TOLD;
             event(out, KernelEvent::MoreFailed { count });
         }
+        let waiting = self.waiting_for(&commands);
+        self.dirty.services.extend(waiting);
         if cause.is_some_and(|c| c != Cause::Look) && programmed != Programmed::default() {
             event(out, KernelEvent::Programmed(programmed));
         }
@@ -221,6 +226,10 @@ impl Balancer {
                 lvs::table_commands(&desired.collect(), &observed.collect(), &self.owned)
             }
         };
+        for pool in self.pools.with_one_writer() {
+            let desired = |key: &ServiceKey| self.pools.get(key);
+            lvs::never_two(&mut commands, pool, desired, &seen.table, !self.look_again);
+        }
         if dirty.all.is_some() || dirty.daemons {
             let desired = match self.phase {
                 Phase::Stopping { .. } => Some(BTreeMap::new()),
@@ -297,6 +306,10 @@ impl Balancer {
         let mut out_of_pool = Vec::new();
         for vs in &self.config.virtual_servers {
             let service = lvs::service_key(&vs.address);
+            // One that is not there stands by.
+            if is_one(vs) {
+                continue;
+            }
             // Of a group the first that was there and ours speaks for all.
             let there = lvs::service_keys(vs)
                 .filter(|key| record.has_service(key))
@@ -321,9 +334,10 @@ impl Balancer {
             if was == Status::Up && self.monitor.status(&server) == Status::Down {
                 let vs = self.service_name(&server.service);
                 out.push(Action::Event(BalancerEvent::StillOut { server, vs }));
-                self.refresh_pool(server, out);
+                self.refresh_pool(server.service, out);
             }
         }
+        self.adopt_writers(found, out);
         self.go_on_draining(&record.draining, found, out);
         // Sessions that were heard of already need not be waited for.
         self.tell_checks(out);

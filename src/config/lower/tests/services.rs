@@ -129,3 +129,63 @@ fn no_retry_is_said_in_a_checker_alone_and_mail_is_asked_for_where_the_server_is
     });
     assert_eq!(ports.collect::<Vec<_>>(), [2525, 26]);
 }
+
+#[test]
+fn writers_and_their_readers() {
+    use crate::config::model::{OneWriter, WriterOrder, Writers};
+
+    let service = |port: u16, more: &str| {
+        format!(
+            "virtual_server 10.0.0.1 {port} {{\n protocol TCP\n lb_algo wlc\n lb_kind NAT\n{more}\
+             real_server 10.1.0.1 3306 {{\n }}\n}}\n"
+        )
+    };
+    let writers = service(
+        3306,
+        "@vipd one_writer index\n@vipd writer_failback\n@vipd on_down kill\n",
+    );
+    let readers = service(3307, "@vipd readers_of 10.0.0.1 3306\n");
+    let loaded = read(&(readers.clone() + &writers + &service(3308, "")));
+    let config = loaded.config.unwrap();
+    let [readers_of, one, plain] = config.virtual_servers.as_slice() else {
+        panic!("{config:?}");
+    };
+    let rule = OneWriter {
+        order: WriterOrder::Index,
+        failback: true,
+    };
+    assert_eq!(one.writers, Some(Writers::One(rule)));
+    assert_eq!(readers_of.writers, Some(Writers::ReadersOf(one.address)));
+    // Nobody keeps a place among writers; others do where somebody asks for `kill`.
+    assert!(!one.real_servers[0].inhibit_on_failure);
+    assert!(plain.real_servers[0].inhibit_on_failure);
+    let said = |text: String| {
+        let loaded = read(&text);
+        let all = loaded.diagnostics.iter().map(|d| d.message.clone());
+        let own = all.filter(|m| m.contains("writer") || m.contains("readers"));
+        own.collect::<Vec<String>>()
+    };
+    for (text, message) in [
+        (
+            readers.clone() + &service(3306, ""),
+            "`readers_of` names a virtual server that has no writer",
+        ),
+        (
+            readers.clone(),
+            "`readers_of` names a virtual server that is not defined",
+        ),
+        (
+            service(
+                3306,
+                "@vipd one_writer order\n@vipd readers_of 10.0.0.1 3306\n",
+            ),
+            "a pool with `one_writer` cannot be one of readers",
+        ),
+        (
+            service(3306, "@vipd writer_failback\n"),
+            "`writer_failback` does nothing without `one_writer`",
+        ),
+    ] {
+        assert_eq!(said(text), [message]);
+    }
+}
