@@ -27,6 +27,7 @@ pub(crate) mod netlink;
 pub(crate) mod prepare;
 pub(crate) mod process;
 pub(crate) mod report;
+mod stages;
 pub(crate) mod sys;
 pub(crate) mod systemd;
 pub(crate) mod traffic;

@@ -188,12 +188,9 @@ fn supervise(case: &Case) -> Outcome<Record> {
     let seconds = started.elapsed().as_secs_f64();
     let told = fs::read(verdict_file(case.name)).ok();
     let told = told.and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
-    let mut record = told.unwrap_or_else(|| Record {
-        name: case.name.to_owned(),
-        verdict: Verdict::Failed("the process of the case ended without a verdict".to_owned()),
-        notes: Vec::new(),
-        samples: Vec::new(),
-        seconds,
+    let mut record = told.unwrap_or_else(|| {
+        let why = "the process of the case ended without a verdict";
+        Record::without_run(case, Verdict::Failed(why.to_owned()))
     });
     if !in_time {
         let limit = case.limit.as_secs();
@@ -337,11 +334,9 @@ fn case_record(name: &str) -> Outcome {
         println!("{:9.3} {verdict:?}", lab.started.elapsed().as_secs_f64());
     }
     let record = Record {
-        name: name.to_owned(),
-        verdict,
         notes: lab.take_notes(),
         samples: lab.take_samples(),
-        seconds: 0.0,
+        ..Record::without_run(case, verdict)
     };
     Ok(fs::write(verdict_file(name), serde_json::to_vec(&record)?)?)
 }

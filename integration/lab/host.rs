@@ -4,11 +4,9 @@
 //! The exit status of a guest says nothing; the verdict of each case comes from a file. A guest
 //! that dies or hangs costs the case it was in; the next cases run in a new one.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -19,6 +17,7 @@ use super::guest::DIR_WORD;
 use super::prepare::{memory_dir, preload, prepare, which};
 use super::process::read_lossy;
 use super::report::{self, Event, Job, Record, Totals, Verdict};
+use super::stages::{Place, run_stages};
 use super::{Case, native, sys};
 use crate::{bench, cases, demo};
 
@@ -27,19 +26,6 @@ const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// Beyond its own limit, a case has this long to be cleaned up after.
 const CLEAN_LIMIT: Duration = Duration::from_secs(60);
 const CONSOLE_LINES_MAX: usize = 60;
-/// Native cases that run side by side: they wait for timers of whole seconds most of the time.
-const NATIVE_LANES: usize = 10;
-
-/// Where cases run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// On this machine's kernel, in namespaces of their own.
-    Native,
-    /// The same, among the machine's own processes.
-    Beside,
-    /// On the guest's kernel.
-    Guest,
-}
 
 /// How guests are run.
 #[derive(Clone)]
@@ -54,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) guests: usize,
     /// Told to the cases: [`Lab::words`](super::Lab::words).
     pub(crate) words: Vec<String>,
+    /// Whether a case that fails among others runs once more, alone.
+    pub(crate) second_try: bool,
 }
 
 impl Default for Options {
@@ -64,6 +52,7 @@ impl Default for Options {
             subject: Kind::Vipd,
             guests: 1,
             words: Vec::new(),
+            second_try: false,
         }
     }
 }
@@ -137,6 +126,8 @@ fn parse(args: &[String]) -> Outcome<Request> {
             name => names.push(name),
         }
     }
+    // Whoever names a case wants to see it fail.
+    options.second_try = names.is_empty();
     let all = all_cases();
     let wanted = |case: &&Case| names.is_empty() || names.iter().any(|n| case.name.contains(n));
     let chosen: Vec<&Case> = all.filter(wanted).collect();
@@ -166,6 +157,9 @@ fn run(chosen: &[&'static Case], options: &Options) -> ExitCode {
     for record in records.iter().filter(|r| r.verdict != Verdict::Passed) {
         println!("not passed: {}", record.name);
     }
+    for record in records.iter().filter(|r| r.second_try) {
+        println!("only at the second try: {}", record.name);
+    }
     println!("{}", Totals::of(&records).line());
     verdict(chosen, &records)
 }
@@ -187,14 +181,7 @@ fn verdict(chosen: &[&'static Case], records: &[Record]) -> ExitCode {
 }
 
 fn skipped(case: &Case, why: &Failure) -> Record {
-    let verdict = Verdict::Skipped(why.to_string());
-    let record = Record {
-        name: case.name.into(),
-        verdict,
-        notes: Vec::new(),
-        samples: Vec::new(),
-        seconds: 0.0,
-    };
+    let record = Record::without_run(case, Verdict::Skipped(why.to_string()));
     println!("{}", report::describe(case, &record, ""));
     record
 }
@@ -209,121 +196,8 @@ fn target_dir() -> PathBuf {
         .join("integration")
 }
 
-/// What is measured first, alone; then the native cases; then those of the guests, which keep every core
-/// busy.
-fn run_stages(chosen: &[&'static Case], options: &Options, target: &Path) -> Vec<Record> {
-    let among = |list: &[&[Case]], case: &Case| {
-        let mut all = list.iter().copied().flatten();
-        all.any(|other| other.name == case.name)
-    };
-    let (mut measured, mut native, mut guests) = (Vec::new(), Vec::new(), Vec::new());
-    let mut beside = Vec::new();
-    for (at, case) in chosen.iter().copied().enumerate() {
-        let stage = if among(cases::MEASURED, case) || among(&[bench::CASES], case) {
-            &mut measured
-        } else if among(cases::BESIDE, case) {
-            &mut beside
-        } else if among(cases::NATIVE, case) {
-            &mut native
-        } else {
-            &mut guests
-        };
-        stage.push((at, case));
-    }
-    let records = Mutex::new(BTreeMap::new());
-    for (cases, place, side_by_side) in [
-        (measured, Place::Native, 1),
-        (beside, Place::Beside, 1),
-        (native, Place::Native, NATIVE_LANES),
-        (guests, Place::Guest, options.guests),
-    ] {
-        let lanes = lanes(cases, side_by_side);
-        thread::scope(|scope| {
-            for (lane, cases) in lanes.iter().enumerate() {
-                let records = &records;
-                scope.spawn(move || run_lane(place, lane, cases, options, target, records));
-            }
-        });
-    }
-    records
-        .into_inner()
-        .map(|map| map.into_values().collect())
-        .unwrap_or_default()
-}
-
-/// Deals the cases out by their limits, the longest first to the lane with the least; the order
-/// inside a lane is that of the list.
-fn lanes(
-    mut numbered: Vec<(usize, &'static Case)>,
-    most: usize,
-) -> Vec<Vec<(usize, &'static Case)>> {
-    let mut lanes = vec![(Duration::ZERO, Vec::new()); most.min(numbered.len())];
-    numbered.sort_by_key(|(_, case)| std::cmp::Reverse(case.limit));
-    for item in numbered {
-        if let Some(lane) = lanes.iter_mut().min_by_key(|(sum, _)| *sum) {
-            lane.0 += item.1.limit;
-            lane.1.push(item);
-        }
-    }
-    lanes
-        .iter_mut()
-        .for_each(|(_, cases)| cases.sort_by_key(|(at, _)| *at));
-    lanes.into_iter().map(|(_, cases)| cases).collect()
-}
-
-type Records = Mutex<BTreeMap<usize, Record>>;
-
-fn run_lane(
-    place: Place,
-    lane: usize,
-    cases: &[(usize, &'static Case)],
-    options: &Options,
-    target: &Path,
-    records: &Records,
-) {
-    let mut rest = cases;
-    while let Some((at, first)) = rest.first() {
-        let mut done = 0;
-        let ended = Guest::boot(place, lane, rest, options, target).and_then(|mut guest| {
-            guest.follow(rest, options, |record, log| {
-                let Some((at, case)) = rest.get(done) else {
-                    return;
-                };
-                done += 1;
-                if !options.stream || record.verdict != Verdict::Passed {
-                    println!("{}", report::describe(case, &record, &log));
-                }
-                if let Ok(mut records) = records.lock() {
-                    records.insert(*at, record);
-                }
-            })
-        });
-        if done == 0 || ended.is_err() {
-            // The case it was in is lost; with no case begun, the first one is.
-            let (at, case) = rest.get(done).copied().unwrap_or((*at, *first));
-            let why = ended
-                .err()
-                .map_or("the guest ended".to_owned(), |e| e.to_string());
-            let verdict = Verdict::Failed(why);
-            let record = Record {
-                name: case.name.into(),
-                verdict,
-                notes: vec![],
-                samples: vec![],
-                seconds: 0.0,
-            };
-            println!("{}", report::describe(case, &record, ""));
-            if let Ok(mut records) = records.lock() {
-                records.insert(at, record);
-            }
-            done += 1;
-        }
-        rest = rest.get(done..).unwrap_or_default();
-    }
-}
-
 /// A running guest; killed when dropped.
-struct Guest {
+pub(super) struct Guest {
     number: usize,
     process: Child,
     dir: PathBuf,
@@ -333,7 +207,7 @@ struct Guest {
 static BOOTS: AtomicUsize = AtomicUsize::new(0);
 
 impl Guest {
-    fn boot(
+    pub(super) fn boot(
         place: Place,
         lane: usize,
         cases: &[(usize, &'static Case)],
@@ -391,7 +265,7 @@ impl Guest {
     }
 
     /// Reports each case as it ends, until the guest does.
-    fn follow(
+    pub(super) fn follow(
         &mut self,
         cases: &[(usize, &'static Case)],
         options: &Options,

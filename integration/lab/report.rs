@@ -31,6 +31,13 @@ pub(crate) enum Verdict {
     Skipped(String),
 }
 
+impl Verdict {
+    /// Whether it ran and did not prove its sentence.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+}
+
 /// A line of `results.jsonl`.
 #[derive(Serialize, Deserialize, Clone)]
 #[serde(rename_all = "lowercase")]
@@ -70,6 +77,33 @@ pub(crate) struct Record {
     pub(crate) samples: Vec<Sample>,
     /// How long it ran, seconds.
     pub(crate) seconds: f64,
+    /// Whether it is of the second time that the case ran.
+    #[serde(default)]
+    pub(crate) second_try: bool,
+}
+
+impl Record {
+    /// Of a case that did not come to run.
+    pub(crate) fn without_run(case: &Case, verdict: Verdict) -> Self {
+        Self {
+            name: case.name.into(),
+            verdict,
+            notes: Vec::new(),
+            samples: Vec::new(),
+            seconds: 0.0,
+            second_try: false,
+        }
+    }
+
+    /// This one, of the second try; it names the failure of the first.
+    pub(crate) fn after(mut self, first: &Self) -> Self {
+        self.second_try = true;
+        if let Verdict::Failed(why) = &first.verdict {
+            let why = why.lines().next().unwrap_or_default();
+            self.notes.push(format!("failed among others: {why}"));
+        }
+        self
+    }
 }
 
 /// Numbers of the last line.
