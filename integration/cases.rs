@@ -38,6 +38,7 @@ mod probe;
 mod protocol;
 mod routes;
 mod rules;
+mod scenarios;
 mod scene;
 mod scheduling;
 mod self_test;
@@ -73,6 +74,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     keywords::more::CASES,
     keywords::rest::CASES,
     own_links::CASES,
+    scenarios::NATIVE,
     early_end::CASES,
     silence::NATIVE,
 ];
@@ -123,4 +125,5 @@ pub(crate) const ALL: &[&[Case]] = &[
     bad_input::CASES,
     facts::CASES,
     unit::CASES,
+    scenarios::GUEST,
 ];

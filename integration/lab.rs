@@ -21,6 +21,7 @@ pub(crate) mod check;
 pub(crate) mod daemon;
 pub(crate) mod guest;
 pub(crate) mod host;
+pub(crate) mod machine;
 pub(crate) mod native;
 pub(crate) mod net;
 pub(crate) mod netlink;

@@ -10,6 +10,7 @@ use crate::cases::daemon::only_vipd;
 use crate::lab::check::{Failure, Outcome, ensure, ensure_eq, wait_until};
 use crate::lab::daemon::{Daemon, Kind};
 use crate::lab::guest::HOST_DIR;
+use crate::lab::machine::{STAND_IN, VIPD};
 use crate::lab::net::{Host, Net};
 use crate::lab::process::Process;
 use crate::lab::systemd::Systemd;
@@ -39,8 +40,6 @@ const LIMIT: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(10);
 const VIP: std::net::Ipv4Addr = std::net::Ipv4Addr::new(192, 0, 2, 100);
 const FILE: &str = "/etc/keepalived/keepalived.conf";
-const VIPD: &str = "package.metadata.deb";
-const STAND_IN: &str = "package.metadata.deb.variants.keepalived";
 /// Ports of the services by NAT, DR and TUN.
 const METHODS: [(&str, &str, &str); 3] = [
     ("80", "NAT", "198.51.100.11"),

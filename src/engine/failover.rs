@@ -451,33 +451,50 @@ impl Failover {
             return; // reloaded away while it ran
         };
         if let Some(ScriptAction::Changed { to, by }) = tracker.on_end(end) {
-            out.push(Action::Event(Event::Script {
-                name: name.to_owned(),
-                to,
-                by,
-            }));
-            self.refresh_standings_of(&FactName::new(FactKind::Script, name), now, out);
+            self.on_script_change(name.to_owned(), to, by, now, out);
         }
     }
 
+    fn on_script_change(
+        &mut self,
+        name: String,
+        to: FactValue,
+        by: ScriptEnd,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        let fact = FactName::new(FactKind::Script, &name);
+        out.push(Action::Event(Event::Script { name, to, by }));
+        self.refresh_standings_of(&fact, now, out);
+    }
+
     fn run_due_scripts(&mut self, now: Time, out: &mut Vec<Action>) {
+        let mut changed = Vec::new();
         for (index, tracker) in self.scripts.iter_mut().enumerate() {
             let before = tracker.next_deadline();
             if before > now {
                 continue;
             }
-            if tracker.on_timer(now) == Some(ScriptAction::Run) {
-                let script = tracker.script();
-                out.push(Action::RunScript {
+            let action = tracker.on_timer(now);
+            let script = tracker.script();
+            match action {
+                Some(ScriptAction::Run) => out.push(Action::RunScript {
                     name: script.name.clone(),
                     argv: script.argv.clone(),
                     user: script.user.clone(),
-                    timeout: script.timeout,
-                });
+                    timeout: script.timeout + script.linger,
+                }),
+                Some(ScriptAction::Changed { to, by }) => {
+                    changed.push((script.name.clone(), to, by));
+                }
+                None => {}
             }
             self.timers.remove(&(before, TimerOf::Script(index)));
             self.timers
                 .insert((tracker.next_deadline(), TimerOf::Script(index)));
+        }
+        for (name, to, by) in changed {
+            self.on_script_change(name, to, by, now, out);
         }
     }
 

@@ -108,7 +108,8 @@ impl ScriptTracker {
         self.next_run
     }
 
-    /// A run may be due. keepalived: a run that would overlap the one before is skipped.
+    /// A run may be due. keepalived: a run that would overlap the one before is skipped. One that may linger
+    /// counts as timed out at each of these moments, as often as keepalived would have ended it.
     pub fn on_timer(&mut self, now: Time) -> Option<ScriptAction> {
         if now < self.next_run {
             return None;
@@ -120,7 +121,8 @@ impl ScriptTracker {
             now + self.script.interval
         };
         if self.running {
-            return None;
+            let lingers = !self.script.linger.is_zero();
+            return lingers.then(|| self.count(ScriptEnd::TimedOut))?;
         }
         self.running = true;
         Some(ScriptAction::Run)
@@ -130,6 +132,10 @@ impl ScriptTracker {
     /// that `rise` or `fall` in a row.
     pub fn on_end(&mut self, end: ScriptEnd) -> Option<ScriptAction> {
         self.running = false;
+        self.count(end)
+    }
+
+    fn count(&mut self, end: ScriptEnd) -> Option<ScriptAction> {
         let verdict = if end.passed() {
             FactValue::Up
         } else {
@@ -169,6 +175,7 @@ mod tests {
             argv: vec!["true".into()],
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
+            linger: Duration::ZERO,
             rise,
             fall,
             user: None,
@@ -236,5 +243,27 @@ mod tests {
             tracker.on_timer(Time::from_millis(3000)),
             Some(ScriptAction::Run)
         );
+    }
+
+    #[test]
+    fn a_run_that_may_linger_fails_at_each_interval_and_its_end_counts_too() {
+        let mut tracker = tracker(1, 2, false);
+        tracker.on_end(ScriptEnd::Exited(0));
+        let mut script = Script::clone(tracker.script());
+        script.linger = Duration::from_secs(10);
+        tracker.reconfigure(Arc::new(script), Time::ZERO);
+        assert_eq!(tracker.on_timer(Time::ZERO), Some(ScriptAction::Run));
+        assert_eq!(tracker.on_timer(Time::from_millis(1000)), None);
+        assert_eq!(tracker.value(), Up, "one of two");
+        let failed = tracker.on_timer(Time::from_millis(2000));
+        let by = ScriptEnd::TimedOut;
+        assert_eq!(failed, Some(ScriptAction::Changed { to: Down, by }));
+        assert_eq!(
+            tracker.on_timer(Time::from_millis(3000)),
+            None,
+            "never two at once"
+        );
+        tracker.on_end(ScriptEnd::Exited(0));
+        assert_eq!(tracker.value(), Up);
     }
 }

@@ -112,6 +112,7 @@ fn script(out: &mut String, script: &Script) {
         argv,
         interval,
         timeout,
+        linger,
         rise,
         fall,
         user,
@@ -119,7 +120,7 @@ fn script(out: &mut String, script: &Script) {
     } = script;
     let _ = writeln!(
         out,
-        "script {name}: {argv:?} every {interval:?} within {timeout:?}, rise {rise}, fall {fall}, \
+        "script {name}: {argv:?} every {interval:?} within {timeout:?} (and {linger:?}), rise {rise}, fall {fall}, \
          user {user:?}, init_fail {init_fail}"
     );
 }

@@ -30,7 +30,7 @@ pub(super) const SCRIPT: &[Keyword] = &[
     row(
         "timeout",
         Arguments::One(Type::Seconds(1_000, TIMER_MAX)),
-        "Seconds it may take.",
+        "Seconds it may take. Without it, it has failed after the interval and is ended 10 s later.",
     )
     .default("as interval"),
     row(

@@ -11,6 +11,13 @@ use crate::config::{Config, Files, Origins, ScriptFile};
 
 use super::risk;
 
+/// How long a command may run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Limit {
+    timeout: Duration,
+    linger: Duration,
+}
+
 pub(super) fn lint(
     config: &Config,
     origins: &Origins,
@@ -24,14 +31,22 @@ pub(super) fn lint(
     };
     for script in config.scripts.values() {
         let span = origins.scripts.get(&script.name).copied();
-        check.command(&script.argv, Some(script.timeout), span);
+        let limit = Limit {
+            timeout: script.timeout,
+            linger: script.linger,
+        };
+        check.command(&script.argv, Some(limit), span);
     }
     for server in &config.virtual_servers {
         let span = origins.virtual_servers.get(&server.address).copied();
         let checkers = server.real_servers.iter().flat_map(|real| &real.checkers);
         for checker in checkers {
             if let CheckerKind::Misc(misc) = &checker.kind {
-                check.command(&misc.argv, Some(misc.timeout), span);
+                let limit = Limit {
+                    timeout: misc.timeout,
+                    linger: Duration::ZERO,
+                };
+                check.command(&misc.argv, Some(limit), span);
             }
         }
         let settings = server.real_servers.iter().map(|real| &real.more);
@@ -71,7 +86,7 @@ struct Check<'a> {
     files: &'a dyn Files,
     diagnostics: &'a mut Diagnostics,
     /// Commands that were looked at, with their timeout.
-    seen: BTreeSet<(Vec<String>, Option<Duration>)>,
+    seen: BTreeSet<(Vec<String>, Option<Limit>)>,
 }
 
 impl Check<'_> {
@@ -81,11 +96,11 @@ impl Check<'_> {
         }
     }
 
-    fn command(&mut self, argv: &[String], timeout: Option<Duration>, span: Option<Span>) {
+    fn command(&mut self, argv: &[String], limit: Option<Limit>, span: Option<Span>) {
         let Some((program, arguments)) = argv.split_first() else {
             return;
         };
-        if !self.seen.insert((argv.to_vec(), timeout)) {
+        if !self.seen.insert((argv.to_vec(), limit)) {
             return;
         }
         let shell = program.ends_with("sh");
@@ -108,19 +123,33 @@ impl Check<'_> {
             .map(|(_, file)| String::from_utf8_lossy(&file.head).into_owned());
         let inline = arguments.iter().filter(|_| shell).cloned();
         let slept = texts.chain(inline).filter_map(|text| longest_sleep(&text));
-        if let (Some(slept), Some(timeout)) = (slept.max(), timeout)
-            && slept >= timeout
+        if let (Some(slept), Some(limit)) = (slept.max(), limit)
+            && slept >= limit.timeout
         {
-            let (slept, timeout) = (slept.as_secs_f64(), timeout.as_secs_f64());
-            let command = argv.join(" ");
-            let message =
-                format!("`{command}` sleeps {slept} s and is killed after {timeout} s: it fails");
-            self.diagnostics.push(
-                risk(span, message)
-                    .note("keepalived does the same")
-                    .hint("raise `timeout`, or let it not sleep".to_owned()),
-            );
+            self.sleeps(argv, slept, limit, span);
         }
+    }
+
+    fn sleeps(&mut self, argv: &[String], slept: Duration, limit: Limit, span: Option<Span>) {
+        let command = argv.join(" ");
+        let (timeout, longest) = (limit.timeout, limit.timeout + limit.linger);
+        let (slept_s, timeout_s) = (slept.as_secs_f64(), timeout.as_secs_f64());
+        let warning = if slept < longest {
+            let message = format!(
+                "`{command}` sleeps {slept_s} s and counts as failed after {timeout_s} s; it is left to end \
+                 within {} s",
+                longest.as_secs_f64()
+            );
+            risk(span, message).note("keepalived ends it: what follows the sleep never runs")
+        } else {
+            let killed_s = longest.as_secs_f64();
+            let message = format!(
+                "`{command}` sleeps {slept_s} s and is killed after {killed_s} s: it fails"
+            );
+            risk(span, message).note("keepalived does the same")
+        };
+        let hint = "raise `timeout`, or let it not sleep".to_owned();
+        self.diagnostics.push(warning.hint(hint));
     }
 
     fn file(&self, path: &str) -> Option<ScriptFile> {

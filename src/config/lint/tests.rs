@@ -211,6 +211,11 @@ fn scripts_that_sleep_past_their_timeout_are_a_risk() {
         with("#!/bin/sh\nsystemctl start x; sleep 2\n"),
         ["`/s` sleeps 2 s and is killed after 2 s: it fails"]
     );
+    let silent = text.replace("timeout 2", "interval 2");
+    assert_eq!(
+        risks_with(&silent, "#!/bin/sh\nsleep 3\n", false),
+        ["`/s` sleeps 3 s and counts as failed after 2 s; it is left to end within 12 s"]
+    );
     assert!(with("#!/bin/sh\n# sleep 9\nsleep 0.5s\nsleep $N\n").is_empty());
     let inline = text.replace("script /s", "script \"/bin/sh -c 'sleep 1m'\"");
     assert_eq!(

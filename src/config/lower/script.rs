@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::config::Compat;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
 use crate::config::model::{Script, ScriptUser, Weight};
@@ -12,6 +13,9 @@ use super::Named;
 use super::context::{Context, Draft, Handled, Line};
 use super::tracking::read_weight;
 use super::value::Value;
+
+/// What [`Script::linger`] is where nobody wrote `timeout`.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// A script and what its failure does to those who name no weight.
 pub(super) struct Weighted {
@@ -141,6 +145,10 @@ impl ScriptDraft {
                 argv,
                 interval,
                 timeout: self.timeout.unwrap_or(interval),
+                linger: match (self.timeout, ctx.compat()) {
+                    (None, Compat::Vipd) => LINGER,
+                    (Some(_), _) | (None, Compat::Keepalived) => Duration::ZERO,
+                },
                 rise: self.rise.unwrap_or(1),
                 fall: self.fall.unwrap_or(1),
                 user: self.user,

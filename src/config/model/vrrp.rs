@@ -353,6 +353,10 @@ pub struct Script {
     /// `timeout`; the interval when absent.
     #[serde(serialize_with = "seconds")]
     pub timeout: Duration,
+    /// How much longer a run may go on that counts as failed at its timeout: 10 s where nobody wrote `timeout`,
+    /// else nothing, as in keepalived. Scripts that start a service again and wait for it do get to their end.
+    #[serde(serialize_with = "seconds")]
+    pub linger: Duration,
     /// `rise`: successes in a row that make it pass, at least 1.
     pub rise: u32,
     /// `fall`: failures in a row that make it fail, at least 1.

@@ -184,6 +184,7 @@ fn a_script_with_weight_moves_the_priority_and_one_without_is_a_fault() {
         argv: vec!["true".into()],
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
+        linger: Duration::ZERO,
         rise: 1,
         fall: 1,
         user: None,

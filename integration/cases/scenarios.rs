@@ -1,0 +1,120 @@
+//! Systems that users built and wrote articles about, with their own files, unedited, and vipd in
+//! keepalived's place; docs/scenarios has a page for each.
+//!
+//! Each is played by three pairs at the same time: vipd on both machines, keepalived on both, and one of
+//! each. Where keepalived alone does not get to what the article promises, the report says so.
+
+mod client;
+mod dual_masters;
+mod nginx_docker;
+mod nginx_pair;
+mod site;
+
+use std::time::Duration;
+
+use self::site::{PAIRS, Plan, Play, Site, Step};
+use crate::cases::daemon::only_vipd;
+use crate::lab::check::{Failure, Outcome};
+use crate::lab::daemon::Kind;
+use crate::lab::{Case, Lab};
+
+/// Those that run on this machine's kernel.
+pub(crate) const NATIVE: &[Case] = &[
+    Case {
+        name: "scenario.nginx_docker",
+        proves: "two masters, nginx behind each: a host that stops, dies or returns takes its address with it; \
+                 a lost nginx moves it as soon as `nopreempt`, which the warning names, is gone",
+        limit: Duration::from_secs(240),
+        run: nginx_docker::run,
+    },
+    Case {
+        name: "scenario.dual_masters",
+        proves: "two masters whose script, with its #! on line 2, starts nginx again and gives the address up \
+                 only when that fails",
+        limit: Duration::from_secs(240),
+        run: dual_masters::run,
+    },
+];
+
+/// Those that need IPVS.
+pub(crate) const GUEST: &[Case] = &[Case {
+    name: "scenario.nginx_pair",
+    proves: "a pair without preemption: a restart hands over and stays away, a script that stops keepalived \
+             gives the address up, the sync daemon of IPVS follows, and mails arrive where they are asked for",
+    limit: Duration::from_secs(300),
+    run: nginx_pair::run,
+}];
+
+/// A scenario: its machines, and what happens to them.
+struct Story {
+    /// Address of the client.
+    client: &'static str,
+    /// What the client asks, with the port.
+    vips: &'static [&'static str],
+    /// How long a step may take.
+    limit: Duration,
+    /// The same for keepalived alone, where some step never comes to its end.
+    reference_limit: Duration,
+    /// By what runs on them.
+    plans: fn([Kind; 2]) -> [Plan; 2],
+    play: fn(&mut Play<'_>) -> Outcome,
+}
+
+/// All three pairs play it; the report has a line for each step.
+fn perform(lab: &Lab, story: &Story) -> Outcome {
+    only_vipd(lab)?;
+    let mut sites = Vec::new();
+    // A network is no more than its namespaces once it is built.
+    for pair in PAIRS {
+        sites.push(Site::new(lab, pair, story.client, (story.plans)(pair.1))?.0);
+    }
+    let ended: Vec<Outcome<(&str, Vec<Step>)>> = std::thread::scope(|scope| {
+        let begun: Vec<_> = sites
+            .iter_mut()
+            .map(|site| scope.spawn(move || one_pair(site, story)))
+            .collect();
+        let panicked = || Err(Failure::failed("a pair panicked"));
+        begun
+            .into_iter()
+            .map(|pair| pair.join().unwrap_or_else(|_| panicked()))
+            .collect()
+    });
+    let ended = ended.into_iter().collect::<Outcome<Vec<_>>>()?;
+    for line in lines(&ended) {
+        lab.note(line);
+    }
+    Ok(())
+}
+
+fn one_pair<'a>(site: &'a mut Site, story: &Story) -> Outcome<(&'a str, Vec<Step>)> {
+    site.boot()?;
+    let pair = site.pair;
+    let limit = if site.is_reference() {
+        story.reference_limit
+    } else {
+        story.limit
+    };
+    let mut play = Play::begin(site, story.vips, limit)?;
+    (story.play)(&mut play)?;
+    Ok((pair, play.steps))
+}
+
+/// `what: vipd 1.2 s, gap 0.3 s; keepalived ...`
+fn lines(pairs: &[(&str, Vec<Step>)]) -> Vec<String> {
+    let steps = pairs.first().map_or(0, |(_, steps)| steps.len());
+    (0..steps)
+        .map(|at| {
+            let told = pairs.iter().filter_map(|(pair, steps)| {
+                let step = steps.get(at)?;
+                let gap = step.gap.as_secs_f64();
+                Some(match step.after {
+                    Some(after) => format!("{pair} {:.2} s, gap {gap:.2} s", after.as_secs_f64()),
+                    None => format!("{pair} never, gap {gap:.2} s"),
+                })
+            });
+            let told: Vec<String> = told.collect();
+            let what = pairs.first().and_then(|(_, steps)| steps.get(at));
+            format!("{}: {}", what.map_or("", |step| step.what), told.join("; "))
+        })
+        .collect()
+}

@@ -1,0 +1,138 @@
+//! A pair of nginx servers, neither of which takes the address back (`nopreempt`), with a script that stops
+//! keepalived by its init script when nginx is lost, adverts every 5 s, a password of which eight bytes count, and
+//! the sync daemon of IPVS.
+
+use std::time::Duration;
+
+use super::site::{Node, Plan, Play};
+use super::{Story, perform};
+use crate::lab::Lab;
+use crate::lab::check::{Outcome, wait_until};
+use crate::lab::daemon::Kind;
+
+const FIRST: usize = 0;
+const SECOND: usize = 1;
+/// Three adverts, the skew, and a guest that does much at once.
+const LIMIT: Duration = Duration::from_secs(45);
+const FILE: &str = "/etc/keepalived/keepalived.conf";
+const CHECK: &str = include_str!("../../fixtures/scenarios/s1-check_nginx.sh");
+const START: &str = "nginx; service keepalived start";
+/// Takes everything and keeps it.
+const EXIM: &str = "\
+primary_hostname = localhost
+spool_directory = /run/exim/spool
+log_file_path = /run/exim/%slog
+pid_file_path = /run/exim/pid
+local_interfaces = 127.0.0.1
+host_lookup =
+rfc1413_query_timeout = 0s
+tls_advertise_hosts =
+acl_smtp_rcpt = rcpt
+queue_only
+begin acl
+rcpt:
+ accept
+";
+
+pub(super) fn run(lab: &Lab) -> Outcome {
+    perform(
+        lab,
+        &Story {
+            client: "192.168.1.10/24",
+            vips: &["192.168.1.200:80"],
+            limit: LIMIT,
+            reference_limit: LIMIT,
+            plans,
+            play,
+        },
+    )
+}
+
+fn plans(_: [Kind; 2]) -> [Plan; 2] {
+    let plan = |name, address, conf: &str| Plan {
+        name,
+        address,
+        files: vec![
+            (FILE, conf.to_owned()),
+            ("/data/sh/check_nginx.sh", CHECK.to_owned()),
+            ("/etc/exim.conf", EXIM.to_owned()),
+        ],
+        prepare: "mkdir -p /run/exim/spool; chown -R Debian-exim /run/exim; exim4 -C /etc/exim.conf -bd",
+    };
+    [
+        plan(
+            "111",
+            "192.168.1.111/24",
+            include_str!("../../fixtures/scenarios/s1-master.conf"),
+        ),
+        plan(
+            "112",
+            "192.168.1.112/24",
+            include_str!("../../fixtures/scenarios/s1-backup.conf"),
+        ),
+    ]
+}
+
+fn play(play: &mut Play<'_>) -> Outcome {
+    play.step(
+        "nginx and keepalived are started on both",
+        |site| {
+            let mut nodes = site.nodes.iter();
+            nodes.try_for_each(|node| node.sh(START).map(drop))
+        },
+        &[FIRST],
+    )?;
+    sync_daemons(play, [FIRST, SECOND])?;
+    play.step(
+        "service keepalived restart on 111",
+        |site| site.nodes[FIRST].sh("service keepalived restart").map(drop),
+        &[SECOND],
+    )?;
+    sync_daemons(play, [SECOND, FIRST])?;
+    play.step(
+        "pkill nginx on 112: its script stops keepalived",
+        |site| site.nodes[SECOND].kill_nginx(),
+        &[FIRST],
+    )?;
+    mail(play)
+}
+
+/// The one with the address tells of connections, the other one listens.
+fn sync_daemons(play: &Play<'_>, [tells, listens]: [usize; 2]) -> Outcome {
+    for (node, role) in [
+        (tells, "master sync daemon"),
+        (listens, "backup sync daemon"),
+    ] {
+        let node = &play.site.nodes[node];
+        let what = format!("{}: {} has a {role}", play.site.pair, node.plan.name);
+        wait_until(what, LIMIT, || {
+            let told = node.host.run(&["ipvsadm", "-l", "--daemon"])?;
+            Ok(told.contains(role) && told.contains("eth0"))
+        })?;
+    }
+    Ok(())
+}
+
+/// The article's file names mail addresses, and no instance asks for mails: with the one line that is missing,
+/// there are some.
+fn mail(play: &mut Play<'_>) -> Outcome {
+    let taken =
+        |node: &Node| node.sh("grep -c '<= keepalived@localhost' /run/exim/mainlog || true");
+    let second = &play.site.nodes[SECOND];
+    let what = format!("{}: keepalived on 112 has ended", play.site.pair);
+    wait_until(what, LIMIT, || {
+        Ok(second.sh("! pgrep -x keepalived").is_ok())
+    })?;
+    second.sh(&format!(
+        "sed -i 's/nopreempt/nopreempt\\n smtp_alert/' {FILE}; {START}"
+    ))?;
+    sync_daemons(play, [FIRST, SECOND])?;
+    play.step(
+        "keepalived on 111 is stopped",
+        |site| site.nodes[FIRST].sh("service keepalived stop").map(drop),
+        &[SECOND],
+    )?;
+    let second = &play.site.nodes[SECOND];
+    let what = format!("{}: the mail server of 112 has a mail", play.site.pair);
+    wait_until(what, LIMIT, || Ok(taken(second)?.trim() != "0")).map(drop)
+}

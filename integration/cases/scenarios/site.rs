@@ -1,0 +1,259 @@
+//! Two machines and a client on one network, as the articles have them: nginx on both, the daemon in its
+//! usual place, and files where their authors put them.
+
+use std::time::Duration;
+
+use super::client::Client;
+use crate::lab::Lab;
+use crate::lab::check::{Outcome, wait_until};
+use crate::lab::daemon::Kind;
+use crate::lab::machine::{Machine, STAND_IN, VIPD};
+use crate::lab::net::{Host, Net, Port};
+
+/// What runs on the first and on the second machine, and its name in the report.
+pub(super) const PAIRS: [(&str, [Kind; 2]); 3] = [
+    ("vipd", [Kind::Vipd, Kind::Vipd]),
+    ("keepalived", [Kind::Keepalived, Kind::Keepalived]),
+    ("mixed", [Kind::Vipd, Kind::Keepalived]),
+];
+
+/// The page of a machine is its name.
+const NGINX: &str = "\
+user www-data;
+worker_processes 1;
+pid /run/nginx.pid;
+error_log /run/logs/nginx-error.log;
+events { worker_connections 64; }
+http { access_log off; server { listen 80; root /srv/www; } }
+";
+
+/// A machine as an article describes it.
+pub(super) struct Plan {
+    /// As the article calls it; its page says so.
+    pub(super) name: &'static str,
+    /// Its address with the length of the prefix.
+    pub(super) address: &'static str,
+    /// Paths and texts; those that end in `.sh` may be run.
+    pub(super) files: Vec<(&'static str, String)>,
+    /// What is done once after each boot, before anything runs.
+    pub(super) prepare: &'static str,
+}
+
+/// One of the two machines.
+pub(super) struct Node {
+    pub(super) plan: Plan,
+    pub(super) host: Host,
+    pub(super) kind: Kind,
+    port: Port,
+    machine: Option<Machine>,
+}
+
+impl Node {
+    fn new(
+        net: &Net<'_>,
+        segment: &crate::lab::net::Segment,
+        pair: &str,
+        plan: Plan,
+        kind: Kind,
+    ) -> Outcome<Self> {
+        let host = net.router(&format!("{}-{pair}", plan.name))?;
+        let port = net.plug(&host, "eth0", segment, &[plan.address])?;
+        Ok(Self {
+            plan,
+            host,
+            kind,
+            port,
+            machine: None,
+        })
+    }
+
+    /// The running machine.
+    pub(super) fn machine(&self) -> Outcome<&Machine> {
+        Ok(self.machine.as_ref().ok_or("the machine is off")?)
+    }
+
+    /// Boots it, with everything on its disk; nothing runs yet.
+    pub(super) fn boot(&mut self) -> Outcome {
+        let machine = Machine::boot(&self.host)?;
+        if self.kind == Kind::Vipd {
+            machine.install(VIPD)?;
+            machine.install(STAND_IN)?;
+        }
+        let args = format!("DAEMON_ARGS=\"{}\"\n", daemon_args(self));
+        machine.write("/etc/default/keepalived", &args)?;
+        machine.write("/etc/nginx/nginx.conf", NGINX)?;
+        machine.write("/srv/www/index.html", self.plan.name)?;
+        for (path, text) in &self.plan.files {
+            machine.write(path, text)?;
+            if path.ends_with(".sh") {
+                machine.run(&["chmod", "755", path])?;
+            }
+        }
+        machine.sh(self.plan.prepare)?;
+        self.machine = Some(machine);
+        Ok(())
+    }
+
+    /// Stops nginx as the article does, and waits until those processes are gone, whoever starts it again.
+    pub(super) fn kill_nginx(&self) -> Outcome {
+        let line = "pids=$(pidof nginx) || true; killall nginx || true; for pid in $pids; do \
+                    while [ -d /proc/$pid ]; do sleep 0.01; done; done";
+        self.sh(line).map(drop)
+    }
+
+    /// A shell's line on the machine, which must succeed.
+    pub(super) fn sh(&self, line: &str) -> Outcome<String> {
+        self.machine()?.sh(line)
+    }
+
+    /// The plug is pulled.
+    pub(super) fn power_off(&mut self) -> Outcome {
+        self.port.unplug()?;
+        if let Some(mut machine) = self.machine.take() {
+            machine.power_off()?;
+        }
+        Ok(())
+    }
+
+    /// It boots again, with its own address and an empty table.
+    pub(super) fn power_on(&mut self) -> Outcome {
+        self.host.ip(&format!(
+            "addr flush dev eth0\naddr add {} dev eth0\n",
+            self.plan.address
+        ))?;
+        self.port.plug_in()?;
+        self.boot()
+    }
+
+    fn log_file(&self) -> String {
+        format!("/run/logs/{}.log", self.host.name())
+    }
+
+    /// What vipd has said so far.
+    pub(super) fn log(&self) -> Outcome<String> {
+        self.machine()?.run(&["cat", &self.log_file()])
+    }
+}
+
+/// Words of the command line that say no more than where the log goes. Debian's keepalived has the machine's
+/// log alone, and there is none.
+pub(super) fn daemon_args(node: &Node) -> String {
+    match node.kind {
+        Kind::Keepalived => "-D".to_owned(),
+        Kind::Vipd => format!("-D -G --log-file={}", node.log_file()),
+    }
+}
+
+/// Both machines and the client.
+pub(super) struct Site {
+    pub(super) pair: &'static str,
+    pub(super) nodes: [Node; 2],
+    pub(super) client: Host,
+}
+
+impl Site {
+    /// Machines that are booted, in a network of their own; the daemons are not started.
+    pub(super) fn new<'a>(
+        lab: &'a Lab,
+        (pair, kinds): (&'static str, [Kind; 2]),
+        client: &str,
+        plans: [Plan; 2],
+    ) -> Outcome<(Self, Net<'a>)> {
+        let net = Net::with_switch(lab, &format!("switch-{pair}"))?;
+        let segment = net.segment("lan")?;
+        let host = net.host(&format!("client-{pair}"))?;
+        net.plug(&host, "eth0", &segment, &[client])?;
+        let [one, two] = plans;
+        let nodes = [
+            Node::new(&net, &segment, pair, one, kinds[0])?,
+            Node::new(&net, &segment, pair, two, kinds[1])?,
+        ];
+        let site = Self {
+            pair,
+            nodes,
+            client: host,
+        };
+        Ok((site, net))
+    }
+
+    /// Boots both.
+    pub(super) fn boot(&mut self) -> Outcome {
+        self.nodes.iter_mut().try_for_each(Node::boot)
+    }
+
+    /// Whether keepalived alone is at work, whose failures are told and not failed for.
+    pub(super) fn is_reference(&self) -> bool {
+        self.nodes.iter().all(|node| node.kind == Kind::Keepalived)
+    }
+}
+
+/// What one step of the story came to.
+pub(super) struct Step {
+    /// What was done.
+    pub(super) what: &'static str,
+    /// Until every address was where the article has it; none if that did not come.
+    pub(super) after: Option<Duration>,
+    /// The longest time that a client got no page from an address.
+    pub(super) gap: Duration,
+}
+
+/// A site while its story is played.
+pub(super) struct Play<'a> {
+    pub(super) site: &'a mut Site,
+    client: Client,
+    limit: Duration,
+    pub(super) steps: Vec<Step>,
+}
+
+impl<'a> Play<'a> {
+    /// The client begins to ask for pages from `vips`; a step may take up to `limit`.
+    pub(super) fn begin(
+        site: &'a mut Site,
+        vips: &[&'static str],
+        limit: Duration,
+    ) -> Outcome<Self> {
+        let client = Client::start(&site.client, vips)?;
+        Ok(Self {
+            site,
+            client,
+            limit,
+            steps: Vec::new(),
+        })
+    }
+
+    /// Does `action`; then each address of the client's list must be served by the machine of this number.
+    pub(super) fn step(
+        &mut self,
+        what: &'static str,
+        action: impl FnOnce(&mut Site) -> Outcome,
+        served_by: &[usize],
+    ) -> Outcome {
+        let began = self.client.now();
+        action(self.site)?;
+        let names: Vec<&str> = served_by
+            .iter()
+            .filter_map(|n| self.site.nodes.get(*n))
+            .map(|node| node.plan.name)
+            .collect();
+        let say = format!(
+            "{}: {what}: pages from {}",
+            self.site.pair,
+            names.join(", ")
+        );
+        let done = self.client.now();
+        let served = || Ok(self.client.served_by(&names, done));
+        let arrived = match wait_until(say, self.limit, served) {
+            Err(e) if !self.site.is_reference() => return Err(e),
+            arrived => arrived.is_ok(),
+        };
+        // What comes back once more has not arrived.
+        std::thread::sleep(Duration::from_millis(500));
+        let (after, gap) = self.client.since(began, &names);
+        self.steps.push(Step {
+            what,
+            after: arrived.then_some(after),
+            gap,
+        });
+        Ok(())
+    }
+}
