@@ -11,6 +11,7 @@ mod page;
 mod question;
 mod record;
 mod script;
+mod slab;
 mod spread;
 
 pub use backend::{

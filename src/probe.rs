@@ -23,14 +23,14 @@ use crate::health::{CheckOutcome, Question};
 
 /// Asks one question over the network. Scripts are run elsewhere, and what is only told of is not asked.
 pub async fn ask(question: &Question, kit: &Kit) -> CheckOutcome {
-    let result = match &question.kind {
+    let result = match question.kind() {
         CheckerKind::Tcp(options) => tcp::connect(options).await,
         CheckerKind::Udp(check) => udp::ask(check).await,
         CheckerKind::Dns(check) => dns::ask(check).await,
         CheckerKind::Ping(options) => ping::ask(options).await,
         CheckerKind::Smtp(check) => smtp::ask(check).await,
         // In a box: most checks ask for no page and need no room for one.
-        CheckerKind::Http(check) => match Box::pin(http::ask(kit, check, question.stage)).await {
+        CheckerKind::Http(check) => match Box::pin(http::ask(kit, check, question.stage())).await {
             Ok(None) => Ok(()),
             Ok(Some(odd)) => return CheckOutcome::PassedBut(odd),
             Err(error) => Err(error),
@@ -40,7 +40,7 @@ pub async fn ask(question: &Question, kit: &Kit) -> CheckOutcome {
             Err(error) => Err(error),
         },
         CheckerKind::Misc(_) | CheckerKind::Bfd(_) | CheckerKind::File(_) => {
-            let keyword = question.kind.keyword();
+            let keyword = question.kind().keyword();
             return CheckOutcome::NotAsked(format!("{keyword} is not asked over the network"));
         }
     };

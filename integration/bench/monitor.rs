@@ -7,7 +7,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::sleep;
-use vipd::config::model::{Checker, CheckerKind, ConnectOptions};
+use vipd::config::model::{Checker, CheckerKind, ConnectOptions, Shared};
 use vipd::health::{Monitor, Output};
 use vipd::kernel::clock;
 use vipd::net::Endpoint;
@@ -48,8 +48,8 @@ pub(super) fn check_for(
 }
 
 async fn checks(count: usize, interval: Duration, lasts: Duration) -> Outcome<Vec<Duration>> {
-    let servers: Vec<(usize, [Checker; 1])> = (0..count)
-        .map(|number| (number, [checker(number, interval)]))
+    let servers: Vec<(usize, [Shared<Checker>; 1])> = (0..count)
+        .map(|number| (number, [checker(number, interval).into()]))
         .collect();
     let mut monitor = Monitor::new(7);
     let all = servers

@@ -108,7 +108,7 @@ impl GenhashArgs {
             sni_name: None,
             fast_recovery: false,
             tls_compliant: false,
-            urls: vec![HttpUrl::new(&self.path)],
+            urls: vec![HttpUrl::new(&self.path)].into(),
         }
     }
 }

@@ -96,7 +96,7 @@ impl Config {
     /// Every checker of every server, in the order of the file.
     pub fn checkers(&self) -> impl Iterator<Item = &Checker> {
         let servers = self.virtual_servers.iter().flat_map(|vs| &vs.real_servers);
-        servers.flat_map(|server| &server.checkers)
+        servers.flat_map(|server| server.checkers.iter().map(|checker| &**checker))
     }
 
     /// Names of the files that a FILE_CHECK asks for.

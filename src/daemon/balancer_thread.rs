@@ -118,7 +118,7 @@ pub struct Status {
     /// Whether a socket to IPVS is open.
     pub ipvs_open: bool,
     /// Which keys of IPVS are ours, for the record.
-    pub owned: Owned,
+    pub owned: Arc<Owned>,
     /// What operators have taken out, once that has changed.
     pub drained: Option<Drained>,
 }
@@ -334,9 +334,9 @@ where
 
     fn act(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::StartCheck { probe, question } => match &question.kind {
+            Action::StartCheck { probe, question } => match question.kind() {
                 CheckerKind::Misc(check) => return self.run_command(probe, check),
-                _ => self.start_check(probe, *question),
+                _ => self.start_check(probe, question),
             },
             Action::CancelCheck { probe } => {
                 if let Some(scripts) = &mut self.scripts {

@@ -64,7 +64,7 @@ pub(super) struct Daemon<'a> {
     pub(super) options: Options,
     pub(super) file: PathBuf,
     pub(super) config: Arc<Config>,
-    /// What the configuration names of IPVS, and what a predecessor left.
+    /// What the configuration names of IPVS, and what a predecessor left; at the start.
     pub(super) owned: Owned,
     /// What was read at the start.
     pub(super) standby: Option<Standby>,
@@ -211,7 +211,7 @@ impl Daemon<'_> {
         let mut again = false;
         let mut waiting = Waiting::default();
         let mut told_ready = false;
-        let mut recorded = self.owned.clone();
+        let mut recorded = Arc::new(std::mem::take(&mut self.owned));
         let mut standby = standby::Watch::new(&self.options.state_dir, self.standby.take());
         let mut read_last: Option<ReadResult> = None;
         let mut tidy = Tidy::new(Instant::now());

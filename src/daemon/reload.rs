@@ -120,7 +120,7 @@ impl Daemon<'_> {
             .sequence
             .begin(Arc::clone(&ready.rest.prepared.config));
         // Before the kernel hears of it: what a crash in between leaves must be known as ours.
-        let mut owned = threads.balancer.borrow().owned.clone();
+        let mut owned = Owned::clone(&threads.balancer.borrow().owned);
         owned.extend(&Owned::named_by(&config));
         self.write_record(&owned);
         let picture = &ready.rest.prepared.picture;

@@ -134,7 +134,7 @@ pub enum Action {
         /// Names the answer.
         probe: ProbeId,
         /// What to ask.
-        question: Box<Question>,
+        question: Question,
     },
     /// The answer of this check is not wanted any more.
     CancelCheck {
@@ -146,7 +146,7 @@ pub enum Action {
     /// Carry these out in order, each whatever becomes of the others; answer with [`Input::Applied`].
     Apply(Vec<Command>),
     /// The keys that are ours from now on, for the record.
-    Owned(Owned),
+    Owned(Arc<Owned>),
     /// What operators have taken out from now on, for the record.
     Drained(Drained),
     /// The table is in place, or was waited for long enough: VIPs may be claimed. Once for the start and
@@ -209,7 +209,7 @@ pub struct Balancer {
     /// What an earlier run left to us, until the first observation.
     record: Owned,
     /// What the configuration names, and what has still to be removed.
-    owned: Owned,
+    owned: Arc<Owned>,
     seen: Option<Observation>,
     doing: Doing,
     dirty: Dirty,
@@ -240,7 +240,7 @@ impl Balancer {
             sessions: SessionFacts::new(),
             files: FileFacts::new(),
             record,
-            owned,
+            owned: Arc::new(owned),
             seen: None,
             doing: Doing::Idle,
             dirty: Dirty::default(),
@@ -370,7 +370,7 @@ impl Balancer {
         self.next_observe = now + OBSERVE_EVERY;
         self.configure(None, now, out);
         if self.needs_ipvs() {
-            out.push(Action::Owned(self.owned.clone()));
+            out.push(Action::Owned(Arc::clone(&self.owned)));
         }
         self.dirty.everything(Cause::Start);
         if self.config.virtual_servers.is_empty() {
@@ -399,7 +399,7 @@ impl Balancer {
                 if self.config.globals.lvs.lvs_flush_on_stop == Some(None)
                     && let Some(seen) = &self.seen
                 {
-                    self.owned.extend(&Owned::everything_in(seen));
+                    Arc::make_mut(&mut self.owned).extend(&Owned::everything_in(seen));
                 }
                 self.pools.clear();
                 self.backoff.clear();

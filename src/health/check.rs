@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::config::model::{Checker, CheckerKind};
+use crate::config::model::{Checker, CheckerKind, Shared};
 use crate::time::Time;
 
 use super::found::percent_left;
-use super::{Answer, Found, Member, Said, Weighing};
+use super::{Answer, Found, Member, Question, Said, Weighing};
 
 /// How long after the start the first checks begin (keepalived's bootstrap delay).
 pub(super) const BOOTSTRAP_DELAY: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ pub enum Verdict {
 /// so a stall is followed by one check and not by all that were missed.
 #[derive(Clone, Debug)]
 pub struct Check {
-    settings: Checker,
+    settings: Shared<Checker>,
     status: Status,
     /// Failures that did not count yet; at the start as many as `retry`, so that one is enough.
     failures: u32,
@@ -68,18 +68,24 @@ pub struct Check {
     stage: usize,
     /// A page failed and is asked for alone until it is well; then all are asked for from the first on.
     page_failed: bool,
-    /// What was odd about the last answer to a question, though it passed.
-    remarks: Vec<(usize, Box<str>)>,
     weighing: Option<Weighing>,
-    /// Which part the server plays among others, as it said last.
-    member: Option<Member>,
-    /// How long it had been paused in all, and when it said so.
-    paused_before: Option<(Duration, Time)>,
     step: Step,
     /// The last answer.
     answer: Option<Answer>,
     /// When it changed from up to down or back.
     changed_at: Option<Time>,
+    /// What few servers say.
+    more: Option<Box<More>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct More {
+    /// What was odd about the last answer to a question, though it passed.
+    remarks: Vec<(usize, Box<str>)>,
+    /// Which part the server plays among others, as it said last.
+    member: Option<Member>,
+    /// How long it had been paused in all, and when it said so.
+    paused_before: Option<(Duration, Time)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +102,7 @@ enum Step {
 
 impl Check {
     /// Starts [`BOOTSTRAP_DELAY`] and `extra` (a random part of `warmup`) after `now`.
-    pub fn new(settings: Checker, now: Time, extra: Duration) -> Check {
+    pub fn new(settings: Shared<Checker>, now: Time, extra: Duration) -> Check {
         Check {
             status: if settings.alpha {
                 Status::Down
@@ -109,12 +115,10 @@ impl Check {
             paused: false,
             stage: 0,
             page_failed: false,
-            remarks: Vec::new(),
             weighing: None,
-            member: None,
-            paused_before: None,
             answer: None,
             changed_at: None,
+            more: None,
             step: match settings.kind.is_told() {
                 true => Step::Told,
                 false => Step::Waiting {
@@ -228,14 +232,14 @@ impl Check {
 
     /// Which part the server plays among others, as it said last.
     pub fn member(&self) -> Option<&Member> {
-        self.member.as_ref()
+        self.more.as_ref()?.member.as_ref()
     }
 
     /// Notes that; whether it is new.
     pub(super) fn note_member(&mut self, member: Option<&Member>) -> bool {
-        let new = self.member.as_ref() != member;
+        let new = self.member() != member;
         if new {
-            self.member = member.cloned();
+            self.more.get_or_insert_default().member = member.cloned();
         }
         new
     }
@@ -253,24 +257,30 @@ impl Check {
         let Some(paused) = found.paused else {
             return found.weighing;
         };
-        let before = self.paused_before.replace((paused, now));
+        let more = self.more.get_or_insert_default();
+        let before = more.paused_before.replace((paused, now));
         let percent = before.and_then(|(was, at)| percent_left(paused, was, now.since(at)));
         found.weighing.or(percent.map(Weighing::Percent))
     }
 
     /// The settings it runs with.
-    pub fn settings(&self) -> &Checker {
+    pub fn settings(&self) -> &Shared<Checker> {
         &self.settings
     }
 
-    /// What to ask now; `None` before its time and while it runs.
-    pub fn start(&mut self, now: Time) -> Option<&CheckerKind> {
+    /// What it asks now or next.
+    pub fn question(&self) -> Question {
+        Question::new(self.settings.clone(), self.stage)
+    }
+
+    /// Begins to ask; not before its time and while it runs.
+    pub fn start(&mut self, now: Time) -> bool {
         match self.step {
             Step::Waiting { until } if until <= now && !self.paused => {
                 self.step = Step::Running { since: now };
-                Some(&self.settings.kind)
+                true
             }
-            Step::Waiting { .. } | Step::Running { .. } | Step::Told => None,
+            Step::Waiting { .. } | Step::Running { .. } | Step::Told => false,
         }
     }
 
@@ -337,13 +347,16 @@ impl Check {
 
     /// Notes what is odd about an answer that passes, before it is taken in; whether that is new.
     pub fn remark(&mut self, remark: Option<&str>) -> bool {
-        let stage = self.stage;
-        let old = self.remarks.iter().position(|(of, _)| *of == stage);
-        let old = old.map(|at| self.remarks.swap_remove(at).1);
+        if self.more.is_none() && remark.is_none() {
+            return false;
+        }
+        let (stage, remarks) = (self.stage, &mut self.more.get_or_insert_default().remarks);
+        let old = remarks.iter().position(|(of, _)| *of == stage);
+        let old = old.map(|at| remarks.swap_remove(at).1);
         let Some(text) = remark else {
             return false;
         };
-        self.remarks.push((stage, text.into()));
+        remarks.push((stage, text.into()));
         old.as_deref() != remark
     }
 
@@ -375,7 +388,7 @@ impl Check {
             delay_loop,
             delay_before_retry,
             ..
-        } = self.settings;
+        } = *self.settings;
         let delay = match self.status {
             Status::Up if !counts => delay_before_retry,
             _ if page_failed => delay_loop.max(delay_before_retry),
@@ -413,7 +426,7 @@ impl Check {
 
     /// Goes on with other times and counts but the same question: what is known stays, and the next
     /// check comes no later than it would with the new times from now on.
-    pub fn change_settings(&mut self, settings: Checker, now: Time) {
+    pub fn change_settings(&mut self, settings: Shared<Checker>, now: Time) {
         self.stage = self.stage.min(settings.kind.stages() - 1);
         if let Step::Waiting { until } = &mut self.step {
             let longest = if self.answered {

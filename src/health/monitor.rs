@@ -8,11 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::config::model::{Checker, CheckerKind};
+use crate::config::model::{Checker, CheckerKind, Shared};
 use crate::time::Time;
 
 use super::check::BOOTSTRAP_DELAY;
-use super::question::{Questions, ReaderId};
+use super::question::{QuestionId, Questions, ReaderId};
+use super::slab::Slab;
 use super::{
     Check, CheckOutcome, Found, KindStats, Member, ProbeId, Question, Said, Status, Verdict,
     Weighing, spread,
@@ -22,7 +23,7 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output<K> {
     /// Ask this, and bring the answer back under the same id.
-    Start(ProbeId, Box<Question>),
+    Start(ProbeId, Question),
     /// The answer is not wanted any more.
     Cancel(ProbeId),
     /// An answer came.
@@ -30,7 +31,7 @@ pub enum Output<K> {
         /// Of which server.
         server: K,
         /// To which question, with its settings.
-        checker: Box<Checker>,
+        checker: Shared<Checker>,
         /// What it changed.
         verdict: Verdict,
         /// Why it failed, or was not asked.
@@ -41,7 +42,7 @@ pub enum Output<K> {
         /// Of which server.
         server: K,
         /// To which question, with its settings.
-        checker: Box<Checker>,
+        checker: Shared<Checker>,
         /// In words.
         remark: String,
     },
@@ -64,25 +65,30 @@ pub enum Output<K> {
 #[derive(Clone, Debug)]
 pub struct Monitor<K> {
     seed: u64,
-    next_id: u64,
-    servers: BTreeMap<K, Checks>,
-    homes: BTreeMap<ReaderId, K>,
+    /// Every check of every server, by [`ReaderId`].
+    readers: Slab<Reader<K>>,
+    /// Which checks a server has, in the order of the file; those without any are not here.
+    servers: BTreeMap<K, Box<[ReaderId]>>,
     timers: BTreeSet<(Time, ReaderId)>,
     questions: Questions,
     /// What was answered, by the keyword of the check.
     kinds: BTreeMap<&'static str, KindStats>,
 }
 
-type Checks = BTreeMap<ReaderId, Check>;
+#[derive(Clone, Debug)]
+struct Reader<K> {
+    server: K,
+    asks: QuestionId,
+    check: Check,
+}
 
 impl<K: Ord + Copy> Monitor<K> {
     /// No servers yet. `seed` decides when first checks run; two nodes should differ in it.
     pub fn new(seed: u64) -> Monitor<K> {
         Monitor {
             seed,
-            next_id: 0,
+            readers: Slab::default(),
             servers: BTreeMap::new(),
-            homes: BTreeMap::new(),
             timers: BTreeSet::new(),
             questions: Questions::default(),
             kinds: BTreeMap::new(),
@@ -91,11 +97,8 @@ impl<K: Ord + Copy> Monitor<K> {
 
     /// The checks of a server.
     pub fn checks(&self, server: &K) -> impl Iterator<Item = &Check> {
-        self.servers
-            .get(server)
-            .into_iter()
-            .flatten()
-            .map(|(_, check)| check)
+        let ids = self.servers.get(server).into_iter().flatten();
+        ids.filter_map(|id| Some(&self.readers.get(id.0)?.check))
     }
 
     /// What all checks of each keyword were answered.
@@ -109,83 +112,88 @@ impl<K: Ord + Copy> Monitor<K> {
     /// for `warmup`.
     pub fn configure<'a>(
         &mut self,
-        servers: impl IntoIterator<Item = (K, &'a [Checker])>,
+        servers: impl IntoIterator<Item = (K, &'a [Shared<Checker>])>,
         now: Time,
     ) -> Vec<Output<K>> {
         let mut old = std::mem::take(&mut self.servers);
-        let mut out = Vec::new();
-        self.timers.clear();
+        let (mut out, mut named, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for (server, checkers) in servers {
-            let mut before = old.remove(&server).unwrap_or_default();
-            let was = overall(&before);
-            let mut checks = Checks::new();
-            for settings in checkers {
-                let known = before
-                    .iter()
-                    .find(|(_, c)| c.settings().kind == settings.kind);
-                let known = known.map(|(&id, _)| id);
-                let (id, check) = match known.and_then(|id| before.remove_entry(&id)) {
-                    Some((id, check)) => {
-                        let check = self.resettle(id, check, settings, now, &mut out);
-                        (id, check)
-                    }
-                    None => self.fresh(settings, was, now),
-                };
-                checks.insert(id, check);
+            let mut before = old.remove(&server).unwrap_or_default().into_vec();
+            let was = self.overall(&before);
+            let take = |settings: &Shared<Checker>| {
+                let known = self.take_known(&mut before, settings);
+                match known {
+                    Some(id) => self.resettle(id, settings, now, &mut out),
+                    None => self.fresh(server, settings, was, now),
+                }
+            };
+            let ids: Box<[ReaderId]> = checkers.iter().map(take).collect();
+            gone.append(&mut before);
+            if !ids.is_empty() {
+                named.push((server, ids));
             }
-            let dropped = old.entry(server).or_default();
-            dropped.append(&mut before);
-            for (&id, check) in &checks {
-                self.homes.insert(id, server);
-                self.timers.extend(check.due().map(|due| (due, id)));
+        }
+        gone.extend(old.into_values().flatten());
+        for id in gone {
+            if let Some(reader) = self.readers.remove(id.0) {
+                let unwanted = self.questions.leave(reader.asks, id);
+                out.extend(unwanted.map(Output::Cancel));
             }
-            self.servers.insert(server, checks);
         }
-        for (id, check) in old.into_values().flatten() {
-            self.homes.remove(&id);
-            let unwanted = self.questions.leave(&question_of(&check), id);
-            out.extend(unwanted.map(Output::Cancel));
-        }
+        // Each made in one go: what grows by and by takes twice the memory.
+        self.servers = named.into_iter().collect();
+        let readers = self.readers.iter();
+        let timers = readers.filter_map(|(id, reader)| Some((reader.check.due()?, ReaderId(id))));
+        self.timers = timers.collect();
         out
+    }
+
+    /// Takes the check that asks the same as this one from those of its server.
+    fn take_known(&self, before: &mut Vec<ReaderId>, settings: &Checker) -> Option<ReaderId> {
+        let kind = |id: &ReaderId| Some(&self.readers.get(id.0)?.check.settings().kind);
+        let at = before
+            .iter()
+            .position(|id| kind(id) == Some(&settings.kind));
+        at.map(|at| before.remove(at))
     }
 
     /// A known check goes on with other times. With another rhythm it asks another question.
     fn resettle(
         &mut self,
         id: ReaderId,
-        mut check: Check,
-        settings: &Checker,
+        settings: &Shared<Checker>,
         now: Time,
         out: &mut Vec<Output<K>>,
-    ) -> Check {
-        let (before, runs) = (question_of(&check), check.is_running());
-        check.change_settings(settings.clone(), now);
-        let after = question_of(&check);
-        if before != after {
-            out.extend(self.questions.leave(&before, id).map(Output::Cancel));
-            self.questions.join(&after, id);
-            if runs {
-                let started = self.questions.ask(&after, id);
-                out.extend(started.map(|probe| Output::Start(probe, Box::new(after))));
+    ) -> ReaderId {
+        if let Some(reader) = self.readers.get_mut(id.0) {
+            let before = reader.check.question();
+            reader.check.change_settings(settings.clone(), now);
+            let (after, runs) = (reader.check.question(), reader.check.is_running());
+            if before != after {
+                let unwanted = self.questions.leave(reader.asks, id);
+                out.extend(unwanted.map(Output::Cancel));
+                reader.asks = self.questions.join(after, id, None);
+                if runs {
+                    let started = self.questions.ask(reader.asks, id);
+                    out.extend(started.map(|(probe, question)| Output::Start(probe, question)));
+                }
             }
         }
-        check
+        id
     }
 
     /// Servers are known by another name from now on; one that `name` gives no name keeps its own. Two
     /// must not get the same.
     pub fn rename(&mut self, name: impl Fn(&K) -> Option<K>) {
-        let renamed: Vec<(K, K)> = self
-            .servers
-            .keys()
-            .filter_map(|k| Some((*k, name(k)?)))
+        let servers = std::mem::take(&mut self.servers).into_iter();
+        self.servers = servers
+            .map(|(server, ids)| (name(&server).unwrap_or(server), ids))
             .collect();
-        for (from, to) in renamed {
-            if let Some(checks) = self.servers.remove(&from) {
-                for id in checks.keys() {
-                    self.homes.insert(*id, to);
+        for (server, ids) in &self.servers {
+            for id in ids {
+                if let Some(reader) = self.readers.get_mut(id.0) {
+                    reader.server = *server;
                 }
-                self.servers.insert(to, checks);
             }
         }
     }
@@ -204,24 +212,37 @@ impl<K: Ord + Copy> Monitor<K> {
         let seed = self.seed;
         self.each_check(server, |id, check| match paused {
             true => check.pause(),
-            false => check.resume(now, spread::part_of(BOOTSTRAP_DELAY, seed, id.0)),
+            false => check.resume(now, spread::part_of(BOOTSTRAP_DELAY, seed, id.0.into())),
         });
     }
 
     /// Changes every check of a server, and its timers with it.
     fn each_check(&mut self, server: &K, change: impl Fn(ReaderId, &mut Check)) {
-        for (&id, check) in self.servers.get_mut(server).into_iter().flatten() {
-            if let Some(due) = check.due() {
-                self.timers.remove(&(due, id));
+        for &id in self.servers.get(server).into_iter().flatten() {
+            if let Some(Reader { check, .. }) = self.readers.get_mut(id.0) {
+                if let Some(due) = check.due() {
+                    self.timers.remove(&(due, id));
+                }
+                change(id, check);
+                self.timers.extend(check.due().map(|due| (due, id)));
             }
-            change(id, check);
-            self.timers.extend(check.due().map(|due| (due, id)));
         }
     }
 
     /// Whether a server is up; one that is not checked is.
     pub fn status(&self, server: &K) -> Status {
-        self.servers.get(server).map_or(Status::Up, overall)
+        self.servers
+            .get(server)
+            .map_or(Status::Up, |ids| self.overall(ids))
+    }
+
+    /// Of the checks of one server; no checks at all: up.
+    fn overall(&self, ids: &[ReaderId]) -> Status {
+        let mut checks = ids.iter().filter_map(|id| self.readers.get(id.0));
+        match checks.any(|reader| reader.check.status() == Status::Down) {
+            true => Status::Down,
+            false => Status::Up,
+        }
     }
 
     /// Whether what is known of a server was found out since the start ([`Check::is_heard`]).
@@ -231,14 +252,12 @@ impl<K: Ord + Copy> Monitor<K> {
 
     /// What the checks of a server say of its weight.
     pub fn weighings(&self, server: &K) -> impl Iterator<Item = Weighing> {
-        let checks = self.servers.get(server).into_iter();
-        checks.flat_map(|checks| checks.values().filter_map(Check::weighing))
+        self.checks(server).filter_map(Check::weighing)
     }
 
     /// Which part a server plays among others, as the first of its checks says that knows.
     pub fn member(&self, server: &K) -> Option<&Member> {
-        let checks = self.servers.get(server).into_iter();
-        checks.flatten().find_map(|(_, check)| check.member())
+        self.checks(server).find_map(Check::member)
     }
 
     /// When a check is due next.
@@ -254,26 +273,26 @@ impl<K: Ord + Copy> Monitor<K> {
                 break;
             }
             self.timers.pop_first();
-            let Some(check) = self.check(id) else {
+            let Some(reader) = self.readers.get_mut(id.0) else {
                 continue;
             };
-            if check.start(now).is_none() {
+            if !reader.check.start(now) {
                 continue;
             }
-            let question = question_of(check);
-            let Some(probe) = self.questions.ask(&question, id) else {
+            let asks = reader.asks;
+            let Some((probe, question)) = self.questions.ask(asks, id) else {
                 continue;
             };
-            for other in self.questions.others(&question, id) {
-                self.hurry(other, &question, now);
+            for other in self.questions.others(asks, id) {
+                self.hurry(other, asks, now);
             }
-            out.push(Output::Start(probe, Box::new(question)));
+            out.push(Output::Start(probe, question));
         }
         out
     }
 
     /// Takes another check along with a probe that starts, if it would have asked soon.
-    fn hurry(&mut self, id: ReaderId, question: &Question, now: Time) {
+    fn hurry(&mut self, id: ReaderId, asks: QuestionId, now: Time) {
         let Some(check) = self.check(id) else {
             return;
         };
@@ -282,7 +301,7 @@ impl<K: Ord + Copy> Monitor<K> {
             if let Some(due) = due {
                 self.timers.remove(&(due, id));
             }
-            self.questions.ask(question, id);
+            self.questions.ask(asks, id);
         }
     }
 
@@ -327,14 +346,13 @@ impl<K: Ord + Copy> Monitor<K> {
 
     /// What a server said of itself.
     fn found(&mut self, id: ReaderId, found: &Found, now: Time, out: &mut Vec<Output<K>>) {
-        let Some(&server) = self.homes.get(&id) else {
+        let Some(Reader { server, check, .. }) = self.readers.get_mut(id.0) else {
             return;
         };
-        let Some(check) = self.check(id) else { return };
         let weighing = check.weighing_of(found, now);
         let weighs = check.weigh(weighing);
         if check.note_member(found.member.as_ref()) || weighs {
-            out.push(Output::Weighed { server });
+            out.push(Output::Weighed { server: *server });
         }
     }
 
@@ -360,16 +378,13 @@ impl<K: Ord + Copy> Monitor<K> {
             CheckOutcome::Passed => None,
             _ => return,
         };
-        let Some(&server) = self.homes.get(&id) else {
+        let Some(Reader { server, check, .. }) = self.readers.get_mut(id.0) else {
             return;
         };
-        let Some(check) = self.check(id).filter(|check| check.is_running()) else {
-            return;
-        };
-        if check.remark(remark) {
+        if check.is_running() && check.remark(remark) {
             out.push(Output::Remarked {
-                server,
-                checker: Box::new(check.settings().clone()),
+                server: *server,
+                checker: check.settings().clone(),
                 remark: remark.unwrap_or_default().to_owned(),
             });
         }
@@ -382,10 +397,12 @@ impl<K: Ord + Copy> Monitor<K> {
         answer: impl Fn(&CheckerKind) -> Option<CheckOutcome>,
     ) -> Vec<Output<K>> {
         let mut out = Vec::new();
-        let checks = self.servers.values().flatten();
-        let concerned: Vec<(ReaderId, CheckOutcome)> = checks
-            .filter(|(_, check)| check.settings().kind.is_told())
-            .filter_map(|(&id, check)| Some((id, answer(&check.settings().kind)?)))
+        let kinds = self.servers.values().flatten();
+        let kinds =
+            kinds.filter_map(|id| Some((*id, &self.readers.get(id.0)?.check.settings().kind)));
+        let concerned: Vec<(ReaderId, CheckOutcome)> = kinds
+            .filter(|(_, kind)| kind.is_told())
+            .filter_map(|(id, kind)| Some((id, answer(kind)?)))
             .collect();
         for (id, outcome) in concerned {
             let (up, reason, weighing) = match outcome {
@@ -410,28 +427,26 @@ impl<K: Ord + Copy> Monitor<K> {
         out: &mut Vec<Output<K>>,
         change: impl FnOnce(&mut Check) -> (Option<Verdict>, Option<String>),
     ) {
-        let Some(&server) = self.homes.get(&id) else {
+        let Some(server) = self.readers.get(id.0).map(|reader| reader.server) else {
             return;
         };
         let status_before = self.status(&server);
-        let Some(check) = self.check(id) else {
+        let Some(Reader { asks, check, .. }) = self.readers.get_mut(id.0) else {
             return;
         };
-        let asked = question_of(check);
+        let stage = check.stage();
         let (verdict, reason) = change(check);
         let Some(verdict) = verdict else {
             return;
         };
-        let (due, asks) = (check.due(), question_of(check));
-        let checker = Box::new(check.settings().clone());
-        self.timers.extend(due.map(|due| (due, id)));
-        if asks != asked {
-            self.questions.leave(&asked, id);
-            self.questions.join(&asks, id);
+        self.timers.extend(check.due().map(|due| (due, id)));
+        if check.stage() != stage {
+            self.questions.leave(*asks, id);
+            *asks = self.questions.join(check.question(), id, None);
         }
         out.push(Output::Answered {
             server,
-            checker,
+            checker: check.settings().clone(),
             verdict,
             reason,
         });
@@ -442,59 +457,43 @@ impl<K: Ord + Copy> Monitor<K> {
     }
 
     fn weigh(&mut self, id: ReaderId, weighing: Option<Weighing>, out: &mut Vec<Output<K>>) {
-        let Some(&server) = self.homes.get(&id) else {
-            return;
-        };
-        if self.check(id).is_some_and(|check| check.weigh(weighing)) {
-            out.push(Output::Weighed { server });
+        if let Some(Reader { server, check, .. }) = self.readers.get_mut(id.0)
+            && check.weigh(weighing)
+        {
+            out.push(Output::Weighed { server: *server });
         }
     }
 
     fn check(&mut self, id: ReaderId) -> Option<&mut Check> {
-        let server = self.homes.get(&id)?;
-        self.servers.get_mut(server)?.get_mut(&id)
+        Some(&mut self.readers.get_mut(id.0)?.check)
     }
 
-    fn fresh(&mut self, settings: &Checker, was: Status, now: Time) -> (ReaderId, Check) {
-        let id = ReaderId(self.next_id);
-        self.next_id += 1;
+    fn fresh(&mut self, server: K, settings: &Shared<Checker>, was: Status, now: Time) -> ReaderId {
+        let number = self.readers.next();
+        let id = ReaderId(number);
         let extra = match was {
-            Status::Up => spread::part_of(settings.warmup, self.seed, id.0),
+            Status::Up => spread::part_of(settings.warmup, self.seed, number.into()),
             Status::Down => Duration::ZERO,
         };
         let mut check = Check::new(settings.clone(), now, extra);
-        let question = question_of(&check);
         // Those who ask the same ask together from the start.
-        let others = self.questions.others(&question, id).into_iter();
-        let next = others.filter_map(|other| self.check(other)?.due()).min();
-        let founded = self.questions.first_due(&question).filter(|due| *due > now);
-        if let Some(due) = next.or(founded) {
+        let (others, founded) = self.questions.askers(&check.question());
+        let others = others.iter().filter_map(|other| self.readers.get(other.0));
+        let next = others.filter_map(|other| other.check.due()).min();
+        if let Some(due) = next.or(founded.filter(|due| *due > now)) {
             check.begin_at(due);
         }
-        if let Some(due) = check.due() {
-            self.questions.found(&question, due);
-        }
-        self.questions.join(&question, id);
+        let asks = self.questions.join(check.question(), id, check.due());
         if was == Status::Down {
             check.assume_down(now);
         }
-        (id, check)
+        self.readers.insert(Reader {
+            server,
+            asks,
+            check,
+        });
+        id
     }
-}
-
-fn question_of(check: &Check) -> Question {
-    let settings = check.settings();
-    Question {
-        kind: settings.kind.clone(),
-        stage: check.stage(),
-        delay_loop: settings.delay_loop,
-    }
-}
-
-/// No checks at all: up.
-fn overall(checks: &Checks) -> Status {
-    let failed = checks.values().any(|c| c.status() == Status::Down);
-    if failed { Status::Down } else { Status::Up }
 }
 
 #[cfg(test)]

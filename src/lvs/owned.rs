@@ -107,6 +107,16 @@ impl Owned {
             .retain(|role| named.daemons.contains(role) || seen.daemons.contains_key(role));
     }
 
+    /// Whether the kernel has every service and destination of it, and every sync daemon.
+    pub fn is_all_in(&self, seen: &Observation) -> bool {
+        let services = self.services.iter().all(|(key, destinations)| {
+            let there = seen.table.get(key);
+            let has = |d| there.is_some_and(|service| service.destinations.contains_key(d));
+            there.is_some() && destinations.iter().all(has)
+        });
+        services && self.daemons.iter().all(|r| seen.daemons.contains_key(r))
+    }
+
     /// Whether any of it is in the kernel.
     pub fn any_in(&self, seen: &Observation) -> bool {
         self.services.keys().any(|k| seen.table.contains_key(k))

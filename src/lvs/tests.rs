@@ -176,7 +176,7 @@ fn before_checks_the_sorry_server_stands_in_for_servers_that_must_pass_first() {
     });
     assert!(!text_before(&vs).contains("10.1.0.9"));
     for server in &mut vs.real_servers {
-        server.checkers = vec![Checker {
+        server.checkers = vec![Shared::from(Checker {
             kind: CheckerKind::Bfd("peer".to_owned()),
             delay_loop: Duration::from_secs(60),
             retry: 1,
@@ -184,7 +184,7 @@ fn before_checks_the_sorry_server_stands_in_for_servers_that_must_pass_first() {
             warmup: Duration::ZERO,
             alpha: true,
             log_all_failures: false,
-        }];
+        })];
     }
     let said = text_before(&vs);
     assert!(said.contains("-r 10.1.0.9:80 -m -w 1"), "{said}");

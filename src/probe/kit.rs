@@ -55,7 +55,7 @@ impl Kit {
         if check.scheme == HttpScheme::Https && self.tls.is_none() {
             self.tls = Some(Tls::new(config.ssl.as_ref())?);
         }
-        for url in &check.urls {
+        for url in check.urls.iter() {
             let Some(key) = key(url).filter(|key| !self.patterns.contains_key(key)) else {
                 continue;
             };

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
 use crate::config::keywords::Body;
-use crate::config::model::{RealServer, ServerSettings, VirtualServerAddress};
+use crate::config::model::{RealServer, ServerSettings, Shared, VirtualServerAddress};
 use crate::config::source::Span;
 use crate::config::tree::Statement;
 use crate::net::{Endpoint, Family, ForwardingMethod};
@@ -113,7 +113,7 @@ impl RealServerDraft {
         };
         let mut checkers = Vec::with_capacity(self.checkers.len());
         for checker in self.checkers {
-            checkers.extend(checker.finish(ctx, &above));
+            checkers.extend(checker.finish(ctx, &above).map(Shared::from));
         }
         Some(RealServer {
             endpoint,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::net::{Endpoint, FwMark, InterfaceName};
 use crate::units::seconds;
 
-use super::{BackendCheck, FileWeight, Run, ScriptUser};
+use super::{BackendCheck, FileWeight, Run, ScriptUser, Shared};
 
 /// One check of one real server; what it inherits from `real_server` and `virtual_server` is filled in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -148,7 +148,7 @@ pub struct HttpCheck {
     /// `tls_compliant`: that a connection ends without a TLS close is told.
     pub tls_compliant: bool,
     /// `url` blocks, in the order of the file, at least one.
-    pub urls: Vec<HttpUrl>,
+    pub urls: Shared<Vec<HttpUrl>>,
 }
 
 /// With or without TLS.

@@ -308,7 +308,7 @@ pub struct RealServer {
     /// `alpha`: down until a check has passed.
     pub alpha: bool,
     /// In the order of the file. None at all: the server is always up.
-    pub checkers: Vec<Checker>,
+    pub checkers: Vec<Shared<Checker>>,
     /// What becomes of its connections; `None`: as in keepalived.
     pub connections: Option<Box<Connections>>,
     /// Notifications.

@@ -4,12 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Config, Instance, VirtualAddress, VirtualServer};
+use super::{
+    BackendCheck, Checker, CheckerKind, Config, HttpCheck, Instance, RealServer, Shared,
+    VirtualAddress, VirtualServer,
+};
 
 impl Config {
     /// The same configuration in as little memory as it needs, written anew from end to end: equal
-    /// neighbours share what they have in common, and instances that `running` has too are shared with
-    /// it. The caller drops what it was made from.
+    /// neighbours share what they have in common, and instances and checks that `running` has too are
+    /// shared with it. The caller drops what it was made from.
     pub fn settled(mut self, running: &Config) -> Config {
         let instances = std::mem::take(&mut self.instances);
         let servers = std::mem::take(&mut self.virtual_servers);
@@ -29,8 +32,11 @@ impl Config {
             settled.instances.push(instance);
         }
         settled.virtual_servers.reserve_exact(servers.len());
+        let known = running.virtual_servers.iter().map(|vs| (vs.address, vs));
+        let known: BTreeMap<_, &VirtualServer> = known.collect();
         for server in &servers {
-            let server = settled_server(server, settled.virtual_servers.last());
+            let same = known.get(&server.address).copied();
+            let server = settled_server(server, settled.virtual_servers.last(), same);
             settled.virtual_servers.push(server);
         }
         settled
@@ -53,15 +59,51 @@ fn settled_instance(instance: &Instance, before: Option<&Instance>) -> Instance 
     instance
 }
 
-fn settled_server(server: &VirtualServer, before: Option<&VirtualServer>) -> VirtualServer {
+fn settled_server(
+    server: &VirtualServer,
+    before: Option<&VirtualServer>,
+    running: Option<&VirtualServer>,
+) -> VirtualServer {
     let mut server = server.clone();
     server.pool.settle(before.map(|before| &before.pool));
     let mut last = before.and_then(|before| before.real_servers.last());
+    let known = running.into_iter().flat_map(|vs| &vs.real_servers);
+    let known: BTreeMap<_, &RealServer> = known.map(|real| (real.endpoint, real)).collect();
     for real in &mut server.real_servers {
         real.more.settle(last.map(|last| &last.more));
+        settle_checkers(real, last, known.get(&real.endpoint).copied());
         last = Some(real);
     }
     server
+}
+
+/// As `running` has them, or anew.
+fn settle_checkers(real: &mut RealServer, last: Option<&RealServer>, running: Option<&RealServer>) {
+    for (at, checker) in real.checkers.iter_mut().enumerate() {
+        let same = running.and_then(|running| running.checkers.get(at));
+        *checker = match same.filter(|same| *same == checker) {
+            Some(same) => same.clone(),
+            None => settled_checker(checker, last.and_then(|last| last.checkers.get(at))),
+        };
+    }
+}
+
+fn settled_checker(checker: &Checker, before: Option<&Shared<Checker>>) -> Shared<Checker> {
+    let mut checker = checker.clone();
+    match &mut checker.kind {
+        CheckerKind::Http(check) => {
+            let mut own = HttpCheck::clone(check);
+            let before = match before.map(|before| &before.kind) {
+                Some(CheckerKind::Http(before)) => Some(&before.urls),
+                _ => None,
+            };
+            own.urls.settle(before);
+            *check = Arc::new(own);
+        }
+        CheckerKind::Backend(check) => *check = Arc::new(BackendCheck::clone(check)),
+        _ => {}
+    }
+    checker.into()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 /// A part that many objects may share: thousands of instances say the same about most things. It reads
 /// and writes like the part itself; whoever writes gets a copy of its own.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shared<T>(Arc<T>);
 
 impl<T: Clone + PartialEq> Shared<T> {

@@ -61,15 +61,18 @@ fn real(last: u8) -> RealServer {
         tunnel: Tunnel::default(),
         connections: None,
         more: model::Shared::default(),
-        checkers: vec![Checker {
-            kind,
-            delay_loop: Duration::from_secs(60),
-            retry: 1,
-            delay_before_retry: Duration::from_secs(1),
-            warmup: Duration::ZERO,
-            alpha: false,
-            log_all_failures: false,
-        }],
+        checkers: vec![
+            Checker {
+                kind,
+                delay_loop: Duration::from_secs(60),
+                retry: 1,
+                delay_before_retry: Duration::from_secs(1),
+                warmup: Duration::ZERO,
+                alpha: false,
+                log_all_failures: false,
+            }
+            .into(),
+        ],
     }
 }
 
@@ -177,7 +180,7 @@ impl Rig {
 fn it_programs_checks_takes_failed_servers_out_and_removes_all_at_the_end() {
     let mut rig = Rig::start(|question| async move {
         match question
-            .kind
+            .kind()
             .destination()
             .unwrap()
             .addr

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::model::Checker;
+use crate::config::model::{Checker, Shared};
 use crate::ipvs::{Command, DestinationKey, ServiceKey};
 use crate::lvs::{Quorum, QuorumLimits, WriterWhy};
 use crate::net::Endpoint;
@@ -25,14 +25,14 @@ pub enum BalancerEvent {
         /// Whose.
         server: ServerKey,
         /// Which.
-        checker: Box<Checker>,
+        checker: Shared<Checker>,
     },
     /// A try of a check that is up failed, and is repeated (told only with `log_all_failures`).
     TryFailed {
         /// Whose.
         server: ServerKey,
         /// Which.
-        checker: Box<Checker>,
+        checker: Shared<Checker>,
         /// Why.
         reason: String,
     },
@@ -41,7 +41,7 @@ pub enum BalancerEvent {
         /// Whose.
         server: ServerKey,
         /// Which.
-        checker: Box<Checker>,
+        checker: Shared<Checker>,
         /// How often it was tried again.
         retries: u32,
         /// Why, the last time.
@@ -53,7 +53,7 @@ pub enum BalancerEvent {
         /// Whose.
         server: ServerKey,
         /// Which.
-        checker: Box<Checker>,
+        checker: Shared<Checker>,
         /// Why.
         reason: String,
     },
@@ -62,7 +62,7 @@ pub enum BalancerEvent {
         /// Whose.
         server: ServerKey,
         /// Which.
-        checker: Box<Checker>,
+        checker: Shared<Checker>,
         /// In words.
         remark: String,
     },

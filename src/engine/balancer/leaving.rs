@@ -2,6 +2,7 @@
 //! the table.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::model::OutsideChanges;
@@ -44,7 +45,7 @@ impl Balancer {
             draining.map(|(service, destination, until)| ((service, destination), until));
         let draining = draining.collect();
         if self.owned.draining != draining {
-            self.owned.draining = draining;
+            Arc::make_mut(&mut self.owned).draining = draining;
             out.push(Action::Owned(self.owned.clone()));
         }
     }

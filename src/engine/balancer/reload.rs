@@ -34,15 +34,19 @@ impl Balancer {
             self.pools.forget_by_hand();
         }
         if self.phase == Phase::New {
-            self.owned = self.record.clone();
+            self.owned = Arc::new(self.record.clone());
         }
-        let before = self.owned.clone();
-        self.owned.extend(&Owned::named_by(&self.config));
+        let mut owned = Owned::clone(&self.owned);
+        owned.extend(&Owned::named_by(&self.config));
+        let more = owned != *self.owned;
+        if more {
+            self.owned = Arc::new(owned);
+        }
         if !self.is_running() {
             return;
         }
-        if self.owned != before {
-            out.push(Action::Owned(self.owned.clone()));
+        if more {
+            out.push(Action::Owned(Arc::clone(&self.owned)));
         }
         self.backoff.clear();
         if let Phase::Running { ready_by } = &mut self.phase {

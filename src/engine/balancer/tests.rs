@@ -100,7 +100,7 @@ impl Rig {
     fn act(&mut self, action: Action) -> Option<Input> {
         match action {
             Action::StartCheck { probe, question } => {
-                let whom = question.kind.destination().unwrap();
+                let whom = question.kind().destination().unwrap();
                 let twice = self.running.insert(probe, whom);
                 assert_eq!(twice, None, "{probe} runs already");
                 None
@@ -249,7 +249,7 @@ fn real(text: &str, weight: u32) -> RealServer {
         upper_threshold: 0,
         lower_threshold: 0,
         alpha: false,
-        checkers: vec![tcp_check(endpoint(text))],
+        checkers: vec![tcp_check(endpoint(text)).into()],
         tunnel: Tunnel::default(),
         connections: None,
         more: Shared::default(),

@@ -1,6 +1,7 @@
 //! What has to be looked at, and the way from there through the kernel and back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::health::Status;
 use crate::ipvs::{Command, ServiceKey};
@@ -130,7 +131,7 @@ impl Balancer {
         }
         if self.seen.is_none() && self.is_running() {
             if std::mem::take(&mut self.flush) {
-                self.owned.extend(&Owned::everything_in(&found));
+                Arc::make_mut(&mut self.owned).extend(&Owned::everything_in(&found));
                 self.record.draining.clear();
             }
             self.adopt(&found, now, out);
@@ -139,8 +140,10 @@ impl Balancer {
         let before = self.seen.as_ref().unwrap_or(&nothing);
         let reverts = self.reverts();
         let pools = &self.pools;
-        self.owned
-            .take_over(&found, |key| reverts || pools.has_one_writer(key));
+        let takes = |key: &ServiceKey| reverts || pools.has_one_writer(key);
+        if self.owned.services.keys().any(takes) {
+            Arc::make_mut(&mut self.owned).take_over(&found, takes);
+        }
         if !reverts {
             let owned = &self.owned;
             let kept =
@@ -345,15 +348,19 @@ impl Balancer {
 
     fn forget_gone(&mut self, out: &mut Vec<Action>) {
         let Some(seen) = &self.seen else { return };
+        // Mostly nothing is gone, and tens of thousands of keys need no copy.
+        if self.owned.is_all_in(seen) {
+            return;
+        }
         let named = match self.phase {
             Phase::Stopping { .. } => Owned::default(),
             _ => Owned::named_by(&self.config),
         };
-        let mut owned = self.owned.clone();
+        let mut owned = Owned::clone(&self.owned);
         owned.forget_gone(&named, seen);
-        if owned != self.owned {
-            self.owned = owned;
-            out.push(Action::Owned(self.owned.clone()));
+        if owned != *self.owned {
+            self.owned = Arc::new(owned);
+            out.push(Action::Owned(Arc::clone(&self.owned)));
         }
     }
 }

@@ -28,12 +28,12 @@ fn settings(retry: u32) -> Checker {
 /// Runs the answers (`+` passed, `-` failed, `?` not asked), each of which takes half a second, and gives one line for
 /// each: when it was asked, the verdict, and what holds then.
 fn run(settings: Checker, answers: &str) -> Vec<String> {
-    let mut check = Check::new(settings, Time::ZERO, Duration::from_secs(4));
+    let mut check = Check::new(settings.into(), Time::ZERO, Duration::from_secs(4));
     let mut lines = Vec::new();
     for answer in answers.chars() {
         let asked = check.due().expect("not running");
-        assert!(check.start(asked).is_some());
-        assert_eq!(check.start(asked), None, "started while it runs");
+        assert!(check.start(asked));
+        assert!(!check.start(asked), "started while it runs");
         let ended = asked + Duration::from_millis(500);
         let verdict = match answer {
             '+' => check.passed(ended),
@@ -127,18 +127,18 @@ fn what_could_not_be_asked_says_nothing() {
 
 #[test]
 fn a_late_timer_is_followed_by_one_check_and_not_by_those_missed() {
-    let mut check = Check::new(settings(1), Time::ZERO, Duration::ZERO);
+    let mut check = Check::new(settings(1).into(), Time::ZERO, Duration::ZERO);
     let late = Time::from_millis(3_600_000);
-    assert_eq!(check.start(Time::from_millis(999)), None);
-    assert!(check.start(late).is_some());
+    assert!(!check.start(Time::from_millis(999)));
+    assert!(check.start(late));
     assert_eq!(check.passed(late), Some(Verdict::Confirmed));
     assert_eq!(check.due(), Some(late + Duration::from_secs(10)));
-    assert_eq!(check.start(late), None);
+    assert!(!check.start(late));
 }
 
 #[test]
 fn an_answer_that_was_not_asked_for_changes_nothing() {
-    let mut check = Check::new(settings(0), Time::ZERO, Duration::ZERO);
+    let mut check = Check::new(settings(0).into(), Time::ZERO, Duration::ZERO);
     let due = check.due();
     assert_eq!(check.failed(Time::ZERO), None);
     assert_eq!(check.passed(Time::ZERO), None);
@@ -147,7 +147,7 @@ fn an_answer_that_was_not_asked_for_changes_nothing() {
 
 #[test]
 fn shorter_times_count_at_once_and_longer_ones_from_the_next_check_on() {
-    let mut check = Check::new(settings(1), Time::ZERO, Duration::ZERO);
+    let mut check = Check::new(settings(1).into(), Time::ZERO, Duration::ZERO);
     check.start(Time::from_millis(1000));
     check.passed(Time::from_millis(1000));
     let shorter = Checker {
@@ -158,8 +158,13 @@ fn shorter_times_count_at_once_and_longer_ones_from_the_next_check_on() {
         delay_loop: Duration::from_secs(60),
         ..settings(1)
     };
-    check.change_settings(longer, Time::from_millis(2000));
+    check.change_settings(longer.into(), Time::from_millis(2000));
     assert_eq!(check.due(), Some(Time::from_millis(11_000)));
-    check.change_settings(shorter, Time::from_millis(2000));
+    check.change_settings(shorter.into(), Time::from_millis(2000));
     assert_eq!(check.due(), Some(Time::from_millis(6000)));
+}
+
+#[test]
+fn thousands_of_checks_are_small() {
+    assert!(size_of::<Check>() <= 128, "{}", size_of::<Check>());
 }

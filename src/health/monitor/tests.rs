@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::model::{
-    Checker, CheckerKind, ConnectOptions, HttpCheck, HttpProtocol, HttpScheme, HttpUrl,
+    Checker, CheckerKind, ConnectOptions, HttpCheck, HttpProtocol, HttpScheme, HttpUrl, Shared,
 };
 use crate::health::{CheckOutcome, ProbeId, Status, Weighing};
 use crate::net::Endpoint;
@@ -39,15 +39,26 @@ fn failed() -> CheckOutcome {
 
 fn monitor(servers: &[(u8, &[Checker])]) -> Monitor<u8> {
     let mut monitor = Monitor::new(1);
-    assert_eq!(monitor.configure(servers.iter().copied(), at(0)), []);
+    assert_eq!(configure(&mut monitor, servers, at(0)), []);
     monitor
+}
+
+fn configure(
+    monitor: &mut Monitor<u8>,
+    servers: &[(u8, &[Checker])],
+    now: Time,
+) -> Vec<Output<u8>> {
+    let shared = |checkers: &[Checker]| checkers.iter().cloned().map(Shared::from).collect();
+    let servers: Vec<(u8, Vec<Shared<Checker>>)> =
+        servers.iter().map(|(k, c)| (*k, shared(c))).collect();
+    monitor.configure(servers.iter().map(|(k, c)| (*k, &c[..])), now)
 }
 
 /// Starts everything that is due and gives the ports that are asked, each with its probe.
 fn start(monitor: &mut Monitor<u8>, now: Time) -> Vec<(u16, ProbeId)> {
     let out = monitor.timer(now).into_iter();
     out.map(|o| match o {
-        Output::Start(probe, question) => (question.kind.destination().unwrap().port, probe),
+        Output::Start(probe, question) => (question.kind().destination().unwrap().port, probe),
         other => panic!("{other:?}"),
     })
     .collect()
@@ -96,8 +107,8 @@ fn servers_that_are_asked_the_same_share_a_probe_and_its_answer() {
         warmup: Duration::from_secs(60),
         ..checker(80)
     }];
-    let mut m = Monitor::new(1);
-    m.configure((0..100u8).map(|server| (server, &slow[..])), at(0));
+    let all: Vec<_> = (0..100u8).map(|server| (server, &slow[..])).collect();
+    let mut m = monitor(&all);
     let mut probes = 0;
     for second in 1..=120 {
         for (_, probe) in start(&mut m, at(second)) {
@@ -150,7 +161,7 @@ fn reload_keeps_what_is_known_of_equal_checks_even_one_that_runs() {
     let probes = start(&mut m, at(1));
     m.finished(probes[0].1, failed(), at(1));
     let (first, second) = ([checker(80)], [checker(81)]);
-    assert_eq!(m.configure([(2, &second[..]), (1, &first[..])], at(2)), []);
+    assert_eq!(configure(&mut m, &[(2, &second), (1, &first)], at(2)), []);
     assert_eq!(m.status(&1), Status::Down);
     // Server 1 is asked again when it would have been; the check of server 2 still runs.
     assert_eq!(m.next_deadline(), Some(at(11)));
@@ -169,7 +180,7 @@ fn a_check_in_another_rhythm_is_another_question() {
         ..checker(80)
     }];
     let slow = [checker(80)];
-    let out = m.configure([(1, &quick[..]), (2, &slow[..])], at(1));
+    let out = configure(&mut m, &[(1, &quick), (2, &slow)], at(1));
     let [Output::Start(other, _)] = out[..] else {
         panic!("the one that waits is asked in its own rhythm: {out:?}");
     };
@@ -193,7 +204,7 @@ fn a_failed_server_with_a_new_check_stays_down_until_that_has_passed() {
         warmup: Duration::from_secs(1000),
         ..checker(81)
     };
-    m.configure([(1, &[slow][..])], at(2));
+    configure(&mut m, &[(1, &[slow])], at(2));
     assert_eq!(m.status(&1), Status::Down);
     let probes = start(&mut m, at(3));
     let out = m.finished(probes[0].1, CheckOutcome::Passed, at(3));
@@ -204,8 +215,8 @@ fn a_failed_server_with_a_new_check_stays_down_until_that_has_passed() {
 fn a_running_probe_is_cancelled_when_nobody_waits_for_it_any_more() {
     let mut m = monitor(&[(1, &[checker(80)]), (2, &[checker(80)])]);
     let probe = start(&mut m, at(1))[0].1;
-    assert_eq!(m.configure([(2, &[checker(80)][..])], at(2)), []);
-    assert_eq!(m.configure([], at(2)), [Output::Cancel(probe)]);
+    assert_eq!(configure(&mut m, &[(2, &[checker(80)])], at(2)), []);
+    assert_eq!(configure(&mut m, &[], at(2)), [Output::Cancel(probe)]);
     assert_eq!(m.finished(probe, failed(), at(3)), []);
     assert_eq!(m.next_deadline(), None);
 }
@@ -220,7 +231,8 @@ fn first_checks_are_spread_over_warmup_by_the_seed() {
         let mut m = Monitor::new(seed);
         let servers: Vec<(u8, [Checker; 1])> =
             (0..100u8).map(|k| (k, [slow(u16::from(k) + 1)])).collect();
-        m.configure(servers.iter().map(|(k, c)| (*k, &c[..])), at(0));
+        let servers: Vec<_> = servers.iter().map(|(k, c)| (*k, &c[..])).collect();
+        configure(&mut m, &servers, at(0));
         m.next_deadline()
     };
     assert_eq!(first(5), first(5));
@@ -244,7 +256,7 @@ fn pages(count: usize, fast_recovery: bool) -> Checker {
             sni_name: None,
             fast_recovery,
             tls_compliant: false,
-            urls: vec![url; count],
+            urls: vec![url; count].into(),
         })),
         ..checker(80)
     }
@@ -259,7 +271,7 @@ fn browse(checker: Checker, answers: &str) -> Vec<String> {
         let [Output::Start(probe, question)] = &m.timer(now)[..] else {
             panic!("one page at a time");
         };
-        let (probe, page) = (*probe, question.stage);
+        let (probe, page) = (*probe, question.stage());
         let outcome = if answer == '+' {
             CheckOutcome::Passed
         } else {
@@ -345,7 +357,7 @@ fn what_is_odd_about_an_answer_is_said_once_for_each_page() {
         let [Output::Start(probe, question)] = &m.timer(now)[..] else {
             panic!("one page at a time");
         };
-        let (probe, stage) = (*probe, question.stage);
+        let (probe, stage) = (*probe, question.stage());
         let outcome = match odd {
             true => CheckOutcome::PassedBut(format!("page {stage}")),
             false => CheckOutcome::Passed,

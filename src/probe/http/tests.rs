@@ -35,7 +35,7 @@ fn server(serve: impl FnOnce(&mut TcpStream) + Send + 'static) -> (HttpCheck, Re
         sni_name: None,
         fast_recovery: false,
         tls_compliant: false,
-        urls: vec![url],
+        urls: vec![url].into(),
     };
     (check, asked)
 }

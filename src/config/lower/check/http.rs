@@ -101,7 +101,7 @@ impl HttpDraft {
             sni_name: self.sni_name,
             fast_recovery: self.fast_recovery,
             tls_compliant: self.tls_compliant,
-            urls: self.urls,
+            urls: self.urls.into(),
         })))
     }
 }

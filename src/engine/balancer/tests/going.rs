@@ -203,7 +203,7 @@ fn what_was_being_drained_goes_on_after_a_crash_and_is_not_longer_for_it() {
     rig.pass(100_000, |_| true);
     let record = rig.balancer.owned.clone();
     let now = rig.now;
-    let mut next = Rig::on(rig.kernel, &one, record);
+    let mut next = Rig::on(rig.kernel, &one, Owned::clone(&record));
     next.now = now;
     next.kernel.writes = 0;
     next.input(Input::Started);
@@ -226,7 +226,7 @@ fn what_was_being_drained_with_its_service_goes_on_after_a_crash_too() {
     }
     let record = rig.balancer.owned.clone();
     let now = rig.now;
-    let mut next = Rig::on(rig.kernel, &config(vec![]), record);
+    let mut next = Rig::on(rig.kernel, &config(vec![]), Owned::clone(&record));
     next.now = now;
     next.input(Input::Started);
     assert_eq!(weight_of(&next, FIRST), Some(0));

@@ -18,7 +18,7 @@ fn bfd_check(alpha: bool) -> Checker {
 /// One service with one server.
 fn with(checkers: Vec<Checker>) -> Config {
     let server = RealServer {
-        checkers,
+        checkers: checkers.into_iter().map(Shared::from).collect(),
         ..real("10.1.0.1:80", 1)
     };
     config(vec![virtual_server("10.0.0.1:80", vec![server])])
