@@ -73,11 +73,11 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// MB of all processes, by smaps_rollup.
-fn pss(root: i32) -> f64 {
+/// MB of all processes, by this line of smaps_rollup.
+fn memory(root: i32, line: &str) -> f64 {
     let kilobytes = tree(root).into_iter().filter_map(|pid| {
         let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        let line = text.lines().find_map(|found| found.strip_prefix(line))?;
         line.split_whitespace().next()?.parse::<f64>().ok()
     });
     kilobytes.sum::<f64>() / 1024.0
@@ -92,16 +92,20 @@ fn run(lab: &Lab) -> Outcome {
                 kinds.reverse();
             }
             for kind in kinds {
-                let taken = measure(lab, &row, kind)?;
+                let (taken, own) = measure(lab, &row, kind)?;
                 lab.sample(row.name, kind.name(), "MB", taken);
-                lab.note(format!("{}: {} {taken:.2} MB", row.name, kind.name()));
+                let (name, who) = (row.name, kind.name());
+                lab.note(format!(
+                    "{name}: {who} {taken:.2} MB, {own:.2} without what is mapped of files"
+                ));
             }
         }
     }
     Ok(())
 }
 
-fn measure(lab: &Lab, row: &Row, kind: Kind) -> Outcome<f64> {
+/// All of it, and what is not mapped of files.
+fn measure(lab: &Lab, row: &Row, kind: Kind) -> Outcome<(f64, f64)> {
     let net = Net::new(lab)?;
     let lan = net.segment("lan")?;
     let host = net.host(kind.name())?;
@@ -116,8 +120,8 @@ fn measure(lab: &Lab, row: &Row, kind: Kind) -> Outcome<f64> {
         wait_programmed(&host, size)?;
     }
     std::thread::sleep(SETTLED);
-    let taken = pss(daemon.pid());
+    let taken = ["Pss:", "Pss_Anon:"].map(|line| memory(daemon.pid(), line));
     drop(daemon);
     net.demolish()?;
-    Ok(taken)
+    Ok((taken[0], taken[1]))
 }

@@ -100,7 +100,7 @@ fn life(lab: &Lab) -> Outcome {
     })?;
 
     // A successor finds the server failed, and leaves it so until it has passed.
-    let owned = balancer.status.borrow().owned.clone();
+    let owned = Owned::clone(&balancer.status.borrow().owned);
     balancer.end(Order::Stop(StopKind::Keep))?;
     ensure_eq!(host.ipvs()?, without, "the table that is left");
     let mut balancer = Running::start(&host, &config, owned)?;

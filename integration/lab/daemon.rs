@@ -34,6 +34,7 @@ pub(crate) struct Daemon {
     kind: Kind,
     host: Host,
     file: PathBuf,
+    more: Vec<String>,
     process: Process,
 }
 
@@ -45,15 +46,21 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 impl Daemon {
     /// Starts `kind` on `host` with `conf` as its whole configuration.
     pub(crate) fn start(kind: Kind, host: &Host, conf: &str) -> Outcome<Self> {
+        Self::start_with(kind, host, conf, &[])
+    }
+
+    /// The same, with more words on its command line.
+    pub(crate) fn start_with(kind: Kind, host: &Host, conf: &str, more: &[&str]) -> Outcome<Self> {
         let dir = host.dir().join(format!("{}.{}", host.name(), kind.name()));
         fs::create_dir_all(&dir)?;
         let file = dir.join("daemon.conf");
         fs::write(&file, conf)?;
-        let process = Self::launch(kind, host, &file)?;
+        let process = Self::launch(kind, host, &file, more)?;
         Ok(Self {
             kind,
             host: host.clone(),
             file,
+            more: more.iter().map(|&word| word.to_owned()).collect(),
             process,
         })
     }
@@ -85,9 +92,10 @@ impl Daemon {
         words
     }
 
-    fn launch(kind: Kind, host: &Host, file: &std::path::Path) -> Outcome<Process> {
+    fn launch(kind: Kind, host: &Host, file: &std::path::Path, more: &[&str]) -> Outcome<Process> {
         let words = Self::command_line(kind, file);
-        let argv: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut argv: Vec<&str> = words.iter().map(String::as_str).collect();
+        argv.extend(more);
         host.spawn(kind.name(), &argv)
     }
 
@@ -200,7 +208,8 @@ impl Daemon {
         if self.process.ended()?.is_none() {
             return Err("start_again: the daemon still runs".into());
         }
-        self.process = Self::launch(self.kind, &self.host, &self.file)?;
+        let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
+        self.process = Self::launch(self.kind, &self.host, &self.file, &more)?;
         Ok(())
     }
 }

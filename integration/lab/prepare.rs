@@ -19,6 +19,7 @@ pub(crate) fn prepare(target: &Path) -> Outcome {
         ("unshare", "util-linux"),
         ("nginx", "nginx-light"),
         ("exim4", "exim4-daemon-light"),
+        ("unbound", "unbound"),
     ];
     let absent: Vec<&str> = tools
         .iter()
