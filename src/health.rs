@@ -4,6 +4,7 @@
 
 mod backend;
 mod check;
+mod few;
 mod file;
 mod found;
 mod monitor;

@@ -8,6 +8,7 @@ mod error;
 pub mod http;
 mod kit;
 mod ping;
+mod read;
 mod smtp;
 mod socket;
 pub mod talk;
@@ -25,11 +26,11 @@ use crate::health::{CheckOutcome, Question};
 pub async fn ask(question: &Question, kit: &Kit) -> CheckOutcome {
     let result = match question.kind() {
         CheckerKind::Tcp(options) => tcp::connect(options).await,
-        CheckerKind::Udp(check) => udp::ask(check).await,
-        CheckerKind::Dns(check) => dns::ask(check).await,
-        CheckerKind::Ping(options) => ping::ask(options).await,
-        CheckerKind::Smtp(check) => smtp::ask(check).await,
-        // In a box: most checks ask for no page and need no room for one.
+        // In boxes: most checks open a connection, and need no room for more than that.
+        CheckerKind::Udp(check) => Box::pin(udp::ask(check)).await,
+        CheckerKind::Dns(check) => Box::pin(dns::ask(check)).await,
+        CheckerKind::Ping(options) => Box::pin(ping::ask(options)).await,
+        CheckerKind::Smtp(check) => Box::pin(smtp::ask(check)).await,
         CheckerKind::Http(check) => match Box::pin(http::ask(kit, check, question.stage())).await {
             Ok(None) => Ok(()),
             Ok(Some(odd)) => return CheckOutcome::PassedBut(odd),

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 
 use crate::config::model::{CheckerKind, MiscCheck, ScriptDefaults};
@@ -167,7 +167,8 @@ where
             kit: Arc::new(inbox.kit),
             running: BTreeMap::new(),
             answers,
-            permits: Arc::new(Semaphore::new(inbox.probes_max.max(1))),
+            waiting: VecDeque::new(),
+            probes_max: inbox.probes_max.max(1),
             reloads: 0,
         };
         drop(context);
@@ -197,7 +198,9 @@ struct Thread<A> {
     kit: Arc<Kit>,
     running: BTreeMap<ProbeId, AbortHandle>,
     answers: mpsc::UnboundedSender<Answer>,
-    permits: Arc<Semaphore>,
+    /// Checks whose turn has not come, in the order of their times.
+    waiting: VecDeque<(ProbeId, Question)>,
+    probes_max: usize,
     /// Orders to reload that came.
     reloads: u64,
 }
@@ -278,6 +281,7 @@ where
                 }
                 Some((probe, outcome)) = answered.recv() => {
                     self.running.remove(&probe);
+                    self.start_waiting();
                     Input::CheckFinished { probe, outcome }
                 }
                 () = tokio::time::sleep(sleep) => Input::Timer,
@@ -342,9 +346,11 @@ where
                 if let Some(scripts) = &mut self.scripts {
                     scripts.forget(probe);
                 }
-                if let Some(running) = self.running.remove(&probe) {
-                    running.abort();
+                match self.running.remove(&probe) {
+                    Some(running) => running.abort(),
+                    None => self.waiting.retain(|(waits, _)| *waits != probe),
                 }
+                self.start_waiting();
             }
             Action::Observe => {
                 return Some(Input::Observed(match &mut self.kernel {
@@ -392,17 +398,29 @@ where
         Some(Input::CheckFinished { probe, outcome })
     }
 
+    /// Now, or when its turn comes.
     fn start_check(&mut self, probe: ProbeId, question: Question) {
+        self.waiting.push_back((probe, question));
+        self.start_waiting();
+    }
+
+    /// A check has a task only while it runs.
+    fn start_waiting(&mut self) {
+        while self.running.len() < self.probes_max
+            && let Some((probe, question)) = self.waiting.pop_front()
+        {
+            self.run_check(probe, question);
+        }
+    }
+
+    fn run_check(&mut self, probe: ProbeId, question: Question) {
         let report = Report {
             probe,
             outcome: None,
             answers: self.answers.clone(),
         };
-        let (ask, permits) = (Rc::clone(&self.ask), Arc::clone(&self.permits));
-        let kit = Arc::clone(&self.kit);
+        let (ask, kit) = (Rc::clone(&self.ask), Arc::clone(&self.kit));
         let task = spawn_local(async move {
-            // Never closed; if it were, the check would run all the same.
-            let _permit = permits.acquire().await;
             report.done(ask(question, kit).await);
         });
         self.running.insert(probe, task.abort_handle());

@@ -5,13 +5,15 @@
 //! when its own time has come; a probe that starts takes along those whose next regular check is near, so
 //! that all keep one rhythm.
 
+mod configure;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use crate::config::model::{Checker, CheckerKind, Shared};
 use crate::time::Time;
 
 use super::check::BOOTSTRAP_DELAY;
+use super::few::Few;
 use super::question::{QuestionId, Questions, ReaderId};
 use super::slab::Slab;
 use super::{
@@ -66,9 +68,9 @@ pub enum Output<K> {
 pub struct Monitor<K> {
     seed: u64,
     /// Every check of every server, by [`ReaderId`].
-    readers: Slab<Reader<K>>,
-    /// Which checks a server has, in the order of the file; those without any are not here.
-    servers: BTreeMap<K, Box<[ReaderId]>>,
+    readers: Slab<Reader>,
+    /// Those with checks, in the order of their keys.
+    servers: Vec<Server<K>>,
     timers: BTreeSet<(Time, ReaderId)>,
     questions: Questions,
     /// What was answered, by the keyword of the check.
@@ -76,8 +78,16 @@ pub struct Monitor<K> {
 }
 
 #[derive(Clone, Debug)]
-struct Reader<K> {
-    server: K,
+struct Server<K> {
+    key: K,
+    /// In the order of the file.
+    checks: Few,
+}
+
+#[derive(Clone, Debug)]
+struct Reader {
+    /// Place of its server among all.
+    server: u32,
     asks: QuestionId,
     check: Check,
 }
@@ -88,7 +98,7 @@ impl<K: Ord + Copy> Monitor<K> {
         Monitor {
             seed,
             readers: Slab::default(),
-            servers: BTreeMap::new(),
+            servers: Vec::new(),
             timers: BTreeSet::new(),
             questions: Questions::default(),
             kinds: BTreeMap::new(),
@@ -97,7 +107,7 @@ impl<K: Ord + Copy> Monitor<K> {
 
     /// The checks of a server.
     pub fn checks(&self, server: &K) -> impl Iterator<Item = &Check> {
-        let ids = self.servers.get(server).into_iter().flatten();
+        let ids = self.ids(server).iter();
         ids.filter_map(|id| Some(&self.readers.get(id.0)?.check))
     }
 
@@ -106,96 +116,10 @@ impl<K: Ord + Copy> Monitor<K> {
         &self.kinds
     }
 
-    /// Makes `servers` the whole of what is checked. A checker that asks the same as one this server had
-    /// goes on where that was, running check included. A server that was down stays down until every
-    /// new checker has passed, so that a reload does not bring a failed server back; those do not wait
-    /// for `warmup`.
-    pub fn configure<'a>(
-        &mut self,
-        servers: impl IntoIterator<Item = (K, &'a [Shared<Checker>])>,
-        now: Time,
-    ) -> Vec<Output<K>> {
-        let mut old = std::mem::take(&mut self.servers);
-        let (mut out, mut named, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-        for (server, checkers) in servers {
-            let mut before = old.remove(&server).unwrap_or_default().into_vec();
-            let was = self.overall(&before);
-            let take = |settings: &Shared<Checker>| {
-                let known = self.take_known(&mut before, settings);
-                match known {
-                    Some(id) => self.resettle(id, settings, now, &mut out),
-                    None => self.fresh(server, settings, was, now),
-                }
-            };
-            let ids: Box<[ReaderId]> = checkers.iter().map(take).collect();
-            gone.append(&mut before);
-            if !ids.is_empty() {
-                named.push((server, ids));
-            }
-        }
-        gone.extend(old.into_values().flatten());
-        for id in gone {
-            if let Some(reader) = self.readers.remove(id.0) {
-                let unwanted = self.questions.leave(reader.asks, id);
-                out.extend(unwanted.map(Output::Cancel));
-            }
-        }
-        // Each made in one go: what grows by and by takes twice the memory.
-        self.servers = named.into_iter().collect();
-        let readers = self.readers.iter();
-        let timers = readers.filter_map(|(id, reader)| Some((reader.check.due()?, ReaderId(id))));
-        self.timers = timers.collect();
-        out
-    }
-
-    /// Takes the check that asks the same as this one from those of its server.
-    fn take_known(&self, before: &mut Vec<ReaderId>, settings: &Checker) -> Option<ReaderId> {
-        let kind = |id: &ReaderId| Some(&self.readers.get(id.0)?.check.settings().kind);
-        let at = before
-            .iter()
-            .position(|id| kind(id) == Some(&settings.kind));
-        at.map(|at| before.remove(at))
-    }
-
-    /// A known check goes on with other times. With another rhythm it asks another question.
-    fn resettle(
-        &mut self,
-        id: ReaderId,
-        settings: &Shared<Checker>,
-        now: Time,
-        out: &mut Vec<Output<K>>,
-    ) -> ReaderId {
-        if let Some(reader) = self.readers.get_mut(id.0) {
-            let before = reader.check.question();
-            reader.check.change_settings(settings.clone(), now);
-            let (after, runs) = (reader.check.question(), reader.check.is_running());
-            if before != after {
-                let unwanted = self.questions.leave(reader.asks, id);
-                out.extend(unwanted.map(Output::Cancel));
-                reader.asks = self.questions.join(after, id, None);
-                if runs {
-                    let started = self.questions.ask(reader.asks, id);
-                    out.extend(started.map(|(probe, question)| Output::Start(probe, question)));
-                }
-            }
-        }
-        id
-    }
-
-    /// Servers are known by another name from now on; one that `name` gives no name keeps its own. Two
-    /// must not get the same.
-    pub fn rename(&mut self, name: impl Fn(&K) -> Option<K>) {
-        let servers = std::mem::take(&mut self.servers).into_iter();
-        self.servers = servers
-            .map(|(server, ids)| (name(&server).unwrap_or(server), ids))
-            .collect();
-        for (server, ids) in &self.servers {
-            for id in ids {
-                if let Some(reader) = self.readers.get_mut(id.0) {
-                    reader.server = *server;
-                }
-            }
-        }
+    fn ids(&self, server: &K) -> &[ReaderId] {
+        let place = self.servers.binary_search_by(|other| other.key.cmp(server));
+        let server = place.ok().and_then(|at| self.servers.get(at));
+        server.map_or(&[], |server| server.checks.as_slice())
     }
 
     /// Takes a server for down until its checks have passed; one without checks cannot be. Says
@@ -218,7 +142,7 @@ impl<K: Ord + Copy> Monitor<K> {
 
     /// Changes every check of a server, and its timers with it.
     fn each_check(&mut self, server: &K, change: impl Fn(ReaderId, &mut Check)) {
-        for &id in self.servers.get(server).into_iter().flatten() {
+        for id in self.ids(server).to_vec() {
             if let Some(Reader { check, .. }) = self.readers.get_mut(id.0) {
                 if let Some(due) = check.due() {
                     self.timers.remove(&(due, id));
@@ -231,9 +155,7 @@ impl<K: Ord + Copy> Monitor<K> {
 
     /// Whether a server is up; one that is not checked is.
     pub fn status(&self, server: &K) -> Status {
-        self.servers
-            .get(server)
-            .map_or(Status::Up, |ids| self.overall(ids))
+        self.overall(self.ids(server))
     }
 
     /// Of the checks of one server; no checks at all: up.
@@ -280,36 +202,42 @@ impl<K: Ord + Copy> Monitor<K> {
                 continue;
             }
             let asks = reader.asks;
-            let Some((probe, question)) = self.questions.ask(asks, id) else {
+            let Some((probe, question)) = self.questions.ask(asks) else {
                 continue;
             };
-            for other in self.questions.others(asks, id) {
-                self.hurry(other, asks, now);
-            }
+            self.hurry_others(asks, now);
             out.push(Output::Start(probe, question));
         }
         out
     }
 
-    /// Takes another check along with a probe that starts, if it would have asked soon.
-    fn hurry(&mut self, id: ReaderId, asks: QuestionId, now: Time) {
-        let Some(check) = self.check(id) else {
-            return;
-        };
-        let due = check.due();
-        if check.hurry(now) {
-            if let Some(due) = due {
-                self.timers.remove(&(due, id));
+    /// Takes those along with a probe that starts who would have asked the same soon.
+    fn hurry_others(&mut self, asks: QuestionId, now: Time) {
+        let mut joined = 0;
+        for &id in self.questions.readers(asks) {
+            let Some(Reader { check, .. }) = self.readers.get_mut(id.0) else {
+                continue;
+            };
+            let due = check.due();
+            if check.hurry(now) {
+                joined += 1;
+                if let Some(due) = due {
+                    self.timers.remove(&(due, id));
+                }
             }
-            self.questions.ask(asks, id);
+        }
+        for _ in 0..joined {
+            self.questions.ask(asks);
         }
     }
 
     /// Takes an answer in; one to a question that is no longer asked is ignored.
     pub fn finished(&mut self, probe: ProbeId, outcome: CheckOutcome, now: Time) -> Vec<Output<K>> {
         let mut out = Vec::new();
-        for reader in self.questions.answered(probe) {
-            self.read(reader, &outcome, now, &mut out);
+        for &reader in self.questions.answered(probe).as_slice() {
+            if self.check(reader).is_some_and(|check| check.is_running()) {
+                self.read(reader, &outcome, now, &mut out);
+            }
         }
         out
     }
@@ -352,7 +280,7 @@ impl<K: Ord + Copy> Monitor<K> {
         let weighing = check.weighing_of(found, now);
         let weighs = check.weigh(weighing);
         if check.note_member(found.member.as_ref()) || weighs {
-            out.push(Output::Weighed { server: *server });
+            out.extend(weighed(&self.servers, *server));
         }
     }
 
@@ -381,9 +309,12 @@ impl<K: Ord + Copy> Monitor<K> {
         let Some(Reader { server, check, .. }) = self.readers.get_mut(id.0) else {
             return;
         };
-        if check.is_running() && check.remark(remark) {
+        if check.is_running()
+            && check.remark(remark)
+            && let Some(server) = self.servers.get(*server as usize)
+        {
             out.push(Output::Remarked {
-                server: *server,
+                server: server.key,
                 checker: check.settings().clone(),
                 remark: remark.unwrap_or_default().to_owned(),
             });
@@ -397,7 +328,7 @@ impl<K: Ord + Copy> Monitor<K> {
         answer: impl Fn(&CheckerKind) -> Option<CheckOutcome>,
     ) -> Vec<Output<K>> {
         let mut out = Vec::new();
-        let kinds = self.servers.values().flatten();
+        let kinds = self.servers.iter().flat_map(|s| s.checks.as_slice());
         let kinds =
             kinds.filter_map(|id| Some((*id, &self.readers.get(id.0)?.check.settings().kind)));
         let concerned: Vec<(ReaderId, CheckOutcome)> = kinds
@@ -427,10 +358,11 @@ impl<K: Ord + Copy> Monitor<K> {
         out: &mut Vec<Output<K>>,
         change: impl FnOnce(&mut Check) -> (Option<Verdict>, Option<String>),
     ) {
-        let Some(server) = self.readers.get(id.0).map(|reader| reader.server) else {
+        let of = self.readers.get(id.0).map(|reader| reader.server as usize);
+        let Some(of) = of.and_then(|of| self.servers.get(of)) else {
             return;
         };
-        let status_before = self.status(&server);
+        let (server, status_before) = (of.key, self.overall(of.checks.as_slice()));
         let Some(Reader { asks, check, .. }) = self.readers.get_mut(id.0) else {
             return;
         };
@@ -441,7 +373,7 @@ impl<K: Ord + Copy> Monitor<K> {
         };
         self.timers.extend(check.due().map(|due| (due, id)));
         if check.stage() != stage {
-            self.questions.leave(*asks, id);
+            self.questions.leave(*asks, id, false);
             *asks = self.questions.join(check.question(), id, None);
         }
         out.push(Output::Answered {
@@ -460,40 +392,18 @@ impl<K: Ord + Copy> Monitor<K> {
         if let Some(Reader { server, check, .. }) = self.readers.get_mut(id.0)
             && check.weigh(weighing)
         {
-            out.push(Output::Weighed { server: *server });
+            out.extend(weighed(&self.servers, *server));
         }
     }
 
     fn check(&mut self, id: ReaderId) -> Option<&mut Check> {
         Some(&mut self.readers.get_mut(id.0)?.check)
     }
+}
 
-    fn fresh(&mut self, server: K, settings: &Shared<Checker>, was: Status, now: Time) -> ReaderId {
-        let number = self.readers.next();
-        let id = ReaderId(number);
-        let extra = match was {
-            Status::Up => spread::part_of(settings.warmup, self.seed, number.into()),
-            Status::Down => Duration::ZERO,
-        };
-        let mut check = Check::new(settings.clone(), now, extra);
-        // Those who ask the same ask together from the start.
-        let (others, founded) = self.questions.askers(&check.question());
-        let others = others.iter().filter_map(|other| self.readers.get(other.0));
-        let next = others.filter_map(|other| other.check.due()).min();
-        if let Some(due) = next.or(founded.filter(|due| *due > now)) {
-            check.begin_at(due);
-        }
-        let asks = self.questions.join(check.question(), id, check.due());
-        if was == Status::Down {
-            check.assume_down(now);
-        }
-        self.readers.insert(Reader {
-            server,
-            asks,
-            check,
-        });
-        id
-    }
+fn weighed<K: Copy>(servers: &[Server<K>], place: u32) -> Option<Output<K>> {
+    let server = servers.get(place as usize)?.key;
+    Some(Output::Weighed { server })
 }
 
 #[cfg(test)]

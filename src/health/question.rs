@@ -2,13 +2,13 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::config::model::{Checker, CheckerKind, Shared};
 use crate::time::Time;
 
 use super::ProbeId;
+use super::few::Few;
 use super::slab::Slab;
 
 /// What is asked. Checks with equal questions share one probe.
@@ -74,8 +74,9 @@ pub(super) struct QuestionId(u32);
 /// Who asks what, and what is being asked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Questions {
-    known: BTreeMap<Question, QuestionId>,
     groups: Slab<Group>,
+    /// All of them, by what they ask.
+    order: Vec<QuestionId>,
     running: BTreeMap<ProbeId, QuestionId>,
     next_probe: u64,
 }
@@ -86,13 +87,20 @@ struct Group {
     /// When the first of them asks first.
     first_due: Option<Time>,
     /// Everybody who asks this.
-    readers: Vec<ReaderId>,
+    readers: Few,
     probe: Option<ProbeId>,
-    /// Those who take the answer of that probe.
-    waiting: Vec<ReaderId>,
+    /// How many take the answer of that probe.
+    waiting: u32,
 }
 
 impl Questions {
+    fn find(&self, question: &Question) -> Result<usize, usize> {
+        self.order.binary_search_by(|id| {
+            let group = self.groups.get(id.0);
+            group.map_or(Ordering::Less, |group| group.question.cmp(question))
+        })
+    }
+
     /// A reader asks this from now on; `due`: when it does so first.
     pub(super) fn join(
         &mut self,
@@ -100,66 +108,71 @@ impl Questions {
         reader: ReaderId,
         due: Option<Time>,
     ) -> QuestionId {
-        match self.known.entry(question) {
-            Entry::Occupied(known) => {
-                let id = *known.get();
-                if let Some(group) = self.groups.get_mut(id.0) {
-                    group.readers.push(reader);
-                }
-                id
-            }
-            Entry::Vacant(place) => {
-                let group = Group {
-                    question: place.key().clone(),
-                    first_due: due,
-                    readers: vec![reader],
-                    probe: None,
-                    waiting: Vec::new(),
-                };
-                *place.insert(QuestionId(self.groups.insert(group)))
-            }
+        let place = self.find(&question);
+        if let Ok(at) = place
+            && let Some(&id) = self.order.get(at)
+            && let Some(group) = self.groups.get_mut(id.0)
+        {
+            group.readers.push(reader);
+            return id;
         }
+        let id = QuestionId(self.groups.insert(Group {
+            question,
+            first_due: due,
+            readers: Few::One(reader),
+            probe: None,
+            waiting: 0,
+        }));
+        self.order.insert(place.unwrap_or_else(|at| at), id);
+        id
     }
 
     /// Those who ask this already, and when the first of them asked first.
     pub(super) fn askers(&self, question: &Question) -> (&[ReaderId], Option<Time>) {
-        let id = self.known.get(question);
+        let id = self.find(question).ok().and_then(|at| self.order.get(at));
         let group = id.and_then(|id| self.groups.get(id.0));
-        group.map_or((&[], None), |group| (&group.readers, group.first_due))
+        group.map_or((&[], None), |group| {
+            (group.readers.as_slice(), group.first_due)
+        })
     }
 
-    /// A reader asks this no more; the probe that nobody waits for any longer.
-    pub(super) fn leave(&mut self, id: QuestionId, reader: ReaderId) -> Option<ProbeId> {
+    /// A reader asks this no more; the probe that nobody waits for any longer. `waits`: it does.
+    pub(super) fn leave(
+        &mut self,
+        id: QuestionId,
+        reader: ReaderId,
+        waits: bool,
+    ) -> Option<ProbeId> {
         let group = self.groups.get_mut(id.0)?;
-        group.readers.retain(|other| *other != reader);
-        let before = group.waiting.len();
-        group.waiting.retain(|other| *other != reader);
-        let waited = group.waiting.len() < before;
-        let unwanted = match waited && group.waiting.is_empty() {
-            true => group.probe.take(),
-            false => None,
+        group.readers.remove(reader);
+        group.waiting = group.waiting.saturating_sub(waits.into());
+        let unwanted = match group.waiting {
+            0 => group.probe.take(),
+            _ => None,
         };
         if let Some(probe) = unwanted {
             self.running.remove(&probe);
         }
-        if group.readers.is_empty() {
-            self.known.remove(&group.question);
+        if group.readers.as_slice().is_empty() {
+            let question = group.question.clone();
+            if let Ok(at) = self.find(&question) {
+                self.order.remove(at);
+            }
             self.groups.remove(id.0);
         }
         unwanted
     }
 
-    /// The others who ask this.
-    pub(super) fn others(&self, id: QuestionId, reader: ReaderId) -> Vec<ReaderId> {
-        let readers = self.groups.get(id.0).map(|group| &group.readers);
-        let others = readers.into_iter().flatten().copied();
-        others.filter(|other| *other != reader).collect()
+    /// Those who ask this.
+    pub(super) fn readers(&self, id: QuestionId) -> &[ReaderId] {
+        let group = self.groups.get(id.0);
+        group.map_or(&[], |group| group.readers.as_slice())
     }
 
     /// A reader wants an answer; the probe to start, unless one is under way.
-    pub(super) fn ask(&mut self, id: QuestionId, reader: ReaderId) -> Option<(ProbeId, Question)> {
+    pub(super) fn ask(&mut self, id: QuestionId) -> Option<(ProbeId, Question)> {
         let group = self.groups.get_mut(id.0)?;
-        group.waiting.push(reader);
+        group.waiting += 1;
         if group.probe.is_some() {
             return None;
         }
@@ -170,16 +183,14 @@ impl Questions {
         Some((probe, group.question.clone()))
     }
 
-    /// A probe has ended; those who wait for its answer.
-    pub(super) fn answered(&mut self, probe: ProbeId) -> Vec<ReaderId> {
+    /// A probe has ended; those who may wait for its answer, which is everybody who asks and has begun to.
+    pub(super) fn answered(&mut self, probe: ProbeId) -> Few {
         let id = self.running.remove(&probe);
         let Some(group) = id.and_then(|id| self.groups.get_mut(id.0)) else {
-            return Vec::new();
+            return Few::default();
         };
         group.probe = None;
-        let mut waiting = std::mem::take(&mut group.waiting);
-        // In the order of their places, as ever.
-        waiting.sort_unstable();
-        waiting
+        group.waiting = 0;
+        group.readers.clone()
     }
 }

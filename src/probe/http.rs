@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use crate::config::model::{HttpCheck, HttpProtocol, HttpScheme, HttpUrl};
@@ -12,10 +12,9 @@ use crate::health::Page;
 use crate::net::Endpoint;
 use crate::wire::http::{Answer, Ending, Part, Progress, Version, request};
 
+use super::read::read;
 use super::{Kit, ProbeError, tcp};
 
-/// Bytes that are read at once.
-const READ_MAX: usize = 8 * 1024;
 /// An answer of more bytes than this is taken for one without an end.
 const ANSWER_MAX: u64 = 64 * 1024 * 1024;
 /// An answer that goes on for as many times `connect_timeout` is taken for one without an end.
@@ -144,8 +143,7 @@ impl Talk<'_> {
             Ok(written) => written.map_err(ProbeError::talk("send the request"))?,
             Err(_) => return Err(ProbeError::Timeout(self.limit)),
         }
-        let mut bytes = vec![0; READ_MAX].into_boxed_slice();
-        let mut over = match timeout(self.limit, self.step(&mut stream, &mut bytes)).await {
+        let mut over = match timeout(self.limit, self.step(&mut stream)).await {
             Ok(step) => step?,
             Err(_) => return Err(ProbeError::Timeout(self.limit)),
         };
@@ -157,7 +155,7 @@ impl Talk<'_> {
         let (limit, path) = (self.limit, self.path);
         let rest = async {
             while over.is_none() {
-                over = match timeout(limit, self.step(&mut stream, &mut bytes)).await {
+                over = match timeout(limit, self.step(&mut stream)).await {
                     Ok(step) => step?,
                     Err(_) => {
                         let why = format!("GET {path}: the answer stopped for {limit:?}");
@@ -182,23 +180,25 @@ impl Talk<'_> {
     }
 
     /// Reads once. `Some`: the answer is over, with what is odd about that.
-    async fn step<S>(
-        &mut self,
-        stream: &mut S,
-        bytes: &mut [u8],
-    ) -> Result<Option<Option<String>>, ProbeError>
+    async fn step<S>(&mut self, stream: &mut S) -> Result<Option<Option<String>>, ProbeError>
     where
         S: AsyncRead + Unpin,
     {
-        let length = match stream.read(bytes).await {
-            Ok(0) => return Ok(Some(None)),
-            Ok(length) => length,
+        match read(stream, |bytes| self.take(bytes)).await {
+            Ok(taken) => taken,
             Err(error) if self.tls.is_some() && self.answer.status().is_some() => {
-                return Ok(Some(self.unclean(&error)));
+                Ok(Some(self.unclean(&error)))
             }
-            Err(error) => return Err(ProbeError::talk("read the answer")(error)),
-        };
-        self.read += length as u64;
+            Err(error) => Err(ProbeError::talk("read the answer")(error)),
+        }
+    }
+
+    /// Takes what has come; nothing is the end.
+    fn take(&mut self, bytes: &[u8]) -> Result<Option<Option<String>>, ProbeError> {
+        if bytes.is_empty() {
+            return Ok(Some(None));
+        }
+        self.read += bytes.len() as u64;
         if self.read > ANSWER_MAX {
             return Err(ProbeError::Answer(format!(
                 "GET {}: the answer goes on after {} MiB",
@@ -206,7 +206,6 @@ impl Talk<'_> {
                 ANSWER_MAX >> 20
             )));
         }
-        let bytes = bytes.get(..length).unwrap_or_default();
         let progress = self
             .answer
             .read(bytes, self.sink)

@@ -2,12 +2,13 @@
 
 use std::io;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::config::model::{ConnectOptions, SmtpCheck};
 use crate::wire::smtp::{Reply, reply};
 
+use super::read::read;
 use super::{ProbeError, tcp};
 
 /// keepalived's name for itself.
@@ -82,15 +83,14 @@ impl Mail<'_> {
                     return Err(ProbeError::Answer(format!("the {what} is not SMTP")));
                 }
             }
-            let mut bytes = [0; 512];
-            let read = self.stream.read(&mut bytes).await;
-            match read.map_err(ProbeError::talk("read"))? {
-                0 => {
-                    return Err(ProbeError::talk("read")(
-                        io::ErrorKind::UnexpectedEof.into(),
-                    ));
-                }
-                length => self.heard.extend(bytes.get(..length).unwrap_or_default()),
+            let before = self.heard.len();
+            let heard = &mut self.heard;
+            let read = read(&mut self.stream, |bytes| heard.extend(bytes)).await;
+            read.map_err(ProbeError::talk("read"))?;
+            if self.heard.len() == before {
+                return Err(ProbeError::talk("read")(
+                    io::ErrorKind::UnexpectedEof.into(),
+                ));
             }
         }
     }

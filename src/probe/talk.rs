@@ -1,7 +1,7 @@
 //! Holding a [`Conversation`] with a server: time and bytes are limited here, what is said is the
 //! conversation's.
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
@@ -10,12 +10,11 @@ use crate::config::model::ConnectOptions;
 use crate::wire::talk::{Conversation, Next};
 
 use super::backend::Secure;
+use super::read::read;
 use super::{ProbeError, tcp};
 
 /// A server that says more than this in one conversation does not end.
 const HEARD_MAX: usize = 1024 * 1024;
-/// Bytes that are read at once.
-const READ_MAX: usize = 4 * 1024;
 
 /// The connection must be there within `connect_timeout`, and all else be over within as much again.
 /// `secure`: how TLS is set up; `at_once`: before the first word.
@@ -79,7 +78,6 @@ async fn run<C: Conversation, S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut bytes = vec![0; READ_MAX].into_boxed_slice();
     let mut in_all = 0;
     loop {
         let mut say = Vec::new();
@@ -99,8 +97,11 @@ where
             Next::Secure => return Ok(End::Secure(stream)),
             Next::More => {}
         }
-        match stream
-            .read(&mut bytes)
+        let hear = |bytes: &[u8]| {
+            heard.extend(bytes);
+            bytes.len()
+        };
+        match read(&mut stream, hear)
             .await
             .map_err(ProbeError::talk("read"))?
         {
@@ -108,10 +109,7 @@ where
                 let found = conversation.closed(heard).map_err(ProbeError::Answer)?;
                 return Ok(End::Found(found));
             }
-            length => {
-                heard.extend(bytes.get(..length).unwrap_or_default());
-                in_all += length;
-            }
+            length => in_all += length,
         }
         if in_all > HEARD_MAX {
             let why = format!("the answer goes on after {} MiB", HEARD_MAX >> 20);

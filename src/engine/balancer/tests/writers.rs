@@ -447,7 +447,7 @@ fn take(rig: &mut Rig, current: &mut Settings, step: Step) {
             rig.input(Input::Reload(Arc::new(current.config())));
         }
         Step::Restart => {
-            let record = rig.balancer.owned.clone();
+            let record = Owned::clone(&rig.balancer.owned);
             let drained = rig.balancer.drained.clone();
             rig.balancer = Balancer::new(current.config(), record, 7).with_drained(drained);
             rig.running.clear();
