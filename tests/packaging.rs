@@ -65,6 +65,36 @@ fn every_file_that_a_package_names_exists() {
     }
 }
 
+/// Names that begin with `vipd_` in a text.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c: char| !word(c));
+    words.filter(|word| word.starts_with("vipd_")).collect()
+}
+
+#[test]
+fn every_metric_of_the_dashboard_is_one_of_vipds() {
+    let dashboard = read("packaging/grafana/vipd.json");
+    let parsed: serde_json::Value = serde_json::from_str(&dashboard).expect("JSON");
+    assert_eq!(parsed["uid"], "vipd");
+    let source = read("src/control/metrics.rs");
+    let named = metrics_in(&dashboard);
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        let base = ["_total", "_bucket"]
+            .iter()
+            .fold(name, |name, end| name.trim_end_matches(end));
+        let base = base.trim_start_matches("vipd_");
+        // What the kernel counts has one name for services and for servers.
+        let counted = base
+            .trim_start_matches("service_")
+            .trim_start_matches("server_");
+        let there = source.contains(&format!("\"{base}\""))
+            || source.contains(&format!("(\"{counted}\", "));
+        assert!(there, "{name} is no metric of src/control/metrics.rs");
+    }
+}
+
 #[test]
 fn deb_and_rpm_hold_the_same() {
     let of = |packages: [&str; 2]| -> BTreeSet<(String, String)> {
