@@ -12,6 +12,7 @@ mod jitter;
 mod load;
 mod memory;
 mod monitor;
+mod page;
 mod pair;
 mod report;
 mod sleeper;
@@ -28,7 +29,13 @@ use crate::lab::report::Sample;
 use crate::lab::{Case, Lab, host};
 
 /// Those on this machine's own kernel.
-pub(crate) const CASES: &[Case] = &[gap::CASE, jitter::CASE, failovers::CASE, checks::ALONE];
+pub(crate) const CASES: &[Case] = &[
+    gap::CASE,
+    jitter::CASE,
+    failovers::CASE,
+    checks::ALONE,
+    page::CASE,
+];
 
 /// Those in the guest.
 pub(crate) const GUEST: &[Case] = &[table::PROGRAM, table::RELOAD, checks::CASE, memory::CASE];
