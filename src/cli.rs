@@ -4,13 +4,18 @@ pub mod args;
 mod check;
 mod client;
 mod config_test;
+mod doctor;
 mod drain;
 mod events;
 mod genhash;
+mod import;
+mod init;
+mod manual;
 mod orders;
 mod plan;
 mod standby;
 mod status;
+mod top;
 mod why;
 
 use std::ffi::OsString;
@@ -35,6 +40,10 @@ pub fn run() -> ExitCode {
         Some(args::Command::Genhash(args)) => return genhash::run(args),
         Some(args::Command::Check(args)) => return check::run(args),
         Some(args::Command::Plan(args)) => return plan::run(args),
+        Some(args::Command::Doctor(args)) => return doctor::run(args),
+        Some(args::Command::Init(args)) => return init::run(args),
+        Some(args::Command::Import(args)) => return import::run(args),
+        Some(args::Command::Manual(args)) => return manual::run(args),
         Some(args::Command::Standby(args)) => return standby::run(args),
         Some(command) => return asked(command),
         None => {}
@@ -83,6 +92,7 @@ fn signum(function: &str) -> ExitCode {
 fn asked(command: &args::Command) -> ExitCode {
     let done = match command {
         args::Command::Status(args) => status::run(args),
+        args::Command::Top(args) => top::run(args),
         args::Command::Why(args) => why::run(args),
         args::Command::Events(args) => events::run(args),
         args::Command::Reload(args) => orders::reload(args),
@@ -93,6 +103,10 @@ fn asked(command: &args::Command) -> ExitCode {
         args::Command::Undrain(args) => drain::undrain(args),
         args::Command::Check(_)
         | args::Command::Plan(_)
+        | args::Command::Doctor(_)
+        | args::Command::Init(_)
+        | args::Command::Import(_)
+        | args::Command::Manual(_)
         | args::Command::Genhash(_)
         | args::Command::Standby(_) => {
             return ExitCode::FAILURE;

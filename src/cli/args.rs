@@ -12,13 +12,18 @@ use crate::daemon::options::{Options, Parts, RUN_DIR, STAND_IN, STAND_IN_FILE, S
 use crate::daemon::prepare;
 
 use super::check::CheckArgs;
+use super::doctor::DoctorArgs;
 use super::drain::{DrainArgs, UndrainArgs};
 use super::events::EventsArgs;
 use super::genhash::GenhashArgs;
+use super::import::ImportArgs;
+use super::init::InitArgs;
+use super::manual::ManualArgs;
 use super::orders::{AnnounceArgs, FailoverArgs, ReloadArgs, StopArgs};
 use super::plan::PlanArgs;
 use super::standby::StandbyArgs;
 use super::status::StatusArgs;
+use super::top::TopArgs;
 use super::why::WhyArgs;
 
 /// Keeps a service reachable at a virtual IP: VRRP, health checks and IPVS, from the keepalived.conf you
@@ -233,12 +238,22 @@ pub enum Command {
     Check(CheckArgs),
     /// Print what a configuration would change, without changing anything
     Plan(PlanArgs),
+    /// Say what is wrong with this machine and its network, and what to do
+    Doctor(DoctorArgs),
+    /// Write a configuration for one of the common cases
+    Init(InitArgs),
+    /// Make a configuration of what another program was told
+    Import(ImportArgs),
+    /// Write man pages and completions for shells
+    Manual(ManualArgs),
     /// Print the MD5 digest of a page, for `digest` of HTTP_GET and SSL_GET
     Genhash(GenhashArgs),
     /// Have this node yield all its addresses, and stay so until told otherwise
     Standby(StandbyArgs),
     /// Show what the vipd that runs does, and why
     Status(StatusArgs),
+    /// Show what vipd does, live in the terminal
+    Top(TopArgs),
     /// Say why something is as it is
     Why(WhyArgs),
     /// Show what happened

@@ -61,6 +61,11 @@ impl Whom {
         self.run_dir.join("control.sock")
     }
 
+    /// Where that vipd keeps what it needs.
+    pub(super) fn run_dir(&self) -> &Path {
+        &self.run_dir
+    }
+
     /// Asks and waits for the whole answer.
     ///
     /// # Errors

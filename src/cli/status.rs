@@ -276,4 +276,4 @@ fn real_server(server: &RealServer, clock: words::Clock<'_>) -> String {
 
 #[cfg(test)]
 #[path = "status/tests.rs"]
-mod tests;
+pub(super) mod tests;

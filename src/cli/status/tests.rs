@@ -52,7 +52,7 @@ fn instance(name: &str, state: &str) -> Instance {
     }
 }
 
-fn status() -> Status {
+pub(in crate::cli) fn status() -> Status {
     let check = Check {
         kind: "TCP_CHECK".into(),
         target: Some("10.1.0.1:80".into()),
