@@ -157,13 +157,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn through(&mut self, chain: &Chain, depth: usize) -> End {
         for rule in &chain.rules {
-            let fits = rule.matches.iter().map(|m| fits(m, self.packet));
-            // One that does not fit settles it; one that is not known leaves it open.
-            let fits: Fits = fits.fold(Some(true), |all, one| match (all, one) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (None, _) | (_, None) => None,
-                (Some(true), Some(true)) => Some(true),
-            });
+            let fits = all(&rule.matches, self.packet);
             let named = |walk: &Self, name: &str| {
                 let same = |other: &&Chain| other.table == chain.table && other.name == name;
                 walk.chains.iter().find(same).filter(|_| depth < DEPTH_MAX)
@@ -201,6 +195,19 @@ impl Walk<'_> {
 
     fn place(&self, chain: &Chain, rule: &Rule) -> String {
         format!("`{}` in {} {}", rule.text, chain.table, chain.name)
+    }
+}
+
+/// Whether all fit: one that does not settles it, one that is not known leaves it open.
+fn all(matches: &[Match], packet: &Packet) -> Fits {
+    let fits = || matches.iter().map(|what| fits(what, packet));
+    match (
+        fits().any(|fit| fit == Some(false)),
+        fits().any(|fit| fit.is_none()),
+    ) {
+        (true, _) => Some(false),
+        (false, true) => None,
+        (false, false) => Some(true),
     }
 }
 

@@ -202,10 +202,9 @@ fn firewalls(facts: &mut Facts) {
     ] {
         // Without `legacy` it shows what nft has shown.
         let saved = run(program, &[]).or_else(|| run(other, &[]).filter(|_| !by_nft));
-        match saved {
-            Some(Ok(text)) => facts.firewall.extend(rulesets::of_iptables(&text, family)),
-            // A kernel without that family.
-            Some(Err(_)) | None => {}
+        // What cannot be read is of a family that this kernel does not have.
+        if let Some(Ok(text)) = saved {
+            facts.firewall.extend(rulesets::of_iptables(&text, family));
         }
     }
     let tables = fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
