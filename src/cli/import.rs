@@ -239,7 +239,7 @@ mod tests {
         for part in [
             "virtual_server 192.0.2.1 80 {\n    delay_loop 5\n    lb_algo wlc\n    persistence_timeout 600\n",
             "    sorry_server 127.0.0.1 80\n",
-            "real_server 10.1.0.1 80 {\n        weight 5\n        HTTP_GET {\n            url {\n                path \
+            "real_server 10.1.0.1 80 {\n        lvs_method DR\n        weight 5\n        HTTP_GET {\n            url {\n                path \
              /alive.html\n                regex \"I'm alive\"\n            }\n            connect_timeout 3\n        }\n    }\n",
             "    real_server 10.1.0.3 80 {\n",
             "    real_server 10.1.0.1 3306 {\n        TCP_CHECK {\n            connect_timeout 3\n        }\n    }\n",

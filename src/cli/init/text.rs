@@ -32,11 +32,19 @@ fn head(answers: &Answers) -> String {
              # addresses, another `unicast_peer`."
         }
     };
+    // MySQL lets a connection be idle for eight hours; IPVS would forget it after a quarter of one.
+    let timeouts = match (answers.scene, answers.port) {
+        (Scene::Pair, _) => "",
+        (_, 3306) => {
+            "    # As long as MySQL lets a connection be idle.\n    lvs_timeouts tcp 28800\n"
+        }
+        _ => "",
+    };
     format!(
         "# {what}\n# {others}\n#\n# vipd check FILE says what is wrong with it, vipd doctor -f FILE what is wrong with the\n\
          # machine and its network, vipd plan --offline FILE what it would do.\n\nglobal_defs {{\n    \
          vrrp_version {}\n    # The status page; give it an address of an administrators' network, or a tunnel.\n    \
-         @vipd page_listen 127.0.0.1:9165\n}}\n\n",
+         @vipd page_listen 127.0.0.1:9165\n{timeouts}}}\n\n",
         version(answers)
     )
 }
