@@ -4,6 +4,7 @@
 //! a few times a second whoever asks, and answer with values that they have anyway; rendering, sending
 //! and waiting for slow readers is main's.
 
+pub mod api;
 mod desk;
 mod drain;
 mod events;

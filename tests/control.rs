@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use vipd::config::{Config, Files, Options, load};
+use vipd::control::api::OPERATIONS;
 use vipd::control::{Address, Ask, Desk, Facts, Level, events, model, start};
 use vipd::daemon::balancer_thread::Order;
 use vipd::daemon::failover_thread::{Caller, Command};
@@ -253,6 +254,42 @@ fn the_page_shows_everything_and_changes_nothing() {
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status}")),
             "{method} {path}: {answer}"
+        );
+    }
+}
+
+#[test]
+fn the_document_the_manual_and_the_routes_name_the_same() {
+    let served = serve("api", true);
+    let document = served.ask("GET", "/v1/openapi.json");
+    let document: serde_json::Value = serde_json::from_str(body(&document)).expect("JSON");
+    let manual = include_str!("../docs/operate.md");
+    for operation in OPERATIONS {
+        let path = operation.path.replace("{name}", "VI_9");
+        let path = path.replace("{server}", "10.1.0.9:80");
+        // With the other method: what is there says so, and nothing is done.
+        let (other, lower) = match operation.method {
+            "GET" => ("POST", "get"),
+            _ => ("GET", "post"),
+        };
+        let answer = match operation.on_page {
+            true => served.ask_page(other, &path),
+            false => served.ask(other, &path),
+        };
+        assert!(answer.starts_with("HTTP/1.1 405"), "{path}: {answer}");
+        assert!(document["paths"][operation.path][lower]["responses"]["200"].is_object());
+        let end = operation.path.rsplit('/').next().unwrap_or_default();
+        assert!(manual.contains(end), "docs/operate.md does not name {path}");
+    }
+    let routes = include_str!("../src/control/routes.rs")
+        .split(".route(\"")
+        .skip(1);
+    for route in routes {
+        let path = route.split('"').next().unwrap_or_default();
+        let known = OPERATIONS.iter().any(|operation| operation.path == path);
+        assert!(
+            known,
+            "{path} is not among the operations of src/control/api.rs"
         );
     }
 }

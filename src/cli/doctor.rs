@@ -14,6 +14,7 @@ mod rulesets;
 mod tests;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -89,9 +90,44 @@ fn findings(facts: &Facts) -> Vec<Finding> {
     let mut out = Findings::default();
     judge::machine(facts, &mut out);
     wire::network(facts, &mut out);
-    let mut all = out.0;
+    let mut all = merged(out.0);
     all.sort_by_key(|finding| finding.severity);
     all
+}
+
+/// Objects that a finding names; it says how many more there are.
+const NAMED_MAX: usize = 5;
+
+/// What is the same of several objects, said once: an interface may have hundreds of instances.
+fn merged(all: Vec<Finding>) -> Vec<Finding> {
+    let mut groups: BTreeMap<Finding, (usize, Vec<String>)> = BTreeMap::new();
+    for (at, finding) in all.into_iter().enumerate() {
+        let on = finding.on.clone();
+        let key = Finding {
+            on: String::new(),
+            ..finding
+        };
+        let group = groups.entry(key).or_insert_with(|| (at, Vec::new()));
+        group.1.push(on);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, (at, _))| *at);
+    let one = |(finding, (_, on)): (Finding, (usize, Vec<String>))| {
+        let more = on.len().saturating_sub(NAMED_MAX);
+        let mut names = on
+            .into_iter()
+            .take(NAMED_MAX)
+            .collect::<Vec<_>>()
+            .join(", ");
+        if more > 0 {
+            names.push_str(&format!(" and {more} more"));
+        }
+        Finding {
+            on: names,
+            ..finding
+        }
+    };
+    groups.into_iter().map(one).collect()
 }
 
 fn words(findings: &[Finding], facts: &Facts) -> String {

@@ -12,6 +12,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 
+use super::api;
 use super::desk::{Desk, Stuck};
 use super::drain;
 use super::events::Log;
@@ -48,6 +49,7 @@ pub(super) fn all(desk: Desk) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
         .route("/v1/servers/{server}/progress", get(drain::look))
+        .route("/v1/openapi.json", get(async || Json(api::document())))
         .merge(orders)
         .fallback(nothing)
         .with_state(desk)
