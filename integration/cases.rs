@@ -126,4 +126,8 @@ pub(crate) const ALL: &[&[Case]] = &[
     facts::CASES,
     unit::CASES,
     scenarios::GUEST,
+    scenarios::DOCKER,
 ];
+
+/// Of those in [`ALL`], the ones whose guest wants more memory.
+pub(crate) const LARGE: &[&[Case]] = &[scenarios::DOCKER];

@@ -19,6 +19,7 @@
 pub(crate) mod browser;
 pub(crate) mod check;
 pub(crate) mod daemon;
+pub(crate) mod docker;
 pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod machine;

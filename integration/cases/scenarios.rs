@@ -5,14 +5,17 @@
 //! each. Where keepalived alone does not get to what the article promises, the report says so.
 
 mod client;
+mod compose;
 mod dual_masters;
 mod nginx_docker;
 mod nginx_pair;
 mod site;
+mod steps;
 
 use std::time::Duration;
 
-use self::site::{PAIRS, Plan, Play, Site, Step};
+use self::site::{PAIRS, Plan, Play, Site};
+use self::steps::Step;
 use crate::cases::daemon::only_vipd;
 use crate::lab::check::{Failure, Outcome};
 use crate::lab::daemon::Kind;
@@ -43,6 +46,15 @@ pub(crate) const GUEST: &[Case] = &[Case {
              gives the address up, the sync daemon of IPVS follows, and mails arrive where they are asked for",
     limit: Duration::from_secs(300),
     run: nginx_pair::run,
+}];
+
+/// Those that need IPVS and Docker, and the memory for that.
+pub(crate) const DOCKER: &[Case] = &[Case {
+    name: "scenario.compose",
+    proves: "a compose project with the daemon beside nginx in two containers: docker stop moves the address, \
+             docker start brings it back, and the virtual server is in the kernel as keepalived has it there",
+    limit: Duration::from_secs(420),
+    run: compose::run,
 }];
 
 /// A scenario: its machines, and what happens to them.
@@ -80,10 +92,12 @@ fn perform(lab: &Lab, story: &Story) -> Outcome {
             .collect()
     });
     let ended = ended.into_iter().collect::<Outcome<Vec<_>>>()?;
-    for line in lines(&ended) {
-        lab.note(line);
-    }
+    note(lab, &lines(&ended));
     Ok(())
+}
+
+fn note(lab: &Lab, lines: &[String]) {
+    lines.iter().for_each(|line| lab.note(line));
 }
 
 fn one_pair<'a>(site: &'a mut Site, story: &Story) -> Outcome<(&'a str, Vec<Step>)> {
@@ -96,7 +110,7 @@ fn one_pair<'a>(site: &'a mut Site, story: &Story) -> Outcome<(&'a str, Vec<Step
     };
     let mut play = Play::begin(site, story.vips, limit)?;
     (story.play)(&mut play)?;
-    Ok((pair, play.steps))
+    Ok((pair, play.steps.end()))
 }
 
 /// `what: vipd 1.2 s, gap 0.3 s; keepalived ...`

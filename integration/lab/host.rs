@@ -25,6 +25,8 @@ use crate::{bench, cases, demo};
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// Beyond its own limit, a case has this long to be cleaned up after.
 const CLEAN_LIMIT: Duration = Duration::from_secs(60);
+/// Memory of a guest in which Docker runs.
+const LARGE_MB: u32 = 3072;
 const CONSOLE_LINES_MAX: usize = 60;
 
 /// How guests are run.
@@ -242,7 +244,16 @@ impl Guest {
         fs::write(dir.join("job.json"), serde_json::to_vec(&job)?)?;
         let console = File::create(dir.join("console.log"))?;
         let (mut command, cpu) = match place {
-            Place::Guest => (guest_command(&dir, options.memory_mb)?, Some(lane)),
+            Place::Guest => {
+                let large = cases::LARGE.iter().copied().flatten();
+                let is_large =
+                    |(_, case): &(usize, &Case)| large.clone().any(|l| l.name == case.name);
+                let memory_mb = match cases.iter().any(is_large) {
+                    true => options.memory_mb.max(LARGE_MB),
+                    false => options.memory_mb,
+                };
+                (guest_command(&dir, memory_mb)?, Some(lane))
+            }
             Place::Native => (native::command(&dir.join("bin/integration"), &dir)?, None),
             Place::Beside => {
                 let runner = dir.join("bin/integration");

@@ -115,9 +115,7 @@ impl Machine {
     /// Runs a command in it to its end.
     pub(crate) fn try_run(&self, argv: &[&str]) -> Outcome<Finished> {
         let init = self.init()?.to_string();
-        let mut words = vec!["nsenter", "--target", &init, "--root", "--wd"];
-        words.extend(["--mount", "--pid", "--uts", "--ipc"]);
-        words.extend(argv);
+        let words = [&enter(&init), argv].concat();
         self.host.try_run_with(&Run {
             argv: &words,
             stdin: "",
@@ -128,6 +126,12 @@ impl Machine {
     /// The same, and it must succeed; its standard output.
     pub(crate) fn run(&self, argv: &[&str]) -> Outcome<String> {
         self.try_run(argv)?.success().map(|done| done.stdout)
+    }
+
+    /// Starts a process in it that is killed when dropped.
+    pub(crate) fn spawn(&self, name: &str, argv: &[&str]) -> Outcome<Process> {
+        let init = self.init()?.to_string();
+        self.host.spawn(name, &[&enter(&init), argv].concat())
     }
 
     /// A script that must succeed; its standard output.
@@ -154,4 +158,12 @@ impl Machine {
     pub(crate) fn power_off(&mut self) -> Outcome {
         self.process.kill()
     }
+}
+
+/// The words before a command that make it run where the process `init` is.
+fn enter(init: &str) -> [&str; 9] {
+    let [mount, pid, uts, ipc] = ["--mount", "--pid", "--uts", "--ipc"];
+    [
+        "nsenter", "--target", init, "--root", "--wd", mount, pid, uts, ipc,
+    ]
 }

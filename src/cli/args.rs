@@ -29,7 +29,9 @@ use super::why::WhyArgs;
 /// Keeps a service reachable at a virtual IP: VRRP, health checks and IPVS, from the keepalived.conf you
 /// have.
 #[derive(Clone, Debug, Parser)]
+// An option may be given more than once, as getopt takes them: the last one holds.
 #[command(
+    args_override_self = true,
     name = "vipd",
     version,
     disable_version_flag = true,
@@ -487,6 +489,14 @@ mod tests {
         assert_eq!(args.file, Some("a.conf".into()));
         assert_eq!(args.without_effect.given(), ["--dont-respawn"]);
         assert!(args.options().without_bfd);
+    }
+
+    #[test]
+    fn an_option_may_be_repeated_as_getopt_takes_it() {
+        let words = "keepalived -n -l -D -f a.conf --dont-fork --log-console -f b.conf";
+        let args = Args::try_parse_from(words.split(' ')).unwrap();
+        assert!(args.dont_fork && args.log_console);
+        assert_eq!(args.file, Some("b.conf".into()));
     }
 
     #[test]

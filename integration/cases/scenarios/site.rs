@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::client::Client;
+use super::steps::Steps;
 use crate::lab::Lab;
-use crate::lab::check::{Outcome, wait_until};
+use crate::lab::check::Outcome;
 use crate::lab::daemon::Kind;
 use crate::lab::machine::{Machine, STAND_IN, VIPD};
 use crate::lab::net::{Host, Net, Port};
@@ -187,22 +187,10 @@ impl Site {
     }
 }
 
-/// What one step of the story came to.
-pub(super) struct Step {
-    /// What was done.
-    pub(super) what: &'static str,
-    /// Until every address was where the article has it; none if that did not come.
-    pub(super) after: Option<Duration>,
-    /// The longest time that a client got no page from an address.
-    pub(super) gap: Duration,
-}
-
 /// A site while its story is played.
 pub(super) struct Play<'a> {
     pub(super) site: &'a mut Site,
-    client: Client,
-    limit: Duration,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Steps,
 }
 
 impl<'a> Play<'a> {
@@ -212,13 +200,8 @@ impl<'a> Play<'a> {
         vips: &[&'static str],
         limit: Duration,
     ) -> Outcome<Self> {
-        let client = Client::start(&site.client, vips)?;
-        Ok(Self {
-            site,
-            client,
-            limit,
-            steps: Vec::new(),
-        })
+        let steps = Steps::begin(&site.client, site.pair, vips, limit, site.is_reference())?;
+        Ok(Self { site, steps })
     }
 
     /// Does `action`; then each address of the client's list must be served by the machine of this number.
@@ -228,32 +211,8 @@ impl<'a> Play<'a> {
         action: impl FnOnce(&mut Site) -> Outcome,
         served_by: &[usize],
     ) -> Outcome {
-        let began = self.client.now();
-        action(self.site)?;
-        let names: Vec<&str> = served_by
-            .iter()
-            .filter_map(|n| self.site.nodes.get(*n))
-            .map(|node| node.plan.name)
-            .collect();
-        let say = format!(
-            "{}: {what}: pages from {}",
-            self.site.pair,
-            names.join(", ")
-        );
-        let done = self.client.now();
-        let served = || Ok(self.client.served_by(&names, done));
-        let arrived = match wait_until(say, self.limit, served) {
-            Err(e) if !self.site.is_reference() => return Err(e),
-            arrived => arrived.is_ok(),
-        };
-        // What comes back once more has not arrived.
-        std::thread::sleep(Duration::from_millis(500));
-        let (after, gap) = self.client.since(began, &names);
-        self.steps.push(Step {
-            what,
-            after: arrived.then_some(after),
-            gap,
-        });
-        Ok(())
+        let named = served_by.iter().filter_map(|n| self.site.nodes.get(*n));
+        let names: Vec<&str> = named.map(|node| node.plan.name).collect();
+        self.steps.step(what, || action(self.site), &names)
     }
 }

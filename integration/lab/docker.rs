@@ -1,0 +1,102 @@
+//! Docker on a [`Machine`]: Debian's own, with images that are made of this machine's programs, for there is no
+//! registry to ask.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::check::{Failure, Outcome, wait_until};
+use super::guest::vipd_path;
+use super::machine::Machine;
+use super::net::Host;
+use super::process::Process;
+
+/// It takes 15 s on a quiet machine.
+const START_LIMIT: Duration = Duration::from_secs(180);
+
+/// Control groups as Docker of Debian 12 finds them in the guest, and the iptables that its kernel has.
+const PREPARE: &str = r"
+mount -t tmpfs none /sys/fs/cgroup
+for name in cpu cpuacct devices freezer memory pids; do
+    mkdir /sys/fs/cgroup/$name
+    mount -t cgroup -o $name cgroup /sys/fs/cgroup/$name || rmdir /sys/fs/cgroup/$name
+done
+mkdir -p /usr/local/sbin /var/lib/docker
+ln -sf /usr/sbin/iptables-legacy /usr/local/sbin/iptables
+ln -sf /usr/sbin/ip6tables-legacy /usr/local/sbin/ip6tables
+mount -t tmpfs none /var/lib/docker
+";
+
+/// $1: a directory; the rest are programs. Puts them there, with the libraries that they need.
+const ROOT_FILES: &str = r#"
+root=$1; shift
+mkdir -p $root/tmp $root/run $root/etc $root/var/log/nginx $root/var/lib/nginx $root/dev $root/proc $root/sys
+for dir in bin sbin lib lib64; do mkdir -p $root/usr/$dir; ln -s usr/$dir $root/$dir; done
+for program; do
+    mkdir -p $root$(dirname $program)
+    cp -L $program $root$program
+    for library in $(ldd $program | grep -o '/[^ ]*'); do
+        mkdir -p $root$(dirname $library)
+        cp -nL $library $root$library
+    done
+done
+cp /etc/passwd /etc/group /etc/nsswitch.conf $root/etc
+cp -n /lib/x86_64-linux-gnu/libnss_files.so.2 $root/lib/ 2>/dev/null || true
+"#;
+
+/// A machine on which Docker runs.
+pub(crate) struct Docker {
+    machine: Machine,
+    _daemon: Process,
+}
+
+impl Docker {
+    /// Boots a machine on `host` and starts Docker there.
+    pub(crate) fn start(host: &Host) -> Outcome<Self> {
+        if !Path::new("/usr/sbin/dockerd").exists() {
+            return Err(Failure::skipped(
+                "Docker is not installed; run scripts/lib/install docker.io docker-compose",
+            ));
+        }
+        let machine = Machine::boot(host)?;
+        machine.sh(PREPARE)?;
+        let daemon = machine.spawn(
+            "dockerd",
+            &["/usr/sbin/dockerd", "-s", "overlay2", "--bridge=none"],
+        )?;
+        let docker = Self {
+            machine,
+            _daemon: daemon,
+        };
+        wait_until("Docker answers", START_LIMIT, || {
+            Ok(docker.docker("info >/dev/null").is_ok())
+        })?;
+        Ok(docker)
+    }
+
+    /// The machine.
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// `docker WORDS`, as a shell reads them; its output.
+    pub(crate) fn docker(&self, words: &str) -> Outcome<String> {
+        self.machine.sh(&format!("/usr/bin/docker {words}"))
+    }
+
+    /// Makes an image that holds these programs of this machine and nothing else.
+    pub(crate) fn image(&self, name: &str, programs: &[&str]) -> Outcome {
+        let dir = "/tmp/image";
+        let words = programs.join(" ");
+        self.machine.sh(&format!(
+            "set -- {dir} {words}\n{ROOT_FILES}\ntar -C {dir} -c . | /usr/bin/docker import - {name}\nrm -r {dir}\n"
+        ))?;
+        Ok(())
+    }
+
+    /// Puts the vipd under test at `path` of the machine.
+    pub(crate) fn copy_vipd(&self, path: &str) -> Outcome {
+        self.machine
+            .sh(&format!("cp {} {path}", vipd_path()))
+            .map(drop)
+    }
+}
