@@ -3,7 +3,8 @@
 //! Every mutation is a text in a file and what stands in its place. It is made in a copy of the source
 //! under the target directory, of which the library and the simulator alone are built, and the simulator
 //! runs on it until it fails or its seeds are used up. The first of all is no mutation: the copy as it is
-//! must pass. `scripts/simulate --mutations [NAME...]` runs this; `--list` names them.
+//! must pass. `scripts/simulate --mutations [NAME...]` runs this; `--list` names them, `--part K/N` takes every
+//! Nth from the Kth on.
 
 #![allow(
     clippy::disallowed_methods,
@@ -38,17 +39,35 @@ fn main() -> ExitCode {
             .for_each(|m| println!("{:28} {}", m.name, m.means));
         return ExitCode::SUCCESS;
     }
-    let chosen: Vec<&Mutation> = ALL
-        .iter()
-        .filter(|m| names.is_empty() || names.iter().any(|name| m.name.contains(name.as_str())))
-        .collect();
-    match run(&chosen) {
+    match choose(&names).and_then(|chosen| run(&chosen)) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(why) => {
             eprintln!("mutations: {why}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Those that the words of the command line mean.
+fn choose(words: &[String]) -> Result<Vec<&'static Mutation>, String> {
+    let part = match words {
+        [flag, part] if flag == "--part" => part,
+        names => {
+            let named = |m: &&Mutation| {
+                names.is_empty() || names.iter().any(|name| m.name.contains(name.as_str()))
+            };
+            return Ok(ALL.iter().filter(named).collect());
+        }
+    };
+    let numbers = part.split_once('/');
+    let numbers = numbers.and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    match numbers {
+        Some((first, of)) if (1..=of).contains(&first) => {
+            let skipped: usize = first - 1;
+            Ok(ALL.iter().skip(skipped).step_by(of).collect())
+        }
+        _ => Err(format!("--part wants K/N with K from 1 to N, not {part}")),
     }
 }
 
@@ -70,6 +89,9 @@ fn run(chosen: &[&Mutation]) -> Result<usize, String> {
         }
     }
     let mut missed = 0;
+    for mutation in ALL {
+        original(mutation, &tree)?;
+    }
     for mutation in chosen {
         let began = Instant::now();
         let end = with_mutation(mutation, &tree, || simulate(&tree, &scratch, false))?;
@@ -111,11 +133,8 @@ impl End {
     }
 }
 
-fn with_mutation<T>(
-    mutation: &Mutation,
-    tree: &Path,
-    work: impl FnOnce() -> Result<T, String>,
-) -> Result<T, String> {
+/// The file that a mutation is made in, as it is; an error unless what it changes stands there once.
+fn original(mutation: &Mutation, tree: &Path) -> Result<String, String> {
     let path = tree.join(mutation.file);
     let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let found = text.matches(mutation.text).count();
@@ -125,6 +144,16 @@ fn with_mutation<T>(
             mutation.name, mutation.file
         ));
     }
+    Ok(text)
+}
+
+fn with_mutation<T>(
+    mutation: &Mutation,
+    tree: &Path,
+    work: impl FnOnce() -> Result<T, String>,
+) -> Result<T, String> {
+    let path = tree.join(mutation.file);
+    let text = original(mutation, tree)?;
     write(&path, &text.replace(mutation.text, mutation.instead))?;
     let result = work();
     write(&path, &text)?;
