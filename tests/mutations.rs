@@ -39,7 +39,11 @@ fn main() -> ExitCode {
             .for_each(|m| println!("{:28} {}", m.name, m.means));
         return ExitCode::SUCCESS;
     }
-    match choose(&names).and_then(|chosen| run(&chosen)) {
+    let chosen = choose(&names).and_then(|chosen| match chosen.is_empty() {
+        true => Err("no mutation is meant by that; see --list".to_owned()),
+        false => run(&chosen),
+    });
+    match chosen {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(why) => {
