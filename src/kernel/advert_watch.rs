@@ -11,16 +11,15 @@ use crate::wire::{PROTOCOL_AH, PROTOCOL_VRRP};
 
 use super::sys;
 
-/// EtherTypes (linux/if_ether.h).
-const ETH_P_IP: u16 = 0x0800;
-const ETH_P_IPV6: u16 = 0x86dd;
+/// Every frame (linux/if_ether.h): a socket of one protocol alone does not hear what leaves.
+const ETH_P_ALL: u16 = 0x0003;
 /// The longest message, over the longest headers, and more.
 const PACKET_LEN: usize = 8192;
 
-/// Sockets that hear adverts.
+/// A socket that hears adverts.
 #[derive(Debug)]
 pub struct AdvertWatch {
-    sockets: Vec<Socket>,
+    socket: Socket,
     /// What asks each interface for packets of the groups.
     _members: Vec<Socket>,
 }
@@ -34,16 +33,25 @@ pub struct Heard {
     pub packet: Vec<u8>,
 }
 
-/// Packets whose byte `at` is one of two numbers.
-fn filter(at: u32) -> [SockFilter; 5] {
+/// Packets of VRRP, or with an authentication header before it: the protocol is byte 9 of the header of IPv4,
+/// and byte 6 of that of IPv6.
+fn filter() -> [SockFilter; 11] {
     let op = |code: u32| u16::try_from(code).unwrap_or(0);
+    let byte = op(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS);
     let equals = op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
+    let result = op(libc::BPF_RET);
     [
-        SockFilter::new(op(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS), 0, 0, at),
-        SockFilter::new(equals, 1, 0, PROTOCOL_VRRP.into()),
-        SockFilter::new(equals, 0, 1, PROTOCOL_AH.into()),
-        SockFilter::new(op(libc::BPF_RET), 0, 0, 0xffff),
-        SockFilter::new(op(libc::BPF_RET), 0, 0, 0),
+        SockFilter::new(byte, 0, 0, 0),
+        SockFilter::new(op(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K), 0, 0, 0xf0),
+        SockFilter::new(equals, 0, 2, 0x40), // version 4
+        SockFilter::new(byte, 0, 0, 9),
+        SockFilter::new(op(libc::BPF_JMP | libc::BPF_JA), 0, 0, 2),
+        SockFilter::new(equals, 0, 3, 0x60), // version 6, or nothing of ours
+        SockFilter::new(byte, 0, 0, 6),
+        SockFilter::new(equals, 2, 0, PROTOCOL_VRRP.into()),
+        SockFilter::new(equals, 1, 0, PROTOCOL_AH.into()),
+        SockFilter::new(result, 0, 0, 0),
+        SockFilter::new(result, 0, 0, 0xffff),
     ]
 }
 
@@ -53,19 +61,14 @@ impl AdvertWatch {
     /// # Errors
     /// No CAP_NET_RAW.
     pub fn open(groups: &[(InterfaceIndex, IpAddr)]) -> io::Result<AdvertWatch> {
-        let mut sockets = Vec::new();
-        // Where the protocol stands in the header.
-        for (protocol, at) in [(ETH_P_IP, 9), (ETH_P_IPV6, 6)] {
-            let socket = Socket::new(Domain::PACKET, Type::DGRAM, None)?;
-            socket.set_nonblocking(true)?;
-            socket.attach_filter(&filter(at))?;
-            socket.bind(&sys::packet::every_link(protocol)?)?;
-            sockets.push(socket);
-        }
+        let socket = Socket::new(Domain::PACKET, Type::DGRAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.attach_filter(&filter())?;
+        socket.bind(&sys::packet::every_link(ETH_P_ALL)?)?;
         let members = groups.iter().filter_map(|group| join(*group).ok());
         Ok(AdvertWatch {
             _members: members.collect(),
-            sockets,
+            socket,
         })
     }
 
@@ -75,18 +78,17 @@ impl AdvertWatch {
     /// What the kernel says.
     pub fn next(&self) -> io::Result<Option<Heard>> {
         let mut packet = vec![0; PACKET_LEN];
-        for socket in &self.sockets {
-            match sys::packet::receive(socket.as_fd(), &mut packet) {
+        loop {
+            match sys::packet::receive(self.socket.as_fd(), &mut packet) {
                 Ok((read, Some(interface))) => {
                     packet.truncate(read);
                     return Ok(Some(Heard { interface, packet }));
                 }
                 Ok((_, None)) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
     }
 }
 

@@ -166,7 +166,10 @@ fn process(facts: &Facts, out: &mut Findings) {
     }
     for file in &facts.pid_files {
         let (on, pid) = (file.path.display(), file.pid.unwrap_or(0));
+        // Whatever the program file is called that runs.
+        let ours = facts.status.as_ref().map(|status| status.daemon.pid);
         let what = match file.runs.as_deref() {
+            _ if ours.is_some() && file.pid == ours => continue,
             Some("vipd" | "keepalived") => continue,
             Some(other) => format!("it says process {pid}, which is {other}"),
             None => format!("it says process {pid}, which does not run"),
