@@ -31,9 +31,9 @@ use crate::engine::balancer::{
 use crate::engine::shared::{FileFacts, Roles, SessionFacts};
 use crate::health::{CheckOutcome, ProbeId, Question};
 use crate::ipvs::Command;
-use crate::kernel::clock;
 use crate::kernel::ipvs::{Ipvs, Snapshot};
 use crate::kernel::spawner::Spawner;
+use crate::kernel::{clock, memory};
 use crate::lvs::Owned;
 use crate::probe::Kit;
 
@@ -47,6 +47,8 @@ pub use prepared::{PrepareError, Prepared, open_ipvs};
 
 /// Checks that run at once unless main knows better: fits into the usual soft limit of 1024 files.
 pub const PROBES_MAX: usize = 512;
+/// What each service and each destination takes here until they are in the kernel, in bytes.
+const ROOM_EACH: usize = 600;
 /// The longest sleep: the runtime's timers stand still while the machine is suspended, ours do not.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
 /// How long a start waits for the files that checks ask for to be read, so that no server is taken in
@@ -152,6 +154,7 @@ where
         .enable_all()
         .build()?;
     let body = move || {
+        memory::make_room(balancer.size() * ROOM_EACH);
         let (answers, answered) = mpsc::unbounded_channel();
         let context = runtime.enter();
         let thread = Thread {
@@ -218,6 +221,7 @@ where
     ) {
         let ipvs_open = self.kernel.is_some();
         self.status.send_modify(|s| s.ipvs_open = ipvs_open);
+        self.balancer.set_ipvs(ipvs_open);
         if let Some(input) = told
             .known_files(self.balancer.files_of_checks(), START_WAIT)
             .await
@@ -316,6 +320,7 @@ where
     fn take(&mut self, prepared: Prepared) -> Input {
         if let Some(ipvs) = prepared.ipvs {
             self.kernel = Some(Box::new(ipvs));
+            self.balancer.set_ipvs(true);
             self.status.send_modify(|s| s.ipvs_open = true);
         }
         self.reloads += 1;
@@ -326,13 +331,22 @@ where
         Input::Reload(prepared.config)
     }
 
-    /// Hands one input in, carries out what follows, and hands in what the kernel says to that.
+    /// Hands one input in, carries out what follows, and hands in what the kernel says to that. Others are told
+    /// when all that is done: each of them wakes a thread, which then takes the time.
     fn input(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
+        let mut told = Vec::new();
         while let Some(input) = inputs.pop_front() {
             for action in self.balancer.handle(input, clock::now()) {
-                inputs.extend(self.act(action));
+                match action {
+                    // The end is the last thing that is told.
+                    Action::Notice(_) | Action::Event(_) | Action::Stopped => told.push(action),
+                    action => inputs.extend(self.act(action)),
+                }
             }
+        }
+        for action in told {
+            self.act(action);
         }
     }
 

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::model::{Instance, ScriptDefaults};
+use crate::config::model::{Instance, ScriptDefaults, VirtualServer};
 use crate::health::{CheckOutcome, Monitor, ProbeId, Question, Status};
 use crate::ipvs::{Command, SyncRole};
 use crate::lvs::{self, Observation, Owned};
@@ -144,7 +144,7 @@ pub enum Action {
     /// Read the table and the sync daemons; answer with [`Input::Observed`].
     Observe,
     /// Carry these out in order, each whatever becomes of the others; answer with [`Input::Applied`].
-    Apply(Vec<Command>),
+    Apply(Arc<[Command]>),
     /// The keys that are ours from now on, for the record.
     Owned(Arc<Owned>),
     /// What operators have taken out from now on, for the record.
@@ -220,6 +220,7 @@ pub struct Balancer {
     /// Of those that are followed.
     addresses: BTreeSet<IpAddr>,
     backoff: Backoff,
+    without_ipvs: bool,
 }
 
 impl Balancer {
@@ -249,8 +250,15 @@ impl Balancer {
             addresses: BTreeSet::new(),
             flush: config.globals.lvs.lvs_flush,
             backoff: Backoff::default(),
+            without_ipvs: false,
             config,
         }
+    }
+
+    /// How many services and destinations the configuration asks for.
+    pub fn size(&self) -> usize {
+        let each = |vs: &VirtualServer| vs.addresses().count() * (1 + vs.real_servers.len());
+        self.config.virtual_servers.iter().map(each).sum()
     }
 
     /// How commands run that say nothing about it.
@@ -261,7 +269,13 @@ impl Balancer {
     /// Whether there is anything for IPVS to do: something is configured, or left to remove. Without it
     /// neither [`Action::Observe`] nor [`Action::Apply`] is ever given.
     pub fn needs_ipvs(&self) -> bool {
-        !self.owned.is_empty()
+        !self.owned.is_empty() && !self.without_ipvs
+    }
+
+    /// Whether the kernel has IPVS. Where it has none, which is told elsewhere, there are no virtual servers, and
+    /// nothing is tried for a sync daemon.
+    pub fn set_ipvs(&mut self, there: bool) {
+        self.without_ipvs = !there;
     }
 
     /// Whether a server is up; one that is not checked is.

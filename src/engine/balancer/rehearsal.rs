@@ -40,7 +40,7 @@ impl Balancer {
             for action in std::mem::take(&mut actions) {
                 match action {
                     Action::Apply(commands) => {
-                        rehearsal.commands.extend(commands);
+                        rehearsal.commands.extend_from_slice(&commands);
                         applied = true;
                     }
                     Action::Event(BalancerEvent::Kernel(KernelEvent::Draining {

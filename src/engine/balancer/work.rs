@@ -31,7 +31,7 @@ pub(super) enum Doing {
     Idle,
     Observing,
     Applying {
-        commands: Vec<Command>,
+        commands: Arc<[Command]>,
         cause: Option<Cause>,
     },
 }
@@ -96,8 +96,9 @@ impl Balancer {
         if commands.is_empty() {
             return self.settle(out);
         }
+        let commands: Arc<[Command]> = commands.into();
         self.doing = Doing::Applying {
-            commands: commands.clone(),
+            commands: Arc::clone(&commands),
             cause: dirty.all,
         };
         out.push(Action::Apply(commands));

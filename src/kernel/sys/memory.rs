@@ -31,6 +31,28 @@ pub(crate) fn set_thresholds(_bytes: i32) {}
 #[cfg(not(target_env = "gnu"))]
 pub(crate) fn trim() {}
 
+/// madvise(2), MADV_POPULATE_WRITE (Linux 5.14): whole pages among these bytes are had now, with what is in them;
+/// nothing where the kernel does not know it.
+pub(crate) fn populate(from: usize, bytes: usize) {
+    let page = page_size();
+    let (first, end) = (from.next_multiple_of(page), (from + bytes) / page * page);
+    if end <= first {
+        return;
+    }
+    let at = std::ptr::with_exposed_provenance_mut::<c_void>(first);
+    // SAFETY: changes no byte; what is not mapped is an error.
+    unsafe {
+        libc::madvise(at, end - first, libc::MADV_POPULATE_WRITE);
+    }
+}
+
+fn page_size() -> usize {
+    // SAFETY: takes no pointers; never fails for this name.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })
+        .unwrap_or(0)
+        .max(4096)
+}
+
 /// Unmaps what is mapped of the program and its libraries, as far as nobody can have written to it: parts of
 /// files that are mapped without the right to write (PT_LOAD without PF_W, elf(5)). They stay in the
 /// kernel's cache; what runs again is mapped again at its next use, which costs a minor fault.
@@ -56,10 +78,7 @@ unsafe extern "C" fn unmap_object(
         let headers = std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum));
         (info.dlpi_addr, headers)
     };
-    // SAFETY: takes no pointers; never fails for this name.
-    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })
-        .unwrap_or(0)
-        .max(4096);
+    let page = u64::try_from(page_size()).unwrap_or(4096);
     for header in headers {
         if header.p_type != libc::PT_LOAD || header.p_flags & libc::PF_W != 0 {
             continue;
