@@ -21,6 +21,7 @@ mod hand_over;
 mod ipvs;
 mod keywords;
 mod lease;
+mod marks;
 mod matrix;
 mod namespaces;
 mod native;
@@ -46,6 +47,7 @@ mod settings;
 mod side_by_side;
 mod silence;
 mod standby;
+mod sync;
 mod sync_group;
 mod table;
 mod tcp_check;
@@ -77,6 +79,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     scenarios::NATIVE,
     early_end::CASES,
     silence::NATIVE,
+    sync::NATIVE,
 ];
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.
@@ -107,6 +110,8 @@ pub(crate) const ALL: &[&[Case]] = &[
     connections::CASES,
     plan::CASES,
     settings::CASES,
+    marks::CASES,
+    sync::CASES,
     checks::CASES,
     pages::CASES,
     backends::CASES,

@@ -199,6 +199,20 @@ pub struct Origins {
 }
 
 impl Origins {
+    /// A mark stands where the first of its addresses does.
+    fn know_mark(&mut self, marked: &model::MarkedAddresses) {
+        let protocol = marked.protocol;
+        let first = marked.endpoints.first();
+        let first =
+            first.map(|&endpoint| model::VirtualServerAddress::Endpoint { protocol, endpoint });
+        if let Some(span) = first
+            .and_then(|first| self.virtual_servers.get(&first))
+            .copied()
+        {
+            self.virtual_servers.insert(marked.address(), span);
+        }
+    }
+
     /// Leads them back to what was typed.
     fn trace(&mut self, sources: &SourceMap) {
         let spans = self.instances.values_mut();

@@ -258,6 +258,7 @@ fn serve_logged(
     bases.apply(&prepared.config, &prepared.picture.links);
     let mut vs_settings = vs_settings::VsSettings::new(run_dir.file("ipvs-settings"));
     let kernel_settings = vs_settings.apply(&prepared.config, &prepared.picture);
+    firewall.apply_services(&prepared.config, vs_settings.rules(&prepared.config));
     let now = clock::now();
     let standby = standby::read(&options.state_dir);
     if let Some(standby) = &standby {

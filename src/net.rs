@@ -10,6 +10,7 @@ mod link;
 mod lvs;
 mod own_link;
 mod route;
+mod service_rules;
 mod sysctl;
 
 pub use address::{Cidr, Endpoint, Family, ParseCidrError};
@@ -28,4 +29,5 @@ pub use route::{
     ROUTE_PROTOCOL, RouteCommand, RouteKey, RouteSpec, RoutingInterest, Rule, RuleAction,
     RuleCommand, Tunnel, UNICAST,
 };
+pub use service_rules::{Masquerade, MasqueradedService, ServiceRules};
 pub use sysctl::Sysctl;

@@ -1,6 +1,7 @@
 //! What a master does not accept, and how it is dropped.
 
 pub(crate) mod iptables;
+mod services;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,6 +21,13 @@ pub(crate) const CASES: &[Case] = &[
         proves: "tables for both families are made as nft reads them, replaced whole, and removed",
         limit: Duration::from_secs(30),
         run: tables,
+    },
+    Case {
+        name: "firewall.services",
+        proves: "the table that marks packets for groups and masquerades is made as nft reads it, marks \
+                 packets, and is removed",
+        limit: Duration::from_secs(30),
+        run: services::services,
     },
     Case {
         name: "firewall.no_accept",

@@ -39,7 +39,7 @@ fn kernel(lab: &Lab) -> Outcome {
         LIMIT,
     )?;
     daemon.wait_log(
-        "198.51.100.1:80/tcp has servers behind NAT in 198.51.100.1/24",
+        "198.51.100.1:80/tcp has servers behind NAT in 198.51.100.1/24, where its own address is",
         1,
         LIMIT,
     )?;

@@ -116,6 +116,14 @@ pub(super) fn lower(
     let groups = group::lower(&mut ctx, &root.groups);
     config.virtual_servers =
         virtual_server::lower(&mut ctx, &root.virtual_servers, &groups, &defaults);
+    config.mark_groups();
+    let marked = config
+        .virtual_servers
+        .iter()
+        .flat_map(|vs| vs.group.iter().flat_map(|g| &g.marked));
+    for marked in marked {
+        ctx.origins().know_mark(marked);
+    }
     say_if_empty(&mut ctx, &config, &root);
     Lowered {
         config,

@@ -12,6 +12,7 @@ mod check;
 mod globals;
 mod instance;
 mod lvs;
+mod marks;
 mod route;
 pub(in crate::config) mod settings;
 mod settle;
@@ -38,10 +39,10 @@ pub use instance::{
     AntiReplay, AuthHmac, HmacMode, InstanceMore, InstanceSettings, Ipvlan, IpvlanMode, Vmac,
 };
 pub use lvs::{
-    Connections, FlapDamping, LvsSyncDaemon, LvsTimeouts, OnGone, OneWriter, OutsideChanges,
-    Persistence, PoolSettings, RealServer, SchedulerSpec, ServerSettings, ServiceGroup,
-    SorryServer, Sysctls, Tunnel, TunnelChecksum, VirtualServer, VirtualServerAddress, WriterOrder,
-    Writers,
+    Connections, FlapDamping, LvsSyncDaemon, LvsTimeouts, MarkedAddresses, MasqueradeFor, OnGone,
+    OneWriter, OutsideChanges, Persistence, PoolSettings, RealServer, SchedulerSpec, ServerSettings,
+    ServiceGroup, SorryServer, Sysctls, Tunnel, TunnelChecksum, VirtualServer,
+    VirtualServerAddress, WriterOrder, Writers,
 };
 pub use route::{Route, RouteHop, Rule, Statics, Table};
 pub use shared::Shared;

@@ -4,6 +4,7 @@
 //! It is one of nftables, unless `vrrp_iptables` asks for the other, or the kernel has only that.
 
 mod iptables_chains;
+mod services;
 
 use std::path::PathBuf;
 
@@ -16,10 +17,11 @@ use crate::kernel::iptables::Iptables;
 use crate::kernel::netlink::Error;
 use crate::kernel::nftables::{Nftables, Table};
 use crate::kernel::spawner::Spawner;
-use crate::net::{Filter, InterfaceIndex, Link};
+use crate::net::{Filter, InterfaceIndex, Link, ServiceRules};
 
 use super::run_dir::RunDir;
-use iptables_chains::IptablesChains;
+use iptables_chains::{IptablesChains, Part};
+use services::Services;
 
 /// The table where the configuration names none.
 const TABLE: &str = "vipd";
@@ -38,6 +40,8 @@ pub struct Firewall {
     chains: IptablesChains,
     /// What was made last: the same need not be made again.
     made: Option<Made>,
+    /// What virtual servers have of it.
+    services: Services,
 }
 
 /// All that rules depend on.
@@ -68,7 +72,24 @@ impl Firewall {
             file,
             chains: IptablesChains::new(run_dir.file("iptables"), iptables),
             made: None,
+            services: Services::new(run_dir.file("firewall-ipvs")),
         }
+    }
+
+    /// Makes it what virtual servers ask for.
+    pub fn apply_services(&mut self, config: &Config, rules: ServiceRules) {
+        self.services.apply(config, rules, &mut self.chains);
+    }
+
+    /// The same, and leaves what virtual servers have had until now: they may still be there.
+    pub fn extend_services(&mut self, config: &Config, rules: &ServiceRules) {
+        let both = rules.with(&self.services.rules());
+        self.apply_services(config, both);
+    }
+
+    /// Removes what virtual servers have of it.
+    pub fn remove_services(&mut self, config: &Config) {
+        self.services.remove(config, &mut self.chains);
     }
 
     /// Makes it what the configuration says. What cannot be done is told: the service behind the
@@ -113,24 +134,25 @@ impl Firewall {
         let instance = config.globals.node.instance.as_deref();
         let table = &now.globals.0;
         let chains = iptables_chains::named(filters.vrrp_iptables.as_deref(), instance);
+        let rulesets = iptables_chains::for_filter(&chains, &now.filter);
         if filters.nftables.is_none() && filters.vrrp_iptables.is_some() {
-            if iptables_chains::are_installed(&now.filter) {
+            if iptables_chains::are_installed(&rulesets) {
                 self.remove_table();
-                return self.chains.apply(&chains, &now.filter);
+                return self.chains.apply(Part::Filter, &rulesets);
             }
             warn!("vrrp_iptables: iptables is not installed; nftables is used instead");
         }
         match self.make_table(table, &now.filter, index_of) {
             Ok(()) => {
-                self.chains.remove();
+                self.chains.remove(Part::Filter);
                 Ok(())
             }
             Err(NftablesError::Missing(why))
-                if filters.nftables.is_none() && iptables_chains::are_installed(&now.filter) =>
+                if filters.nftables.is_none() && iptables_chains::are_installed(&rulesets) =>
             {
                 info!("{why}; iptables is used instead");
                 self.remove_table();
-                self.chains.apply(&chains, &now.filter)
+                self.chains.apply(Part::Filter, &rulesets)
             }
             Err(NftablesError::Missing(why) | NftablesError::Refused(why)) => Err(why),
         }
@@ -150,14 +172,9 @@ impl Firewall {
             warn!("write {}: {error}", self.file.display());
         }
         self.table = Some(table.name.clone());
-        let mut nftables = Nftables::open().map_err(|error| {
-            let missing = error.raw_os_error().is_some_and(is_missing);
-            NftablesError::of(missing, error.to_string())
-        })?;
-        nftables.replace(table, filter, index_of).map_err(|error| {
-            let missing = matches!(&error, Error::Refused { errno, .. } if is_missing(errno.0));
-            NftablesError::of(missing, error.to_string())
-        })?;
+        let mut nftables = Nftables::open().map_err(|error| socket_error(&error))?;
+        let made = nftables.replace(table, filter, index_of);
+        made.map_err(|error| missing_or_refused(&error))?;
         info!("nftables: table {} is in place", table.name);
         Ok(())
     }
@@ -166,7 +183,7 @@ impl Firewall {
     pub fn remove(&mut self) {
         self.made = None;
         self.remove_table();
-        self.chains.remove();
+        self.chains.remove(Part::Filter);
     }
 
     fn remove_table(&mut self) {
@@ -190,6 +207,16 @@ impl NftablesError {
             false => NftablesError::Refused(why),
         }
     }
+}
+
+fn socket_error(error: &std::io::Error) -> NftablesError {
+    let missing = error.raw_os_error().is_some_and(is_missing);
+    NftablesError::of(missing, error.to_string())
+}
+
+fn missing_or_refused(error: &Error) -> NftablesError {
+    let missing = matches!(error, Error::Refused { errno, .. } if is_missing(errno.0));
+    NftablesError::of(missing, error.to_string())
 }
 
 fn is_missing(errno: i32) -> bool {

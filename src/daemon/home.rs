@@ -186,6 +186,21 @@ pub(super) fn ipvs_namespace(node: &NodeSettings) -> Result<Option<Namespace>, N
     open_ipvs_namespace(&node.net_namespace_ipvs)
 }
 
+/// Works in that namespace: sockets and settings of the kernel are those of the one that a thread is in.
+///
+/// # Errors
+/// There is no such namespace, in words.
+pub(super) fn where_ipvs_is<T: Send>(
+    node: &NodeSettings,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, String> {
+    match ipvs_namespace(node) {
+        Ok(None) => Ok(work()),
+        Ok(Some(namespace)) => namespace.within(work).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -58,6 +58,8 @@ const CLEAR_MAX: Duration = Duration::from_secs(10);
 pub(super) const SIGNAL_KEEP: i32 = 34 + 6;
 /// How often it is looked whether settings of the kernel are as virtual servers need them.
 const LOOK_AT_SETTINGS: Duration = Duration::from_secs(30);
+/// The first time after a start or a reload, when nobody waits for anything any more.
+const FIRST_LOOK_AT_SETTINGS: Duration = Duration::from_secs(1);
 
 /// What main keeps while the threads run.
 pub(super) struct Daemon<'a> {
@@ -157,7 +159,12 @@ impl Daemon<'_> {
                 failover_thread::start(engine, resources, notices.clone(), events.clone())
                     .map_err(started)?;
             let (orders, inbox) = mpsc::unbounded_channel();
-            let (status, balancer_status) = watch::channel(Status::default());
+            // What is recorded is not to be recorded again.
+            let first = Status {
+                owned: self.owned.clone(),
+                ..Status::default()
+            };
+            let (status, balancer_status) = watch::channel(first);
             let inbox = Inbox {
                 orders: inbox,
                 roles: failover.roles.clone(),
@@ -230,6 +237,9 @@ impl Daemon<'_> {
                 recorded = status.owned;
             }
             self.go_on(threads);
+            if self.vs_settings.is_new() {
+                look_at = look_at.min(Instant::now() + FIRST_LOOK_AT_SETTINGS);
+            }
             // One after the other; of those that come meanwhile the last.
             if threads.switching.sequence.takes_another()
                 && let Some(read) = read_last.take()
@@ -392,6 +402,7 @@ impl Daemon<'_> {
             let _ = std::fs::remove_file(self.run_dir.file("ipvs.json"));
         }
         if kind == IpvsStop::Remove {
+            self.firewall.remove_services(&self.config);
             self.vs_settings.restore(&self.config);
         }
         if !notifier.stop(&self.config.globals).await {

@@ -126,6 +126,10 @@ impl Daemon<'_> {
         let picture = &ready.rest.prepared.picture;
         let found = self.vs_settings.apply(&config, picture);
         self.note_settings(threads, found);
+        // What leaves is marked as long as it may be there.
+        let rules = self.vs_settings.rules(&config);
+        self.firewall.extend_services(&config, &rules);
+        threads.switching.extended = true;
         let Ready { balancer, rest, .. } = ready;
         let _ = threads.orders.send(Order::Reload(balancer.with(config)));
         threads.switching.wait(SERVICES_MAX);
@@ -140,7 +144,7 @@ impl Daemon<'_> {
             let placed = threads.balancer.borrow().placed;
             let reloaded = *threads.failover.reloaded.borrow();
             match switching.sequence.next(placed, reloaded, late) {
-                None => return,
+                None => return self.end_switching(threads),
                 Some(Step::Addresses) => {
                     if late {
                         warn!("IPVS is not programmed in time: VIPs do not wait for it any longer");
@@ -159,6 +163,16 @@ impl Daemon<'_> {
                 }
             }
         }
+    }
+
+    /// What left is gone, or as good as gone.
+    fn end_switching(&mut self, threads: &mut Threads) {
+        let switching = &mut threads.switching;
+        if switching.sequence.is_waiting() || !std::mem::take(&mut switching.extended) {
+            return;
+        }
+        let rules = self.vs_settings.rules(&self.config);
+        self.firewall.apply_services(&self.config, rules);
     }
 
     /// The services are there: everybody but the balancer gets the configuration.
@@ -195,6 +209,8 @@ pub(super) struct Switching {
     pub(super) sequence: Sequence,
     /// What the others are to get.
     ready: Option<Rest>,
+    /// The packet filter has what virtual servers asked for before, too.
+    extended: bool,
     /// Enough is waited then.
     until: Instant,
 }
@@ -205,6 +221,7 @@ impl Switching {
         Switching {
             sequence: Sequence::new(config),
             ready: None,
+            extended: false,
             until: Instant::now(),
         }
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::config::model::{ServiceGroup, VirtualServer, VirtualServerAddress};
+use crate::config::model::{MarkedAddresses, ServiceGroup, VirtualServer, VirtualServerAddress};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +111,7 @@ pub(super) fn with_leaving(config: &Arc<Config>, before: &Config) -> Arc<Config>
         let group = vs.group.as_ref().map(|group| ServiceGroup {
             name: group.name.clone(),
             more: more.to_vec(),
+            marked: marked_of(group, &gone),
         });
         let mut leaving = VirtualServer {
             address: *first,
@@ -130,6 +131,13 @@ pub(super) fn with_leaving(config: &Arc<Config>, before: &Config) -> Arc<Config>
     let mut both = Config::clone(config);
     both.virtual_servers.extend(leaving);
     Arc::new(both)
+}
+
+/// Of a group what is marked for these of its addresses.
+fn marked_of(group: &ServiceGroup, gone: &[VirtualServerAddress]) -> Vec<MarkedAddresses> {
+    let marked = group.marked.iter();
+    let marked = marked.filter(|marked| gone.contains(&marked.address()));
+    marked.cloned().collect()
 }
 
 fn say_nothing_of(server: &mut VirtualServer) {
@@ -218,6 +226,7 @@ mod tests {
             Arc::make_mut(&mut group).virtual_servers[0].group = Some(ServiceGroup {
                 name: "G".to_owned(),
                 more: more.iter().map(|more| mark(*more)).collect(),
+                marked: Vec::new(),
             });
             group
         };

@@ -3,21 +3,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::control::model::KernelSetting;
+use crate::kernel::route::Route;
 use crate::kernel::sysctl;
-use crate::lvs::{Here, KernelSettings, Need, bypasses, kernel_settings, needs};
-use crate::net::{NetPicture, Sysctl};
+use crate::lvs::{self, Here, KernelSettings, Need, kernel_settings, needs};
+use crate::net::{Cidr, Link, NetPicture, ObservedAddress, ServiceRules, Sysctl};
 
 use super::home;
 use super::run_dir::write_whole;
 
 /// Those who ask for a setting that a line names.
 const NAMED_MAX: usize = 5;
+/// Addresses that the kernel is asked about.
+const ASKED_MAX: usize = 16;
 /// The interface through which tunnels come in.
 const TUNNEL: &str = "tunl0";
 /// Where a setting of all interfaces is.
@@ -37,8 +41,12 @@ pub struct VsSettings {
     unmet: BTreeSet<Sysctl>,
     /// Interfaces whose settings count beside those of all.
     links: Vec<String>,
-    /// Clients that get no answers, as it was told.
-    bypassed: Vec<String>,
+    /// This machine, as it was found.
+    here: Here,
+    /// What is likely not to work, as it was told; `None`: that is still to be looked at.
+    doubts: Option<Vec<String>>,
+    /// As it was told before.
+    told: Vec<String>,
 }
 
 impl VsSettings {
@@ -57,51 +65,69 @@ impl VsSettings {
             needs: Vec::new(),
             unmet: BTreeSet::new(),
             links: Vec::new(),
-            bypassed: Vec::new(),
+            here: Here::default(),
+            doubts: None,
+            told: Vec::new(),
         }
     }
 
     /// Sets what a configuration asks for, puts back what it asks for no more, and tells of what its virtual
     /// servers need and do not have. IPVS must be there already.
     pub fn apply(&mut self, config: &Config, picture: &NetPicture) -> Vec<KernelSetting> {
-        let here = here(picture);
-        let links = picture.links.iter().filter(|link| !link.loopback);
-        self.links = links.map(|link| link.name.to_string()).collect();
-        let wanted = kernel_settings(config, &here);
+        let here = here_of(config, picture);
+        self.links.clone_from(&here.links);
+        let wanted = kernel_settings(config, &here.of_lvs);
         if !wanted.is_empty() || !self.before.is_empty() {
             where_ipvs_is(config, || self.bring_about(&wanted));
             self.on = wanted;
         }
-        self.needs = needs(config, &here);
-        self.tell_bypassed(config, &here);
-        self.look(config)
+        self.needs = needs(config, &here.of_lvs);
+        self.here = here.of_lvs;
+        self.doubts = None;
+        self.compared(config)
     }
 
     /// What the virtual servers of a configuration need of the kernel and do not have, where vipd would not
     /// set it itself. Changes nothing.
     pub fn unmet(config: &Config, picture: &NetPicture) -> Vec<KernelSetting> {
         let mut settings = VsSettings::new(PathBuf::new());
-        let here = here(picture);
-        let links = picture.links.iter().filter(|link| !link.loopback);
-        settings.links = links.map(|link| link.name.to_string()).collect();
-        settings.on = kernel_settings(config, &here);
-        settings.needs = needs(config, &here);
+        let here = here_of(config, picture);
+        settings.links = here.links;
+        settings.on = kernel_settings(config, &here.of_lvs);
+        settings.needs = needs(config, &here.of_lvs);
         let mut found = Vec::new();
         where_ipvs_is(config, || found = settings.compare());
         found.retain(|setting| setting.why.is_some());
         found
     }
 
-    /// How everything is now; what is not as it should be is told once.
+    /// What virtual servers ask of the packet filter.
+    pub fn rules(&self, config: &Config) -> ServiceRules {
+        lvs::service_rules(config, &self.here)
+    }
+
+    /// How everything is now; what is not as it should be, and what is likely not to work, is told once.
     pub fn look(&mut self, config: &Config) -> Vec<KernelSetting> {
+        if self.doubts.is_none() {
+            self.tell_doubts(config);
+        }
+        self.compared(config)
+    }
+
+    fn compared(&mut self, config: &Config) -> Vec<KernelSetting> {
         let mut found = Vec::new();
         where_ipvs_is(config, || found = self.compare());
         found
     }
 
+    /// Whether nobody has looked since the last configuration.
+    pub fn is_new(&self) -> bool {
+        self.doubts.is_none()
+    }
+
     /// Whether it is worth while to look.
     pub fn matters(&self) -> bool {
-        !self.needs.is_empty() || !self.on.is_empty()
+        !self.needs.is_empty() || !self.on.is_empty() || self.doubts.is_none()
     }
 
     /// Puts everything back as it was found.
@@ -175,21 +201,21 @@ impl VsSettings {
         Some(least.unwrap_or(of_all).to_string())
     }
 
-    fn tell_bypassed(&mut self, config: &Config, here: &Here) {
-        let found: Vec<String> = bypasses(config, here)
-            .into_iter()
-            .map(|(service, network)| {
-                format!(
-                    "{service} has servers behind NAT in {network}, where its own address is: clients in that \
-                     network get their answers from the servers themselves and drop them; masquerade such \
-                     connections, with net.ipv4.vs.conntrack 1 (docs/lvs.md)"
-                )
-            })
-            .collect();
-        for line in found.iter().filter(|line| !self.bypassed.contains(line)) {
+    fn tell_doubts(&mut self, config: &Config) {
+        let unknown = lvs::nowhere(config, &self.here);
+        let asked: Vec<IpAddr> = unknown.iter().copied().take(ASKED_MAX).collect();
+        let mut local = Vec::new();
+        where_ipvs_is(config, || local = local_of(&asked));
+        self.here.own.extend(local);
+        // Of those that were not asked for nothing is known.
+        self.here.own.extend(unknown.into_iter().skip(ASKED_MAX));
+        let doubts = lvs::doubts(config, &self.here).into_iter();
+        let doubts: Vec<String> = doubts.map(|doubt| doubt.to_string()).collect();
+        for line in doubts.iter().filter(|line| !self.told.contains(line)) {
             warn!("{line}");
         }
-        self.bypassed = found;
+        self.told.clone_from(&doubts);
+        self.doubts = Some(doubts);
     }
 
     fn bring_about(&mut self, wanted: &KernelSettings) {
@@ -254,25 +280,78 @@ impl VsSettings {
     }
 }
 
-/// What is known of this machine.
-fn here(picture: &NetPicture) -> Here {
-    let loopback = |address: &&crate::net::ObservedAddress| {
-        let mut links = picture.links.iter();
-        links.any(|link| link.index == address.key.interface && link.loopback)
+/// Those of these addresses that packets to are for this machine.
+fn local_of(asked: &[IpAddr]) -> Vec<IpAddr> {
+    let Ok(mut route) = Route::open() else {
+        return asked.to_vec();
     };
-    let addresses = picture.addresses.iter();
-    let on_loopback = addresses.clone().filter(loopback);
-    let networks = addresses.filter(|address| !loopback(address));
-    let networks = networks.map(|address| address.key.cidr);
-    Here {
-        on_loopback: on_loopback.map(|address| address.key.cidr.addr()).collect(),
-        networks: networks
-            .filter(|cidr| *cidr != crate::net::Cidr::host(cidr.addr()))
-            .collect(),
-        has_tunnel: picture.links.iter().any(|l| l.name.as_str() == TUNNEL),
+    let asked = asked.iter().copied();
+    // No way there at all is an error.
+    asked
+        .filter(|address| route.is_local(*address).unwrap_or(false))
+        .collect()
+}
+
+/// Links and addresses where IPVS is, if that is another network namespace.
+fn read_elsewhere(config: &Config) -> Option<(Vec<Link>, Vec<ObservedAddress>)> {
+    config.globals.node.net_namespace_ipvs.as_ref()?;
+    let mut found = None;
+    where_ipvs_is(config, || {
+        found = Route::open().ok().and_then(|mut route| {
+            let links = route.links().ok()?;
+            Some((links, route.addresses().ok()?))
+        });
+    });
+    found
+}
+
+/// What is known of this machine.
+struct Machine {
+    of_lvs: Here,
+    /// All but the loopback.
+    links: Vec<String>,
+}
+
+fn here_of(config: &Config, picture: &NetPicture) -> Machine {
+    match read_elsewhere(config) {
+        None => here(&picture.links, &picture.addresses),
+        Some((links, addresses)) => here(&links, &addresses),
+    }
+}
+
+fn here(links: &[Link], addresses: &[ObservedAddress]) -> Machine {
+    let link_of = |address: &ObservedAddress| {
+        let mut links = links.iter();
+        links.find(|link| link.index == address.key.interface)
+    };
+    let mut here = Here {
+        has_tunnel: links.iter().any(|l| l.name.as_str() == TUNNEL),
         old_kernel: is_old(
             &std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default(),
         ),
+        ..Here::default()
+    };
+    for address in addresses {
+        let cidr = address.key.cidr;
+        here.own.insert(cidr.addr());
+        let Some(link) = link_of(address) else {
+            continue;
+        };
+        let is_network = cidr != Cidr::host(cidr.addr());
+        if link.loopback {
+            here.on_loopback.insert(cidr.addr());
+            here.loopback_networks.insert(cidr);
+        } else if is_network {
+            here.networks.insert(cidr);
+        }
+        if link.bridge && is_network {
+            here.bridges.insert((link.name.to_string(), cidr));
+        }
+    }
+    let links = links.iter().filter(|link| !link.loopback);
+    Machine {
+        of_lvs: here,
+        links: links.map(|link| link.name.to_string()).collect(),
     }
 }
 
@@ -293,16 +372,8 @@ fn names(whom: &[String]) -> String {
 
 /// Settings are those of the network namespace that the thread is in.
 fn where_ipvs_is(config: &Config, work: impl FnOnce() + Send) {
-    let done = match home::ipvs_namespace(&config.globals.node) {
-        Ok(None) => {
-            work();
-            return;
-        }
-        Ok(Some(namespace)) => namespace.within(work),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = done {
-        warn!("settings of the kernel: {error}");
+    if let Err(why) = home::where_ipvs_is(&config.globals.node, work) {
+        warn!("settings of the kernel: {why}");
     }
 }
 

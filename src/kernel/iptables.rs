@@ -6,6 +6,8 @@
 //! rule each that leads to them. So nothing has to be found again among rules of others, and what a
 //! predecessor left is taken over. The programs are run by the script helper: no thread here forks.
 
+mod services;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,62 @@ pub enum Flavour {
     Legacy,
 }
 
+/// Which of their tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IptablesTable {
+    /// `filter`.
+    Filter,
+    /// `mangle`.
+    Mangle,
+    /// `nat`.
+    Nat,
+}
+
+impl IptablesTable {
+    const ALL: [IptablesTable; 3] = [
+        IptablesTable::Filter,
+        IptablesTable::Mangle,
+        IptablesTable::Nat,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            IptablesTable::Filter => "filter",
+            IptablesTable::Mangle => "mangle",
+            IptablesTable::Nat => "nat",
+        }
+    }
+}
+
+/// Chains of ours in one table, and what leads to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruleset {
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// The table.
+    pub table: IptablesTable,
+    /// From chains that are there to ours.
+    pub links: BTreeSet<(String, String)>,
+    /// Our chains whole, as iptables-restore reads them.
+    pub rules: String,
+}
+
+impl Ruleset {
+    /// The rules that lead to ours.
+    pub fn jumps(&self, flavour: Flavour) -> BTreeSet<Jump> {
+        let links = self.links.iter();
+        links
+            .map(|(from, to)| Jump {
+                flavour,
+                family: self.family,
+                table: self.table,
+                from: from.clone(),
+                to: to.clone(),
+            })
+            .collect()
+    }
+}
+
 /// One rule that leads from a chain that is there to one of ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Jump {
@@ -43,17 +101,31 @@ pub struct Jump {
     pub flavour: Flavour,
     /// IPv4 or IPv6.
     pub family: Family,
+    /// Where both chains are.
+    pub table: IptablesTable,
     /// Somebody else's.
     pub from: String,
     /// Ours.
     pub to: String,
 }
 
-/// Four words, for a file that remembers it.
+impl Jump {
+    /// Of the program that checks (-C), adds (-A) or deletes (-D) it.
+    fn arguments<'a>(&'a self, what: &'a str) -> [&'a str; 6] {
+        let table = self.table.name();
+        ["-t", table, what, &self.from, "-j", &self.to]
+    }
+}
+
+/// Four words, or three in the table `filter`, for a file that remembers it.
 impl std::fmt::Display for Jump {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (restore, _) = programs(self.flavour, self.family);
-        write!(f, "{restore} {} {}", self.from, self.to)
+        write!(f, "{restore} {} {}", self.from, self.to)?;
+        match self.table {
+            IptablesTable::Filter => Ok(()),
+            table => write!(f, " {}", table.name()),
+        }
     }
 }
 
@@ -68,6 +140,9 @@ impl FromStr for Jump {
         let mut words = line.split(' ').map(str::to_owned);
         let mut word = || words.next().filter(|word| !word.is_empty()).ok_or(NoJump);
         let (restore, from, to) = (word()?, word()?, word()?);
+        let table = word().unwrap_or_else(|_| IptablesTable::Filter.name().to_owned());
+        let mut tables = IptablesTable::ALL.into_iter();
+        let table = tables.find(|t| t.name() == table).ok_or(NoJump)?;
         let kinds = [Flavour::Plain, Flavour::Legacy]
             .into_iter()
             .flat_map(|flavour| [Family::V4, Family::V6].map(|family| (flavour, family)));
@@ -76,6 +151,7 @@ impl FromStr for Jump {
         Ok(Jump {
             flavour,
             family,
+            table,
             from,
             to,
         })
@@ -96,20 +172,19 @@ pub struct Chains {
 }
 
 impl Chains {
-    /// The rules that lead to ours.
-    pub fn jumps(&self, flavour: Flavour, family: Family) -> BTreeSet<Jump> {
-        let jump = |from: &String, to: &String| Jump {
-            flavour,
+    /// Chains for a filter.
+    pub fn ruleset(&self, filter: &Filter, family: Family) -> Ruleset {
+        let link = |from: &String, to: &String| (from.clone(), to.clone());
+        let output = self.output.iter().map(|from| link(from, &self.own_output));
+        Ruleset {
             family,
-            from: from.clone(),
-            to: to.clone(),
-        };
-        let output = self.output.iter().map(|from| jump(from, &self.own_output));
-        output.chain([jump(&self.input, &self.own_input)]).collect()
+            table: IptablesTable::Filter,
+            links: output.chain([link(&self.input, &self.own_input)]).collect(),
+            rules: self.rules(filter, family),
+        }
     }
 
-    /// Our chains whole, as iptables-restore reads them.
-    pub fn rules(&self, filter: &Filter, family: Family) -> String {
+    fn rules(&self, filter: &Filter, family: Family) -> String {
         let mut text = String::from("*filter\n");
         let mut line = |line: std::fmt::Arguments<'_>| {
             let _ = writeln!(text, "{line}");
@@ -197,7 +272,7 @@ impl Iptables {
         Iptables { spawner, file }
     }
 
-    /// Replaces our chains of a family by `rules`, as [`Chains::rules`] has them.
+    /// Replaces our chains of a family by `rules`, as a [`Ruleset`] has them.
     ///
     /// # Errors
     /// The program is missing or refuses; nothing was changed then.
@@ -215,20 +290,16 @@ impl Iptables {
     /// There is no such chain, or the program refuses.
     pub fn link(&mut self, jump: &Jump) -> Result<(), String> {
         let (_, program) = programs(jump.flavour, jump.family);
-        if self
-            .succeed(program, &["-C", &jump.from, "-j", &jump.to])
-            .is_ok()
-        {
+        if self.succeed(program, &jump.arguments("-C")).is_ok() {
             return Ok(());
         }
-        self.succeed(program, &["-A", &jump.from, "-j", &jump.to])
-            .map_err(|why| {
-                let from = &jump.from;
-                format!(
-                    "{why}; chain {from} has to be there before vipd starts and to be called from \
+        self.succeed(program, &jump.arguments("-A")).map_err(|why| {
+            let from = &jump.from;
+            format!(
+                "{why}; chain {from} has to be there before vipd starts and to be called from \
                      INPUT or OUTPUT (a startup_script can do it: `{program} -N {from}`)"
-                )
-            })
+            )
+        })
     }
 
     /// Undoes [`Iptables::link`].
@@ -237,7 +308,7 @@ impl Iptables {
     /// There is no such rule, or the program refuses.
     pub fn unlink(&mut self, jump: &Jump) -> Result<(), String> {
         let (_, program) = programs(jump.flavour, jump.family);
-        self.succeed(program, &["-D", &jump.from, "-j", &jump.to])
+        self.succeed(program, &jump.arguments("-D"))
     }
 
     /// Undoes [`Iptables::link`] and removes our chain. That it is not there is no failure.
@@ -246,8 +317,8 @@ impl Iptables {
     /// The chain cannot be removed, because somebody else uses it for instance.
     pub fn remove(&mut self, jump: &Jump) -> Result<(), String> {
         let _ = self.unlink(jump);
-        let to = &jump.to;
-        let rules = format!("*filter\n:{to} - [0:0]\n-X {to}\nCOMMIT\n");
+        let (to, table) = (&jump.to, jump.table.name());
+        let rules = format!("*{table}\n:{to} - [0:0]\n-X {to}\nCOMMIT\n");
         self.replace(jump.flavour, jump.family, &rules)
     }
 
@@ -333,16 +404,25 @@ mod tests {
              -A vipd-in -p icmpv6 --icmpv6-type 136 -j RETURN\n\
              -A vipd-in -d fe80::3/128 -i eth0 -j DROP\n-A vipd-in -d fd00::3/128 -j DROP\nCOMMIT\n"
         );
-        assert_eq!(chains(None).jumps(Flavour::Plain, Family::V6).len(), 1);
+        let ruleset = chains(None).ruleset(&filter(), Family::V6);
+        assert_eq!(ruleset.jumps(Flavour::Plain).len(), 1);
     }
 
     #[test]
     fn jumps_are_remembered() {
         for flavour in [Flavour::Plain, Flavour::Legacy] {
-            for jump in chains(Some("KA_OUT")).jumps(flavour, Family::V6) {
-                assert_eq!(jump.to_string().parse(), Ok(jump));
+            let mut ruleset = chains(Some("KA_OUT")).ruleset(&filter(), Family::V6);
+            for table in IptablesTable::ALL {
+                ruleset.table = table;
+                for jump in ruleset.jumps(flavour) {
+                    assert_eq!(jump.to_string().parse(), Ok(jump));
+                }
             }
         }
+        let older = "iptables-restore KA_IN vipd-in"
+            .parse()
+            .map(|j: Jump| j.table);
+        assert_eq!(older, Ok(IptablesTable::Filter));
         assert_eq!("iptables-restore KA_IN".parse::<Jump>(), Err(NoJump));
         assert_eq!("nft KA_IN vipd-in".parse::<Jump>(), Err(NoJump));
     }

@@ -6,6 +6,7 @@
 //! kernel, which takes all of it or nothing.
 
 mod encode;
+mod encode_services;
 mod expression;
 
 use std::io;
@@ -14,7 +15,7 @@ use neli::consts::nl::NlmF;
 use neli::consts::socket::NlFamily;
 use neli::types::Buffer;
 
-use crate::net::{Family, Filter, InterfaceIndex, InterfaceName};
+use crate::net::{Family, Filter, InterfaceIndex, InterfaceName, ServiceRules};
 
 use super::netlink::{Error, Request, Socket};
 
@@ -62,6 +63,29 @@ impl Nftables {
                 continue;
             }
             let messages = encode::replace(table, filter, family, &index_of);
+            self.transact(&action, messages)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the tables for virtual servers in the place of those that have this name; a family for which there
+    /// is nothing to do has none. `priority` is that of the chains that mark.
+    ///
+    /// # Errors
+    /// As for [`Nftables::replace`].
+    pub fn replace_services(
+        &mut self,
+        name: &str,
+        priority: i32,
+        rules: &ServiceRules,
+    ) -> Result<(), Error> {
+        for family in [Family::V4, Family::V6] {
+            if rules.is_empty_for(family) {
+                self.remove_of(name, family)?;
+                continue;
+            }
+            let action = format!("make nftables table {} {name}", word(family));
+            let messages = encode_services::replace(name, priority, rules, family);
             self.transact(&action, messages)?;
         }
         Ok(())

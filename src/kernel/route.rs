@@ -10,6 +10,7 @@ mod own_link;
 pub(in crate::kernel) mod write;
 
 use std::io;
+use std::net::IpAddr;
 
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::Rtm;
@@ -84,6 +85,24 @@ impl Route {
             }
         }
         Ok(routes)
+    }
+
+    /// Whether packets to an address are for this machine: the kernel's own answer, routes and rules and all.
+    ///
+    /// # Errors
+    /// The kernel refuses, as where no route leads there, or does not answer.
+    pub fn is_local(&mut self, address: IpAddr) -> Result<bool, Error> {
+        /// RTN_LOCAL, of `rtm_type` in `struct rtmsg`.
+        const LOCAL: u8 = 2;
+        let request = Request {
+            kind: Rtm::Getroute.into(),
+            flags: NlmF::empty(),
+            payload: encode_route::way_question(address),
+        };
+        let ways = self.socket.ask(&"find a route", request, |kind, payload| {
+            (Rtm::from(kind) == Rtm::Newroute).then(|| payload.get(7) == Some(&LOCAL))
+        })?;
+        Ok(ways.contains(&true))
     }
 
     /// The rules that matter.

@@ -47,12 +47,15 @@ pub fn service_keys(virtual_server: &VirtualServer) -> impl Iterator<Item = Serv
     virtual_server.addresses().map(|a| service_key(&a))
 }
 
-/// The addresses of a virtual server; a firewall mark has none.
+/// The addresses of a virtual server; a firewall mark that vipd does not give has none.
 pub fn virtual_addresses(virtual_server: &VirtualServer) -> impl Iterator<Item = IpAddr> {
-    virtual_server.addresses().filter_map(|a| match a {
+    let own = virtual_server.addresses().filter_map(|a| match a {
         VirtualServerAddress::Endpoint { endpoint, .. } => Some(endpoint.addr),
         VirtualServerAddress::FwMark { .. } => None,
-    })
+    });
+    let group = virtual_server.group.iter();
+    let marked = group.flat_map(|group| &group.marked);
+    own.chain(marked.flat_map(|marked| marked.endpoints.iter().map(|e| e.addr)))
 }
 
 /// The destination that a real server is, in the first service of its virtual server.

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::config::model::{RealServer, VirtualServer};
 use crate::net::{Cidr, Family, ForwardingMethod, Protocol, Sysctl};
 
-use super::{service_key, virtual_addresses};
+use super::{is_all_nat, service_key, virtual_addresses};
 
 /// A value, and who asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,14 +40,30 @@ pub struct Need {
 pub struct Here {
     /// Addresses on its loopback interface.
     pub on_loopback: BTreeSet<IpAddr>,
+    /// Their networks: every address of these is local.
+    pub loopback_networks: BTreeSet<Cidr>,
+    /// Addresses that it has anywhere, or that a route makes local.
+    pub own: BTreeSet<IpAddr>,
     /// Networks that it is in.
     pub networks: BTreeSet<Cidr>,
+    /// Those of its bridges, and their names.
+    pub bridges: BTreeSet<(String, Cidr)>,
     /// It has an interface tunl0.
     pub has_tunnel: bool,
     /// Its kernel is older than 5.9, where a reused port costs a second with conntrack.
     pub old_kernel: bool,
 }
 
+impl Here {
+    /// Whether packets to an address are for this machine.
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        let mut local = self.loopback_networks.iter();
+        self.own.contains(&address) || local.any(|network| network.contains(address))
+    }
+}
+
+/// Behind IPVS the packet filter sees connections.
+const CONNTRACK: &str = "conntrack";
 /// A reset for connections whose server was deleted; without it they hang.
 const EXPIRE_NODEST: &str = "expire_nodest_conn";
 /// A persistent client's new connections leave a server of weight 0; without it they go there still.
@@ -69,6 +85,9 @@ pub fn kernel_settings(config: &Config, here: &Here) -> KernelSettings {
         settings.entry(key).or_insert_with(none).whom.push(whom);
     };
     for server in &config.virtual_servers {
+        if server.pool.masquerade.is_some() && is_all_nat(server) {
+            ask(Sysctl::of_ipvs(CONNTRACK), "1", name(server));
+        }
         if !asks(server) {
             continue;
         }
@@ -114,7 +133,13 @@ pub fn needs(config: &Config, here: &Here) -> Vec<Need> {
         |vs: &VirtualServer| vs.persistence.is_some() && has_server(vs, |rs| rs.inhibit_on_failure);
     let reuses = |vs: &VirtualServer| !here.old_kernel && protocol(vs) == Some(Protocol::Tcp);
     let all_of = |name| Sysctl::of_interface("all", name);
-    let list: [(Sysctl, &'static [&'static str], &'static str, Vec<String>); 7] = [
+    let own_server = |vs: &VirtualServer| {
+        syncs_by_role(config)
+            && has_server(vs, |rs| {
+                is_direct(rs.forwarding) && here.is_own(rs.endpoint.addr)
+            })
+    };
+    let mut list: Vec<(Sysctl, &'static [&'static str], &'static str, Vec<String>)> = vec![
         (
             Sysctl::ip_forward(),
             &["1"],
@@ -158,7 +183,30 @@ pub fn needs(config: &Config, here: &Here) -> Vec<Need> {
             "clients that use a port again are sent to servers that have gone",
             named(all, reuses),
         ),
+        (
+            Sysctl::of_ipvs("backup_only"),
+            &["1"],
+            "this machine is one of the servers, and while it is backup it would send on what the master sent \
+             it, in circles",
+            named(all, own_server),
+        ),
     ];
+    list.extend(here.bridges.iter().map(|(bridge, network)| {
+        let behind = |vs: &VirtualServer| {
+            has_server(vs, |rs| {
+                let address = rs.endpoint.addr;
+                is_direct(rs.forwarding) && network.contains(address) && !here.is_own(address)
+            })
+        };
+        let whom = match network.family() {
+            Family::V4 => named(all, behind),
+            Family::V6 => Vec::new(),
+        };
+        let key = Sysctl::of_interface(bridge, "accept_local");
+        let why = "answers of servers behind that bridge have an address of this machine, and are dropped";
+        let values: &'static [&'static str] = &["1"];
+        (key, values, why, whom)
+    }));
     let list = list.into_iter().filter(|(.., whom)| !whom.is_empty());
     list.map(|(key, values, why, whom)| Need {
         key,
@@ -169,24 +217,21 @@ pub fn needs(config: &Config, here: &Here) -> Vec<Need> {
     .collect()
 }
 
-/// Networks of this machine that have the address of a service and a server behind NAT: clients there get their
-/// answers from the server itself, which they do not know. Each with the service.
-pub fn bypasses(config: &Config, here: &Here) -> Vec<(String, Cidr)> {
-    let mut found = Vec::new();
-    for vs in &config.virtual_servers {
-        for network in &here.networks {
-            let within = virtual_addresses(vs).any(|a| network.contains(a));
-            let behind = has_server(vs, |rs| {
-                rs.forwarding == ForwardingMethod::Masquerading
-                    && network.contains(rs.endpoint.addr)
-                    && !here.on_loopback.contains(&rs.endpoint.addr)
-            });
-            if within && behind {
-                found.push((name(vs), *network));
-            }
-        }
-    }
-    found
+/// DR and TUN leave the address of the service in the packet.
+fn is_direct(forwarding: ForwardingMethod) -> bool {
+    matches!(
+        forwarding,
+        ForwardingMethod::DirectRoute | ForwardingMethod::Tunnel
+    )
+}
+
+/// Whether a sync daemon hears while this machine is backup and not otherwise: the kernel looks at backup_only
+/// only while one hears.
+fn syncs_by_role(config: &Config) -> bool {
+    let by_instance = config.globals.lvs_sync_daemon.as_ref();
+    let mut instances = config.instances.iter();
+    by_instance.is_some_and(|sync| sync.instance.is_some())
+        || instances.any(|i| i.more.lvs_sync_daemon_interface.is_some())
 }
 
 fn named(all: &[VirtualServer], which: impl Fn(&VirtualServer) -> bool) -> Vec<String> {
@@ -204,7 +249,7 @@ fn protocol(vs: &VirtualServer) -> Option<Protocol> {
     }
 }
 
-fn name(server: &VirtualServer) -> String {
+pub(super) fn name(server: &VirtualServer) -> String {
     match &server.group {
         Some(group) => format!("group {}", group.name),
         None => service_key(&server.address).to_string(),
@@ -221,7 +266,7 @@ fn asks(server: &VirtualServer) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::{Options, load};
 
@@ -241,12 +286,18 @@ mod tests {
         }
     }
 
+    /// A configuration of this text.
+    pub(in crate::lvs) fn read(text: &str) -> Config {
+        let text: &'static str = Box::leak(text.to_owned().into_boxed_str());
+        let path = std::path::Path::new("s.conf");
+        let loaded = load(path, &One(text), &Options::default());
+        loaded
+            .config
+            .unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
+    }
+
     #[test]
     fn nothing_is_touched_unless_somebody_asks_and_persistence_needs_one_more() {
-        let read = |text| {
-            let path = std::path::Path::new("s.conf");
-            load(path, &One(text), &Options::default()).config.unwrap()
-        };
         let plain = "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n \
                      persistence_timeout 60\n real_server 10.1.0.1 80 {\n }\n}\n";
         let settings = |config: &Config| kernel_settings(config, &Here::default());
@@ -281,11 +332,7 @@ mod tests {
                  lb_algo rr\n lb_kind DR\n real_server 10.1.0.1 80 {{\n }}\n}}\n"
             )
         };
-        let read = |globals| {
-            let text: &'static str = Box::leak(text(globals).into_boxed_str());
-            let path = std::path::Path::new("s.conf");
-            load(path, &One(text), &Options::default()).config.unwrap()
-        };
+        let read = |globals| read(&text(globals));
         let here = Here {
             on_loopback: ["10.0.0.2".parse().unwrap()].into(),
             networks: ["10.0.0.7/24".parse().unwrap()].into(),
@@ -305,11 +352,6 @@ mod tests {
         ];
         assert_eq!(keys, expected);
         assert_eq!(kernel_settings(&plain, &here), KernelSettings::new());
-        let network = "10.0.0.7/24".parse().unwrap();
-        assert_eq!(
-            bypasses(&plain, &here),
-            [("10.0.0.1:80/tcp".to_owned(), network)]
-        );
         let set = kernel_settings(
             &read("@vipd set_kernel_settings\n@vipd sysctl net.ipv4.vs.conn_reuse_mode 0"),
             &here,

@@ -31,6 +31,8 @@ pub struct Link {
     pub promote_secondaries: bool,
     /// The routing table of a VRF, of a link that is one.
     pub vrf_table: Option<u32>,
+    /// It is a bridge.
+    pub bridge: bool,
 }
 
 impl Link {

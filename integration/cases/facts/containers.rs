@@ -2,12 +2,12 @@
 
 use crate::cases::daemon::only_vipd;
 use crate::lab::Lab;
-use crate::lab::check::Outcome;
+use crate::lab::check::{Outcome, ensure};
 use crate::lab::daemon::Daemon;
 use crate::lab::net::{Host, Net};
 use crate::lab::traffic::Server;
 
-use super::{answers, front, hangs, has_lines, iptables, service, stop};
+use super::{LIMIT, answers, front, hangs, has_lines, iptables, service, stop};
 
 const SERVICE: &str = "192.0.2.1:3306";
 const CONTAINER: &str = "172.18.0.201";
@@ -41,12 +41,11 @@ pub(super) fn nat(lab: &Lab) -> Outcome {
     plug(&director, &other, "172.18.0.202")?;
     client.ip("route add 172.18.0.0/16 via 192.0.2.1\n")?;
     let _server = Server::tcp(&server, &format!("{CONTAINER}:3306"), "database")?;
-    let conf = service(
-        "192.0.2.1 3306",
-        "lb_kind NAT\n protocol TCP",
-        &["172.18.0.201 3306"],
-    );
-    let daemon = Daemon::start(lab.subject(), &director, &conf)?;
+    let conf = |more: &str| {
+        let lines = format!("lb_kind NAT\n protocol TCP\n {more}");
+        service("192.0.2.1 3306", &lines, &["172.18.0.201 3306"])
+    };
+    let daemon = Daemon::start(lab.subject(), &director, &conf(""))?;
     has_lines(&director, 2)?;
 
     for outside in [&client, &director] {
@@ -55,11 +54,13 @@ pub(super) fn nat(lab: &Lab) -> Outcome {
     // The answer goes straight from one container to the other, from an address that was not asked.
     hangs(&other, SERVICE)?;
     hangs(&server, SERVICE)?;
-    // The rule alone does nothing: connections of IPVS are unknown to it.
-    let net = "172.18.0.0/16";
-    iptables(
-        &director,
-        &format!("-t nat -A POSTROUTING -s {net} -d {net} -j MASQUERADE"),
+    daemon.wait_log("in 172.18.0.1/16, which is docker0, a bridge of", 1, LIMIT)?;
+    // A rule makes them seem to come from the host, and is of no use alone: connections of IPVS are unknown to it.
+    daemon.reload(&conf("@vipd masquerade"))?;
+    daemon.wait_log(
+        "conntrack is 1 (before: 0), for 192.0.2.1:3306/tcp",
+        1,
+        LIMIT,
     )?;
     director.sysctl("net.ipv4.vs.conntrack", "0")?;
     hangs(&other, SERVICE)?;
@@ -79,5 +80,11 @@ pub(super) fn nat(lab: &Lab) -> Outcome {
     for anybody in [&client, &director] {
         answers(anybody, SERVICE, "database")?;
     }
-    stop(daemon)
+    stop(daemon)?;
+    let left = director.sh("iptables-legacy-save -t nat; cat /proc/sys/net/ipv4/vs/conntrack")?;
+    ensure!(
+        !left.contains("vipd") && left.ends_with("0\n"),
+        "rules or settings after the stop:\n{left}"
+    );
+    Ok(())
 }

@@ -435,18 +435,16 @@ pub(super) const FILTERS: &[Keyword] = &[
     row(
         "nftables_ipvs",
         Arguments::Optional(Type::Text),
-        "Table for IPVS marks.",
+        "Groups are one service each, found by marks that this table of nftables gives.",
     )
-    .not_yet(),
+    .default("a service for each address; the table: vipd_ipvs"),
     row(
         "nftables_ipvs_priority",
         integer(-2_147_483_648, 2_147_483_647),
-        "Priority of its chains.",
+        "Priority of the chains that mark.",
     )
-    .not_yet(),
-    row("nftables_ipvs_start_fwmark", U32, "First mark.")
-        .default("1000")
-        .not_yet(),
+    .default("-150"),
+    row("nftables_ipvs_start_fwmark", U32, "First mark.").default("1000"),
     row(
         "vrrp_iptables",
         Arguments::Words(0, 2),

@@ -162,6 +162,13 @@ pub(super) const POOL: &[Keyword] = &[
     .default("300, and no draining of removed servers")
     .own(),
     row(
+        "masquerade",
+        Arguments::Optional(Type::Choice(&["all"])),
+        "Servers see this machine as the client: of clients in their network, or of all.",
+    )
+    .default("off")
+    .own(),
+    row(
         "one_writer",
         Arguments::One(Type::Choice(&["order", "index"])),
         "One server at a time: the first in the file, or that of the lowest cluster index.",

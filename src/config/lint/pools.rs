@@ -24,10 +24,35 @@ pub(super) fn lint(config: &Config, origins: &Origins, diagnostics: &mut Diagnos
         real_servers(server, span, &vips, diagnostics);
         quorum(server, span, diagnostics);
         slow_start(server, span, diagnostics);
+        marked(server, span, diagnostics);
         weighing(server, span, diagnostics);
         super::writers::lint(server, &config.virtual_servers, span, diagnostics);
         idle(server, config.globals.lvs_timeouts.tcp, span, diagnostics);
     }
+}
+
+/// What IPVS makes of ports behind a mark (net/netfilter/ipvs/ip_vs_core.c, ip_vs_sched_persist).
+fn marked(server: &VirtualServer, span: Option<Span>, diagnostics: &mut Diagnostics) {
+    let marked = server.group.iter().flat_map(|group| &group.marked);
+    let asked: BTreeSet<u16> = marked
+        .flat_map(|m| m.endpoints.iter().map(|e| e.port))
+        .collect();
+    if server.persistence.is_none() || asked.is_empty() {
+        return;
+    }
+    let other = server.real_servers.iter().find(|rs| {
+        let port = rs.endpoint.port;
+        rs.forwarding == ForwardingMethod::Masquerading
+            && port != 0
+            && asked.iter().any(|p| *p != port)
+    });
+    let Some(other) = other else { return };
+    let endpoint = other.endpoint;
+    let message = format!(
+        "with a mark and persistence packets keep their port, whatever that of {endpoint} is"
+    );
+    let hint = "have the servers listen on the ports of the group, or do without persistence";
+    diagnostics.push(risk(span, message).hint(hint.to_owned()));
 }
 
 /// What the kernel's schedulers make of a weight that grows.

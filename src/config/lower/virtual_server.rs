@@ -242,16 +242,16 @@ impl VirtualServerDraft {
             );
             return None;
         }
-        if addresses.len().saturating_mul(drafts.len()) > DESTINATIONS_MAX {
+        let marked = head.group.is_some() && defaults.globals.filters.nftables_ipvs.is_some();
+        if !marked && addresses.len().saturating_mul(drafts.len()) > DESTINATIONS_MAX {
             let message = format!(
                 "{} addresses with {} real servers each are more than {DESTINATIONS_MAX}",
                 addresses.len(),
                 drafts.len()
             );
-            ctx.say(
-                Diagnostic::error(Code::OutOfRange, span, message)
-                    .hint("use a firewall mark for so many addresses".to_owned()),
-            );
+            ctx.say(Diagnostic::error(Code::OutOfRange, span, message).hint(
+                "write `nftables_ipvs` into global_defs: a group is one service then".to_owned(),
+            ));
             return None;
         }
         let family = family(&address);
@@ -280,6 +280,7 @@ impl VirtualServerDraft {
             group: head.group.clone().map(|name| ServiceGroup {
                 name,
                 more: more.to_vec(),
+                marked: Vec::new(),
             }),
             sorry_server: self.sorry_server.map(|endpoint| SorryServer {
                 endpoint,

@@ -84,6 +84,32 @@ pub struct ServiceGroup {
     pub name: String,
     /// Its addresses behind the first.
     pub more: Vec<VirtualServerAddress>,
+    /// With `nftables_ipvs`: what the packet filter marks for it. The marks are among its addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub marked: Vec<MarkedAddresses>,
+}
+
+/// Addresses of a group that are one service in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MarkedAddresses {
+    /// What packets to them are marked with.
+    pub mark: FwMark,
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// Of all of them.
+    pub family: Family,
+    /// In the order of the file.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// `masquerade`: whose connections seem to come from this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MasqueradeFor {
+    /// `masquerade`: clients in the network of the servers, who would get answers from these.
+    Neighbours,
+    /// `masquerade all`: everybody, for servers whose answers go other ways.
+    All,
 }
 
 /// Takes the place of the pool when the quorum is lost.
@@ -176,6 +202,7 @@ settings! {
         omega: bool,
         sorry_server_inhibit: bool,
         ha_suspend: bool,
+        masquerade: Option<MasqueradeFor>,
         virtualhost: Option<String>,
         snmp_name: Option<String>,
         smtp_alert: Option<bool>,

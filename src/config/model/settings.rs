@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::net::InterfaceName;
 
-use super::{NotifyFifo, OutsideChanges, Run, ScriptUser, SmtpTls, Sysctls};
+use super::{MasqueradeFor, NotifyFifo, OutsideChanges, Run, ScriptUser, SmtpTls, Sysctls};
 
 /// What stood behind a keyword, checked by its row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,17 @@ impl Field for OutsideChanges {
         *self = match setting {
             Setting::Text(word) if word == "revert" => OutsideChanges::Revert,
             Setting::Text(word) if word == "keep" => OutsideChanges::Keep,
+            _ => return false,
+        };
+        true
+    }
+}
+
+impl Field for Option<MasqueradeFor> {
+    fn take(&mut self, setting: &Setting) -> bool {
+        *self = match setting {
+            Setting::Present => Some(MasqueradeFor::Neighbours),
+            Setting::Text(word) if word == "all" => Some(MasqueradeFor::All),
             _ => return false,
         };
         true

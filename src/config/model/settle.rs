@@ -39,6 +39,7 @@ impl Config {
             let server = settled_server(server, settled.virtual_servers.last(), same);
             settled.virtual_servers.push(server);
         }
+        settled.keep_marks_of(running);
         settled
     }
 }

@@ -1,12 +1,12 @@
 //! The packet filter where it is one of iptables: which chains, and what of them is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use tracing::{error, info, warn};
 
-use crate::kernel::iptables::{CHAIN_MAX, Chains, Flavour, Iptables, Jump, is_installed};
-use crate::net::{Family, Filter};
+use crate::kernel::iptables::{CHAIN_MAX, Chains, Flavour, Iptables, Jump, Ruleset, is_installed};
+use crate::net::{Family, Filter, ServiceRules};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 const FLAVOURS: [Flavour; 2] = [Flavour::Plain, Flavour::Legacy];
@@ -19,6 +19,17 @@ pub(super) struct IptablesChains {
     iptables: Iptables,
     /// What is there, or what a predecessor left.
     jumps: BTreeSet<Jump>,
+    /// Who wants what of it.
+    wanted: BTreeMap<Part, BTreeSet<Jump>>,
+}
+
+/// What rules are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// Traffic that is dropped.
+    Filter,
+    /// Virtual servers.
+    Services,
 }
 
 /// `vrrp_iptables [IN [OUT]]`. Several instances in one network namespace have chains of their own.
@@ -28,28 +39,45 @@ pub(super) fn named(words: Option<&[String]>, instance: Option<&str>) -> Chains 
         (None, _) => ("INPUT".to_owned(), Some("OUTPUT".to_owned())),
         (Some(input), output) => (input, output),
     };
-    let own = |side: &str| {
-        let name = match instance {
-            None => format!("vipd-{side}"),
-            Some(instance) => format!("vipd-{side}-{instance}"),
-        };
-        name.chars().take(CHAIN_MAX).collect()
-    };
     Chains {
         input,
         output,
-        own_input: own("in"),
-        own_output: own("out"),
+        own_input: own("in", instance),
+        own_output: own("out", instance),
     }
 }
 
-/// Whether there are programs for what a filter needs.
-pub(super) fn are_installed(filter: &Filter) -> bool {
-    FAMILIES.into_iter().all(|family| {
-        filter.is_empty_for(family)
-            || FLAVOURS
-                .into_iter()
-                .any(|flavour| is_installed(flavour, family))
+/// Rules for a filter.
+pub(super) fn for_filter(chains: &Chains, filter: &Filter) -> Vec<Ruleset> {
+    let families = FAMILIES.into_iter().filter(|f| !filter.is_empty_for(*f));
+    families
+        .map(|family| chains.ruleset(filter, family))
+        .collect()
+}
+
+/// Rules for virtual servers.
+pub(super) fn for_services(rules: &ServiceRules, instance: Option<&str>) -> Vec<Ruleset> {
+    let (marks, post) = (own("mark", instance), own("masq", instance));
+    let families = FAMILIES.into_iter();
+    families
+        .flat_map(|family| Ruleset::for_services(rules, family, (&marks, &post)))
+        .collect()
+}
+
+/// The name of a chain of ours.
+fn own(side: &str, instance: Option<&str>) -> String {
+    let name = match instance {
+        None => format!("vipd-{side}"),
+        Some(instance) => format!("vipd-{side}-{instance}"),
+    };
+    name.chars().take(CHAIN_MAX).collect()
+}
+
+/// Whether there are programs for these.
+pub(super) fn are_installed(rulesets: &[Ruleset]) -> bool {
+    rulesets.iter().all(|ruleset| {
+        let mut flavours = FLAVOURS.into_iter();
+        flavours.any(|flavour| is_installed(flavour, ruleset.family))
     })
 }
 
@@ -61,32 +89,29 @@ impl IptablesChains {
             jumps: left.lines().filter_map(|line| line.parse().ok()).collect(),
             file,
             iptables,
+            wanted: BTreeMap::new(),
         }
     }
 
-    /// Makes them what a filter asks for.
-    pub(super) fn apply(&mut self, chains: &Chains, filter: &Filter) -> Result<(), String> {
+    /// Makes those of one part what it asks for.
+    pub(super) fn apply(&mut self, part: Part, rulesets: &[Ruleset]) -> Result<(), String> {
         let mut failures = Vec::new();
         let mut wanted = BTreeSet::new();
-        for family in FAMILIES {
-            if filter.is_empty_for(family) {
-                continue;
-            }
-            match self.apply_family(chains, &chains.rules(filter, family), family) {
+        for ruleset in rulesets {
+            match self.apply_one(ruleset) {
                 Ok(jumps) => wanted.extend(jumps),
                 Err(why) => failures.push(why),
             }
         }
-        self.remove_but(&wanted);
+        self.wanted.insert(part, wanted);
+        self.remove_others();
         if failures.is_empty() {
+            let from = rulesets.iter().flat_map(|ruleset| &ruleset.links);
+            let from: BTreeSet<&str> = from.map(|(from, _)| from.as_str()).collect();
+            let from: Vec<&str> = from.into_iter().collect();
             info!(
                 "iptables: rules are in place, called from {}",
-                [Some(&chains.input), chains.output.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .join(" and ")
+                from.join(" and ")
             );
             return Ok(());
         }
@@ -94,15 +119,11 @@ impl IptablesChains {
     }
 
     /// With the first programs that do it; what leads to our chains then.
-    fn apply_family(
-        &mut self,
-        chains: &Chains,
-        rules: &str,
-        family: Family,
-    ) -> Result<BTreeSet<Jump>, String> {
+    fn apply_one(&mut self, ruleset: &Ruleset) -> Result<BTreeSet<Jump>, String> {
+        let (family, rules) = (ruleset.family, &ruleset.rules);
         let mut why = String::new();
         for flavour in FLAVOURS.into_iter().filter(|f| is_installed(*f, family)) {
-            let jumps = chains.jumps(flavour, family);
+            let jumps = ruleset.jumps(flavour);
             let new: Vec<Jump> = jumps.difference(&self.jumps).cloned().collect();
             // First the note: what a crash in between leaves must be found again.
             self.jumps.extend(jumps.iter().cloned());
@@ -127,17 +148,21 @@ impl IptablesChains {
         Err(why)
     }
 
-    /// Removes all that was made.
-    pub(super) fn remove(&mut self) {
-        self.remove_but(&BTreeSet::new());
+    /// Removes what one part has.
+    pub(super) fn remove(&mut self, part: Part) {
+        self.wanted.remove(&part);
+        self.remove_others();
     }
 
-    fn remove_but(&mut self, wanted: &BTreeSet<Jump>) {
-        let over: Vec<Jump> = self.jumps.difference(wanted).cloned().collect();
+    /// Removes what nobody wants.
+    fn remove_others(&mut self) {
+        let wanted: BTreeSet<Jump> = self.wanted.values().flatten().cloned().collect();
+        let over: Vec<Jump> = self.jumps.difference(&wanted).cloned().collect();
         for jump in over {
             // A chain of ours that is called from elsewhere now goes on.
             let goes_on = wanted.iter().any(|other| {
-                (other.flavour, other.family, &other.to) == (jump.flavour, jump.family, &jump.to)
+                (other.flavour, other.family, other.table, &other.to)
+                    == (jump.flavour, jump.family, jump.table, &jump.to)
             });
             let removed = match goes_on {
                 true => self.iptables.unlink(&jump),

@@ -68,6 +68,7 @@ fn link(up: bool) -> Link {
         mtu: 1500,
         promote_secondaries: false,
         vrf_table: None,
+        bridge: false,
     }
 }
 

@@ -24,20 +24,35 @@ const NEW_RULE: u16 = (SUBSYSTEM << 8) | 6;
 const NEW_SET: u16 = (SUBSYSTEM << 8) | 9;
 const NEW_ELEMENTS: u16 = (SUBSYSTEM << 8) | 12;
 
-/// NF_INET_LOCAL_IN and _OUT.
-const LOCAL_IN: u32 = 1;
-const LOCAL_OUT: u32 = 3;
+/// NF_INET_LOCAL_IN, _OUT and NF_INET_POST_ROUTING.
+pub(super) const LOCAL_IN: u32 = 1;
+pub(super) const LOCAL_OUT: u32 = 3;
+pub(super) const POST_ROUTING: u32 = 4;
+
+/// Where the kernel calls a chain.
+#[derive(Clone, Copy)]
+pub(super) struct Hook {
+    /// `filter` or `nat`.
+    pub(super) kind: &'static str,
+    /// NF_INET_*.
+    pub(super) number: u32,
+    /// Among those of this hook.
+    pub(super) priority: i32,
+}
 
 /// NFT_SET_MAP.
 const MAP: u32 = 8;
 
 /// How nft(8) calls what a set holds, by number (`enum datatypes` of its sources); the kernel keeps it
 /// for whoever lists the table. A type of several parts has 6 bits for each.
-const TYPE_IPV4: u32 = 7;
-const TYPE_IPV6: u32 = 8;
+pub(super) const TYPE_IPV4: u32 = 7;
+pub(super) const TYPE_IPV6: u32 = 8;
+pub(super) const TYPE_PROTOCOL: u32 = 12;
+pub(super) const TYPE_PORT: u32 = 13;
+pub(super) const TYPE_MARK: u32 = 19;
 const TYPE_IFINDEX: u32 = 20;
 const TYPE_IFNAME: u32 = 41;
-const TYPE_BITS: u32 = 6;
+pub(super) const TYPE_BITS: u32 = 6;
 
 /// NFTA_SET_USERDATA, for whoever lists the table: names of interfaces and their numbers are in the byte
 /// order of this machine (NFTNL_UDATA_SET_KEYBYTEORDER and _DATABYTEORDER, 4 bytes, host endian).
@@ -101,15 +116,8 @@ pub(super) fn replace(
     family: Family,
     index_of: &dyn Fn(&InterfaceName) -> Option<InterfaceIndex>,
 ) -> Vec<Option<Request<Buffer>>> {
-    let mut out = Writer {
-        table,
-        family,
-        messages: vec![
-            new_table(family, &table.name),
-            delete_table(family, &table.name),
-            new_table(family, &table.name),
-        ],
-    };
+    let mut out = Writer::anew(&table.name, family, table.counters);
+    out.priority = table.priority;
     out.vmac_sets(filter, index_of);
     match family {
         Family::V4 => out.rules_v4(filter),
@@ -118,22 +126,58 @@ pub(super) fn replace(
     out.messages
 }
 
-struct Writer<'a> {
-    table: &'a Table,
-    family: Family,
-    messages: Vec<Option<Request<Buffer>>>,
+/// What is in a set, or a map: key and value.
+pub(super) type Element = (Vec<u8>, Option<[u8; 4]>);
+
+/// Writes the messages of one table.
+pub(super) struct Writer<'a> {
+    table: &'a str,
+    counters: bool,
+    /// Of the chains of a filter.
+    priority: i32,
+    pub(super) family: Family,
+    pub(super) messages: Vec<Option<Request<Buffer>>>,
 }
 
 impl Writer<'_> {
+    /// For a table that comes in the place of what has its name.
+    pub(super) fn anew(table: &str, family: Family, counters: bool) -> Writer<'_> {
+        Writer {
+            table,
+            counters,
+            priority: 0,
+            family,
+            messages: vec![
+                new_table(family, table),
+                delete_table(family, table),
+                new_table(family, table),
+            ],
+        }
+    }
+
+    /// The chain of a filter, or one that only other chains lead to.
+    fn chain(&mut self, name: &str, hook: Option<u32>) {
+        let priority = self.priority;
+        let kind = "filter";
+        self.hooked(
+            name,
+            hook.map(|number| Hook {
+                kind,
+                number,
+                priority,
+            }),
+        );
+    }
+
     fn named(&self, name_kind: u16, name: &str) -> Payload {
         let mut payload = message(self.family);
-        payload.text(1, &self.table.name);
+        payload.text(1, self.table);
         payload.text(name_kind, name);
         payload
     }
 
     /// A set, or with `data` a map; `kind` and bytes of a key, `data` likewise.
-    fn set(&mut self, name: &str, key: (u32, usize), data: Option<(u32, usize)>) {
+    pub(super) fn set(&mut self, name: &str, key: (u32, usize), data: Option<(u32, usize)>) {
         let mut payload = self.named(2, name);
         let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         put_u32(&mut payload, 3, if data.is_some() { MAP } else { 0 });
@@ -147,12 +191,14 @@ impl Writer<'_> {
         put_u32(&mut payload, 10, length(self.messages.len()));
         if key.0 == TYPE_IFNAME {
             payload.bytes(13, &[HOST_ORDER_OF_KEY, HOST_ORDER_OF_DATA].concat());
+        } else if data.is_some_and(|(kind, _)| kind == TYPE_MARK) {
+            payload.bytes(13, &HOST_ORDER_OF_DATA);
         }
         self.messages
             .push(request(NEW_SET, NlmF::CREATE, payload.finish()));
     }
 
-    fn elements(&mut self, set: &str, elements: &[(Vec<u8>, Option<[u8; 4]>)]) {
+    pub(super) fn elements(&mut self, set: &str, elements: &[Element]) {
         for some in elements.chunks(ELEMENTS_MAX) {
             let mut payload = self.named(2, set);
             payload.with(NESTED | 3, |list| {
@@ -171,24 +217,24 @@ impl Writer<'_> {
     }
 
     /// A chain; with a hook, one that the kernel calls.
-    fn chain(&mut self, name: &str, hook: Option<u32>) {
+    pub(super) fn hooked(&mut self, name: &str, hook: Option<Hook>) {
         let mut payload = self.named(3, name);
         if let Some(hook) = hook {
             payload.with(NESTED | 4, |inner| {
-                put_u32(inner, 1, hook);
-                inner.bytes(2, &self.table.priority.to_be_bytes());
+                put_u32(inner, 1, hook.number);
+                inner.bytes(2, &hook.priority.to_be_bytes());
             });
             // NF_ACCEPT is what happens to what no rule names.
             put_u32(&mut payload, 5, 1);
-            payload.text(7, "filter");
+            payload.text(7, hook.kind);
         }
         self.messages
             .push(request(NEW_CHAIN, NlmF::CREATE, payload.finish()));
     }
 
-    fn rule(&mut self, chain: &str, write: impl FnOnce(&mut Expressions<'_>)) {
+    pub(super) fn rule(&mut self, chain: &str, write: impl FnOnce(&mut Expressions<'_>)) {
         let mut payload = self.named(2, chain);
-        let counters = self.table.counters;
+        let counters = self.counters;
         payload.with(NESTED | 4, |list| {
             write(&mut Expressions { list, counters });
         });

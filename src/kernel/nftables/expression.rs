@@ -2,6 +2,7 @@
 //! pass values in registers (NFTA_RULE_EXPRESSIONS).
 
 use crate::kernel::route::write::Payload;
+use crate::net::Family;
 
 /// NLA_F_NESTED.
 pub(super) const NESTED: u16 = 1 << 15;
@@ -21,9 +22,15 @@ const VERDICT_CODE: u16 = 1;
 const VERDICT_CHAIN: u16 = 2;
 
 /// NFT_META_*.
+const META_MARK: u32 = 3;
 const META_IIFNAME: u32 = 6;
 const META_OIFNAME: u32 = 7;
 const META_L4PROTO: u32 = 16;
+
+/// NFT_CT_DST_IP and _IP6 (Linux 4.17), and IP_CT_DIR_ORIGINAL.
+const CT_DST_IP: u32 = 20;
+const CT_DST_IP6: u32 = 22;
+const CT_ORIGINAL: u8 = 0;
 
 /// NFT_PAYLOAD_*.
 const NETWORK_HEADER: u32 = 1;
@@ -78,6 +85,54 @@ impl Expressions<'_> {
         })
     }
 
+    /// Protocol and port that it goes to, into these registers.
+    pub(super) fn destination_port(&mut self, protocol: u32, port: u32) -> &mut Self {
+        self.meta(META_L4PROTO, protocol);
+        self.payload(TRANSPORT_HEADER, 2, 2, port)
+    }
+
+    /// Its protocol.
+    pub(super) fn protocol(&mut self, register: u32) -> &mut Self {
+        self.meta(META_L4PROTO, register)
+    }
+
+    /// The address that the first packet of its connection went to.
+    pub(super) fn asked_address(&mut self, family: Family) -> &mut Self {
+        let key = match family {
+            Family::V4 => CT_DST_IP,
+            Family::V6 => CT_DST_IP6,
+        };
+        self.add("ct", |data| {
+            put_u32(data, 1, REGISTER_1);
+            put_u32(data, 2, key);
+            data.bytes(3, &[CT_ORIGINAL]);
+        })
+    }
+
+    /// Its mark.
+    pub(super) fn mark(&mut self) -> &mut Self {
+        self.meta(META_MARK, REGISTER_1)
+    }
+
+    /// Marks it with what the map has for what begins at the first register; goes on only if there is
+    /// something.
+    pub(super) fn mark_by(&mut self, map: &str) {
+        self.add("lookup", |data| {
+            data.text(1, map);
+            put_u32(data, 2, REGISTER_1);
+            put_u32(data, 3, REGISTER_1);
+        });
+        self.add("meta", |data| {
+            put_u32(data, 2, META_MARK);
+            put_u32(data, 3, REGISTER_1);
+        });
+    }
+
+    /// Its source becomes an address of the interface that it leaves by.
+    pub(super) fn masquerade(&mut self) {
+        self.add("masq", |_| {});
+    }
+
     /// The name of the interface that it came in by.
     pub(super) fn iifname(&mut self, register: u32) -> &mut Self {
         self.meta(META_IIFNAME, register)
@@ -121,6 +176,16 @@ impl Expressions<'_> {
         self.add("lookup", |data| {
             data.text(1, set);
             put_u32(data, 2, REGISTER_1);
+        })
+    }
+
+    /// Goes on only if it is not.
+    pub(super) fn is_not_in(&mut self, set: &str) -> &mut Self {
+        self.add("lookup", |data| {
+            data.text(1, set);
+            put_u32(data, 2, REGISTER_1);
+            // NFT_LOOKUP_F_INV.
+            put_u32(data, 5, 1);
         })
     }
 

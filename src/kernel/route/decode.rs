@@ -41,13 +41,16 @@ pub(super) fn link(payload: &[u8]) -> Option<Link> {
     let index = InterfaceIndex::new(u32::from_ne_bytes([i0, i1, i2, i3]))?;
     let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
     let (mut name, mut mac, mut mtu) = (None, MacAddr::default(), 0);
-    let (mut promote_secondaries, mut vrf_table) = (false, None);
+    let (mut promote_secondaries, mut vrf_table, mut bridge) = (false, None, false);
     for attribute in Attributes::new(attributes) {
         match Ifla::from(attribute.kind) {
             Ifla::Ifname => name = attribute.text().and_then(|n| n.parse().ok()),
             Ifla::Address => mac = attribute.bytes().map(MacAddr).unwrap_or_default(),
             Ifla::Mtu => mtu = attribute.u32().unwrap_or(0),
-            Ifla::Linkinfo => vrf_table = vrf(attribute),
+            Ifla::Linkinfo => {
+                vrf_table = vrf(attribute);
+                bridge = is_kind(attribute, "bridge");
+            }
             Ifla::AfSpec => promote_secondaries = promotes(attribute).unwrap_or(false),
             _ => {}
         }
@@ -66,14 +69,22 @@ pub(super) fn link(payload: &[u8]) -> Option<Link> {
         mtu,
         promote_secondaries,
         vrf_table,
+        bridge,
     })
 }
 
 /// IFLA_LINKINFO: the kind of the link (1), and what that kind has (2): IFLA_VRF_TABLE.
 fn vrf(info: Attribute<'_>) -> Option<u32> {
-    let find = |kind: u16| info.nested().find(|inner| inner.kind == kind);
-    find(1).filter(|kind| kind.text() == Some("vrf"))?;
-    find(2)?.nested().find(|inner| inner.kind == 1)?.u32()
+    if !is_kind(info, "vrf") {
+        return None;
+    }
+    let data = info.nested().find(|inner| inner.kind == 2)?;
+    data.nested().find(|inner| inner.kind == 1)?.u32()
+}
+
+fn is_kind(info: Attribute<'_>, kind: &str) -> bool {
+    let mut inner = info.nested();
+    inner.any(|inner| inner.kind == 1 && inner.text() == Some(kind))
 }
 
 /// IFLA_AF_SPEC: settings by family. Those of IPv4 come as an array of numbers, the first of them with

@@ -113,6 +113,15 @@ pub(super) fn route_question(family: Family, protocol: u8) -> Buffer {
     Buffer::from([header.as_slice(), &[0; 4]].concat())
 }
 
+/// RTM_GETROUTE for the way to one address.
+pub(super) fn way_question(address: IpAddr) -> Buffer {
+    let family = Family::of(address);
+    let head = [family_number(family), family.bits(), 0, 0, 0, 0, 0, 0];
+    let mut payload = Payload::new(&[&head, &[0; 4]]);
+    put_ip(&mut payload, RTA_DST, address);
+    payload.finish().unwrap_or_default()
+}
+
 /// RTM_GETRULE for all of a family.
 pub(super) fn rule_question(family: Family) -> Buffer {
     let mut header = vec![0; 12];

@@ -78,7 +78,8 @@ fn of_kind(kind: Kind, weights: &[Vec<u32>]) -> Config {
                 endpoint: endpoint(&format!("10.0.1.{n}:80")),
             }];
             let name = format!("g{n}");
-            vs.group = Some(ServiceGroup { name, more });
+            let marked = Vec::new();
+            vs.group = Some(ServiceGroup { name, more, marked });
         }
     }
     if kind == Kind::Reverts {

@@ -18,6 +18,7 @@ fn group(addresses: &[&str]) -> Config {
     vs.group = Some(ServiceGroup {
         name: "web".to_owned(),
         more: addresses[1..].iter().map(|a| address(a)).collect(),
+        marked: Vec::new(),
     });
     config
 }
