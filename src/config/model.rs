@@ -40,8 +40,8 @@ pub use instance::{
 };
 pub use lvs::{
     Connections, FlapDamping, LvsSyncDaemon, LvsTimeouts, MarkedAddresses, MasqueradeFor, OnGone,
-    OneWriter, OutsideChanges, Persistence, PoolSettings, RealServer, SchedulerSpec, ServerSettings,
-    ServiceGroup, SorryServer, Sysctls, Tunnel, TunnelChecksum, VirtualServer,
+    OneWriter, OutsideChanges, Persistence, PoolSettings, RealServer, SchedulerSpec,
+    ServerSettings, ServiceGroup, SorryServer, Sysctls, Tunnel, TunnelChecksum, VirtualServer,
     VirtualServerAddress, WriterOrder, Writers,
 };
 pub use route::{Route, RouteHop, Rule, Statics, Table};

@@ -161,7 +161,7 @@ impl Daemon<'_> {
             let (orders, inbox) = mpsc::unbounded_channel();
             // What is recorded is not to be recorded again.
             let first = Status {
-                owned: self.owned.clone(),
+                owned: Arc::new(self.owned.clone()),
                 ..Status::default()
             };
             let (status, balancer_status) = watch::channel(first);

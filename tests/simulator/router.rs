@@ -133,6 +133,7 @@ impl Router {
             mtu: 1500,
             promote_secondaries: false,
             vrf_table: None,
+            bridge: false,
         }
     }
 

@@ -43,6 +43,7 @@ fn healthy() -> Facts {
         mtu: 1500,
         promote_secondaries: false,
         vrf_table: None,
+        bridge: false,
     });
     facts
 }

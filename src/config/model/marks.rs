@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::net::{Family, FwMark, Protocol};
 
-use super::{
-    Config, MarkedAddresses, ServiceGroup, VirtualServer, VirtualServerAddress, Writers,
-};
+use super::{Config, MarkedAddresses, ServiceGroup, VirtualServer, VirtualServerAddress, Writers};
 
 /// `nftables_ipvs_start_fwmark`, as in keepalived.
 const FIRST: u32 = 1000;

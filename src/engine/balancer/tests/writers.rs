@@ -379,6 +379,7 @@ impl Settings {
                     protocol: Protocol::Tcp,
                     endpoint: endpoint(SECOND),
                 }],
+                marked: Vec::new(),
             });
         }
         config(vec![pool, readers(&servers)])
