@@ -10,6 +10,7 @@ mod checks;
 mod connections;
 mod control;
 mod daemon;
+mod doctor;
 mod early_end;
 mod election;
 mod facts;
@@ -72,6 +73,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     matrix::ELECTIONS,
     scheduling::CASES,
     vmac::CASES,
+    doctor::CASES,
     keywords::CASES,
     keywords::more::CASES,
     keywords::rest::CASES,
