@@ -2,6 +2,8 @@
 
 mod agent;
 mod bad;
+mod galera;
+mod pgsql;
 mod redis;
 mod writer;
 
@@ -25,6 +27,19 @@ pub(crate) const CASES: &[Case] = &[
         proves: "HAPROXY_CHECK makes of an agent's words the weights that a real HAProxy makes of them",
         limit: Duration::from_secs(90),
         run: agent::run,
+    },
+    Case {
+        name: "backends.galera",
+        proves: "MYSQL_CHECK takes a node of a real Galera cluster out that is joining, a donor, desynced or read \
+             only, within one delay_loop and only it; the writer moves once, and never to two",
+        limit: Duration::from_secs(300),
+        run: galera::run,
+    },
+    Case {
+        name: "backends.pgsql",
+        proves: "PGSQL_CHECK logs in as PostgreSQL wants it, and follows a primary and its standby",
+        limit: Duration::from_secs(180),
+        run: pgsql::run,
     },
     Case {
         name: "backends.writer",

@@ -20,6 +20,8 @@ pub(crate) fn prepare(target: &Path) -> Outcome {
         ("nginx", "nginx-light"),
         ("exim4", "exim4-daemon-light"),
         ("unbound", "unbound"),
+        ("mariadbd", "mariadb-server"),
+        ("rsync", "rsync"),
     ];
     let absent: Vec<&str> = tools
         .iter()
