@@ -234,17 +234,19 @@ fn stuck_clients(lab: &Lab) -> Outcome {
             // The daemon may have closed it already: more than there are seats.
             let _ = stream.write_all(said);
             stuck.push(stream);
+        }
+        while stuck_at_page.len() < 30 {
             let mut stream = connect(&only)??;
-            let _ = stream.write_all(match stuck.len() % 3 {
-                0 => said,
+            let _ = stream.write_all(match stuck_at_page.len() % 3 {
+                0 => b"GET / HTTP/1.1\r\nHos",
                 // Answers without end that nobody reads.
                 _ => ASKS_WITHOUT_END,
             });
             stuck_at_page.push(stream);
         }
-        // Half of them go, so that seats become free and are taken again.
+        // Some of them go, so that seats become free and are taken again.
         stuck.drain(..15);
-        stuck_at_page.drain(..15);
+        stuck_at_page.drain(..3);
         let begun = Instant::now();
         let answered = ask(&mut only, &["status"])?;
         if answered.code == Some(0) {
