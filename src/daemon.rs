@@ -289,7 +289,7 @@ fn serve_logged(
         options: options.clone(),
         file: file.to_owned(),
         config: prepared.config,
-        owned,
+        owned: Arc::new(owned),
         standby,
         run_dir,
         home,

@@ -67,7 +67,7 @@ pub(super) struct Daemon<'a> {
     pub(super) file: PathBuf,
     pub(super) config: Arc<Config>,
     /// What the configuration names of IPVS, and what a predecessor left; at the start.
-    pub(super) owned: Owned,
+    pub(super) owned: Arc<Owned>,
     /// What was read at the start.
     pub(super) standby: Option<Standby>,
     pub(super) run_dir: RunDir,
@@ -161,7 +161,7 @@ impl Daemon<'_> {
             let (orders, inbox) = mpsc::unbounded_channel();
             // What is recorded is not to be recorded again.
             let first = Status {
-                owned: Arc::new(self.owned.clone()),
+                owned: Arc::clone(&self.owned),
                 ..Status::default()
             };
             let (status, balancer_status) = watch::channel(first);
@@ -218,7 +218,7 @@ impl Daemon<'_> {
         let mut again = false;
         let mut waiting = Waiting::default();
         let mut told_ready = false;
-        let mut recorded = Arc::new(std::mem::take(&mut self.owned));
+        let mut recorded = std::mem::take(&mut self.owned);
         let mut standby = standby::Watch::new(&self.options.state_dir, self.standby.take());
         let mut read_last: Option<ReadResult> = None;
         let mut tidy = Tidy::new(Instant::now());
@@ -234,8 +234,9 @@ impl Daemon<'_> {
             }
             if status.owned != recorded {
                 self.write_record(&status.owned);
-                recorded = status.owned;
             }
+            // Of two that say the same one is enough.
+            recorded = status.owned;
             self.go_on(threads);
             if self.vs_settings.is_new() {
                 look_at = look_at.min(Instant::now() + FIRST_LOOK_AT_SETTINGS);
