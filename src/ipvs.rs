@@ -8,6 +8,7 @@ mod decode;
 mod message;
 mod number;
 mod save;
+mod sorted;
 mod types;
 
 pub use attribute::{Attribute, Attributes};
@@ -21,8 +22,9 @@ pub use number::{
     ServiceAttribute, StatsAttribute,
 };
 pub use save::{line, save, save_complete};
+pub use sorted::{Iter, Sorted};
 pub use types::{
-    Command, Destination, DestinationKey, DestinationSpec, DestinationStats, ObservedService,
-    Persistence, Service, ServiceFlags, ServiceKey, ServiceSpec, ServiceStats, SyncDaemon,
-    SyncPackets, SyncRole, Table, Timeouts, TunnelChecksum, TunnelKind,
+    Command, Destination, DestinationKey, DestinationSpec, DestinationStats, Destinations,
+    ObservedService, Persistence, Service, ServiceFlags, ServiceKey, ServiceSpec, ServiceStats,
+    SyncDaemon, SyncPackets, SyncRole, Table, Timeouts, TunnelChecksum, TunnelKind,
 };

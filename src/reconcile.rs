@@ -15,29 +15,55 @@ pub enum Change<K, V> {
     Remove(K),
 }
 
+/// Things by their keys.
+pub trait Items<K, V> {
+    /// What stands under a key.
+    fn find(&self, key: &K) -> Option<&V>;
+
+    /// All, in the order of their keys.
+    fn all<'a>(&'a self) -> impl Iterator<Item = (&'a K, &'a V)>
+    where
+        K: 'a,
+        V: 'a;
+}
+
+impl<K: Ord, V> Items<K, V> for BTreeMap<K, V> {
+    fn find(&self, key: &K) -> Option<&V> {
+        self.get(key)
+    }
+
+    fn all<'a>(&'a self) -> impl Iterator<Item = (&'a K, &'a V)>
+    where
+        K: 'a,
+        V: 'a,
+    {
+        self.iter()
+    }
+}
+
 /// What makes `desired` out of `observed`: additions and changes in the order of keys, then removals in
 /// the order of keys, so that nothing goes before what takes its place has come.
 ///
 /// `owned` says whether a key that is not desired may be removed; an observed key that is neither desired
 /// nor owned is somebody else's and never named in the result. `same(desired, observed)` says whether
 /// what stands there will do; what is observed may be of another type than what is desired. Applied to `observed`, the result leaves nothing for a second call to find.
-pub fn diff<K: Ord + Clone, V: Clone, S>(
-    desired: &BTreeMap<K, V>,
-    observed: &BTreeMap<K, S>,
+pub fn diff<K: Clone, V: Clone, S>(
+    desired: &impl Items<K, V>,
+    observed: &impl Items<K, S>,
     owned: impl Fn(&K) -> bool,
     same: impl Fn(&V, &S) -> bool,
 ) -> Vec<Change<K, V>> {
     let wanted = desired
-        .iter()
-        .filter_map(|(key, want)| match observed.get(key) {
+        .all()
+        .filter_map(|(key, want)| match observed.find(key) {
             None => Some(Change::Add(key.clone(), want.clone())),
             Some(have) if same(want, have) => None,
             Some(_) => Some(Change::Change(key.clone(), want.clone())),
         });
     let unwanted = observed
-        .keys()
-        .filter(|key| !desired.contains_key(key) && owned(key))
-        .map(|key| Change::Remove(key.clone()));
+        .all()
+        .filter(|(key, _)| desired.find(key).is_none() && owned(key))
+        .map(|(key, _)| Change::Remove(key.clone()));
     wanted.chain(unwanted).collect()
 }
 

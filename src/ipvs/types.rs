@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::net::{Endpoint, Family, ForwardingMethod, FwMark, InterfaceName, Protocol, Scheduler};
 
+use super::Sorted;
+
 /// What tells one service from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServiceKey {
@@ -173,8 +175,11 @@ pub struct Service {
     /// What it is.
     pub spec: ServiceSpec,
     /// Its destinations.
-    pub destinations: BTreeMap<DestinationKey, DestinationSpec>,
+    pub destinations: Destinations,
 }
+
+/// The destinations of a service.
+pub type Destinations = Sorted<DestinationKey, DestinationSpec>;
 
 /// One network namespace's IPVS table.
 pub type Table = BTreeMap<ServiceKey, Service>;

@@ -14,9 +14,9 @@ use neli::genl::{AttrTypeBuilder, Genlmsghdr, GenlmsghdrBuilder, NlattrBuilder};
 use neli::types::GenlBuffer;
 
 use crate::ipvs::{
-    self, Attributes, Command, DecodeError, Destination, DestinationKey, DestinationStats, Info,
-    Message, ObservedService, Query, Service, ServiceKey, ServiceStats, SyncDaemon, SyncRole,
-    Table, Timeouts,
+    self, Attributes, Command, DecodeError, Destination, DestinationKey, DestinationStats,
+    Destinations, Info, Message, ObservedService, Query, Service, ServiceKey, ServiceStats,
+    SyncDaemon, SyncRole, Table, Timeouts,
 };
 
 use super::namespace::NamespaceError;
@@ -128,7 +128,7 @@ impl Ipvs {
                     continue;
                 }
             };
-            let mut destinations = BTreeMap::new();
+            let mut destinations = Destinations::default();
             for destination in self.list_destinations(service.key)? {
                 match destination {
                     Ok(Destination { key, spec, stats }) => {
@@ -139,7 +139,7 @@ impl Ipvs {
                 }
             }
             snapshot.services.insert(service.key, service.stats);
-            let spec = service.spec;
+            let (spec, destinations) = (service.spec, destinations.settled());
             snapshot
                 .table
                 .insert(service.key, Service { spec, destinations });

@@ -92,7 +92,7 @@ pub fn service(
 ) -> Service {
     let sorry = virtual_server.sorry_server.as_ref();
     let closed = quorum == Quorum::Lost && sorry.is_some();
-    let mut destinations = BTreeMap::new();
+    let mut destinations = ipvs::Destinations::default();
     for server in &virtual_server.real_servers {
         let weight = match state(server) {
             ServerState::Up { weight } if !closed => weight,
@@ -100,27 +100,26 @@ pub fn service(
             _ if server.inhibit_on_failure => 0,
             _ => continue,
         };
-        destinations
-            .entry(destination_in(key, server))
-            .or_insert(DestinationSpec {
-                forwarding: server.forwarding,
-                weight,
-                upper_threshold: server.upper_threshold,
-                lower_threshold: server.lower_threshold,
-                tunnel: tunnel(server.tunnel),
-            });
+        let spec = DestinationSpec {
+            forwarding: server.forwarding,
+            weight,
+            upper_threshold: server.upper_threshold,
+            lower_threshold: server.lower_threshold,
+            tunnel: tunnel(server.tunnel),
+        };
+        destinations.insert_new(destination_in(key, server), spec);
     }
     if let Some(sorry) = sorry {
         let key = sorry_key(key, sorry);
         if closed {
             destinations.insert(key, sorry_spec(sorry, 1));
         } else if virtual_server.pool.sorry_server_inhibit {
-            destinations.entry(key).or_insert(sorry_spec(sorry, 0));
+            destinations.insert_new(key, sorry_spec(sorry, 0));
         }
     }
     Service {
         spec: service_spec(virtual_server),
-        destinations,
+        destinations: destinations.settled(),
     }
 }
 

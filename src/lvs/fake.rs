@@ -1,10 +1,9 @@
 //! A second kernel for tests: it takes commands one by one, refuses what the real one refuses, and says
 //! what it holds in words like those of `ipvsadm -Sn`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::ipvs::{Command, DestinationSpec, Service, ServiceKey, Timeouts};
+use crate::ipvs::{Command, DestinationSpec, Destinations, Service, ServiceKey, Timeouts};
 use crate::net::ForwardingMethod;
 
 use super::Observation;
@@ -35,7 +34,7 @@ impl FakeKernel {
                     return Err(Refusal::Exists);
                 }
                 let spec = spec.clone();
-                let destinations = BTreeMap::new();
+                let destinations = Destinations::default();
                 table.insert(*key, Service { spec, destinations });
             }
             Command::SetService(key, spec) => {

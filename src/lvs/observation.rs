@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::ipvs::{
-    Command, DestinationKey, Service, ServiceKey, SyncDaemon, SyncRole, Table, Timeouts,
+    Command, DestinationKey, Destinations, Service, ServiceKey, SyncDaemon, SyncRole, Table,
+    Timeouts,
 };
 
 /// What the kernel showed.
@@ -27,7 +28,7 @@ impl Observation {
             Command::NewService(key, spec) => {
                 self.table.entry(*key).or_insert_with(|| Service {
                     spec: spec.clone(),
-                    destinations: BTreeMap::new(),
+                    destinations: Destinations::default(),
                 });
             }
             Command::SetService(key, spec) => {

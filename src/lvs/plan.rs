@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use crate::ipvs::{
-    Command, DestinationKey, DestinationSpec, Service, ServiceKey, ServiceSpec, SyncDaemon,
-    SyncRole,
+    Command, DestinationKey, DestinationSpec, Destinations, Service, ServiceKey, ServiceSpec,
+    SyncDaemon, SyncRole,
 };
 use crate::net::ForwardingMethod;
-use crate::reconcile::{Change, diff};
+use crate::reconcile::{Change, Items, diff};
 
 use super::Owned;
 
@@ -37,7 +37,7 @@ pub fn table_commands(
             Change::Add(..) => {}
         }
     }
-    let nothing = BTreeMap::new();
+    let nothing = Destinations::default();
     for (&key, service) in desired {
         let there = observed.get(&key);
         if there.is_none() {
@@ -69,6 +69,20 @@ pub fn daemon_commands(
         .collect()
 }
 
+impl Items<DestinationKey, DestinationSpec> for Destinations {
+    fn find(&self, key: &DestinationKey) -> Option<&DestinationSpec> {
+        self.get(key)
+    }
+
+    fn all<'a>(&'a self) -> impl Iterator<Item = (&'a DestinationKey, &'a DestinationSpec)>
+    where
+        DestinationKey: 'a,
+        DestinationSpec: 'a,
+    {
+        self.iter()
+    }
+}
+
 #[derive(Default)]
 struct Plan {
     additions: Vec<Command>,
@@ -83,8 +97,8 @@ impl Plan {
     fn destinations(
         &mut self,
         key: ServiceKey,
-        desired: &BTreeMap<DestinationKey, DestinationSpec>,
-        observed: &BTreeMap<DestinationKey, DestinationSpec>,
+        desired: &Destinations,
+        observed: &Destinations,
         owned: &Owned,
     ) {
         let ours = |destination: &DestinationKey| owned.has_destination(&key, destination);

@@ -92,7 +92,7 @@ fn changes(ipvs: &mut Ipvs, commands: &[Command]) -> Outcome {
             plain.clone(),
             "service {key} after the change"
         );
-        for (at, spec) in service.destinations {
+        for (&at, &spec) in &service.destinations {
             ensure_eq!(spec, quiet, "destination {at} of {key} after the change");
         }
     }

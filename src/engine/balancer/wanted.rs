@@ -2,10 +2,11 @@
 //! destinations that have left the pool and keep their connections for a while.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use crate::ipvs::{DestinationKey, DestinationSpec, Service, ServiceKey, ServiceSpec};
+use crate::ipvs::{
+    DestinationKey, DestinationSpec, Destinations, Service, ServiceKey, ServiceSpec,
+};
 use crate::time::Time;
 
 use super::KernelEvent;
@@ -44,7 +45,7 @@ impl Wanted {
 
     /// Of a virtual server that is gone.
     pub(super) fn left(spec: ServiceSpec) -> Wanted {
-        let destinations = BTreeMap::new();
+        let destinations = Destinations::default();
         let mut wanted = Wanted::new(Service { spec, destinations }, BTreeMap::new());
         wanted.leaves = true;
         wanted
@@ -57,12 +58,12 @@ impl Wanted {
         spec: DestinationSpec,
         until: Time,
     ) -> bool {
-        let Entry::Vacant(place) = self.desired.destinations.entry(destination) else {
-            return false;
-        };
-        place.insert(DestinationSpec { weight: 0, ..spec });
-        self.draining.insert(destination, until);
-        true
+        let spec = DestinationSpec { weight: 0, ..spec };
+        let new = self.desired.destinations.insert_new(destination, spec);
+        if new {
+            self.draining.insert(destination, until);
+        }
+        new
     }
 
     pub(super) fn desired(&self) -> &Service {
@@ -77,7 +78,7 @@ impl Wanted {
     pub(super) fn emptied(&self) -> Service {
         Service {
             spec: self.desired.spec.clone(),
-            destinations: BTreeMap::new(),
+            destinations: Destinations::default(),
         }
     }
 

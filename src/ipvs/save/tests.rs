@@ -1,8 +1,7 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::ipvs::Service;
+use crate::ipvs::{Destinations, Service};
 use crate::net::FwMark;
 
 fn spec(scheduler: &str) -> ServiceSpec {
@@ -52,7 +51,7 @@ fn table(
     services
         .into_iter()
         .map(|(key, spec, servers)| {
-            let destinations: BTreeMap<_, _> = servers
+            let destinations: Destinations = servers
                 .into_iter()
                 .map(|(endpoint, spec)| (DestinationKey(endpoint), spec))
                 .collect();

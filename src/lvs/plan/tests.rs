@@ -210,7 +210,7 @@ fn expected(desired: &Table, before: &Table, owned: &Owned) -> Table {
             Some(stays) => {
                 for (d, spec) in &service.destinations {
                     if !owned.has_destination(key, d) {
-                        stays.destinations.entry(*d).or_insert(*spec);
+                        stays.destinations.insert_new(*d, *spec);
                     }
                 }
             }
