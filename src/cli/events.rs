@@ -11,7 +11,7 @@ use super::client::Whom;
 /// Show what happened, the newest last
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
-The last 4096 events are kept. Each has a number; where some are missing, it says how many.
+The last 1024 events are kept. Each has a number; where some are missing, it says how many.
 
 Examples:
   vipd events                  what is kept
