@@ -30,8 +30,9 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "backends.galera",
-        proves: "MYSQL_CHECK takes a node of a real Galera cluster out that is joining, a donor, desynced or read \
-             only, within one delay_loop and only it; the writer moves once, and never to two",
+        proves: "MYSQL_CHECK takes a node of a real Galera cluster out that is joining, a donor, desynced, read only, \
+             non-primary after a partition or stopped, within one delay_loop and only it; the writer moves \
+             once each time, and never to two",
         limit: Duration::from_secs(300),
         run: galera::run,
     },

@@ -34,7 +34,7 @@ exec /usr/bin/wsrep_sst_rsync "$@"
 struct Node {
     host: Host,
     dir: String,
-    _process: Option<Process>,
+    process: Option<Process>,
 }
 
 impl Node {
@@ -46,7 +46,7 @@ impl Node {
         Ok(Node {
             host,
             dir,
-            _process: None,
+            process: None,
         })
     }
 
@@ -94,7 +94,7 @@ impl Node {
             .chain(own.iter().map(String::as_str))
             .chain(more.iter().copied())
             .collect();
-        self._process = Some(self.host.spawn(&format!("mariadbd-{number}"), &argv)?);
+        self.process = Some(self.host.spawn(&format!("mariadbd-{number}"), &argv)?);
         Ok(())
     }
 
@@ -305,17 +305,22 @@ pub(super) fn run(lab: &Lab) -> Outcome {
         "the second has got its state from the first",
         &pools(ALL, ALL, roles(1, &[2])),
     )?;
-    steps(&cluster, &soon)?;
+    steps(&mut cluster, &is, &soon)?;
     let log = daemon.log();
     ensure!(!log.contains(PASSWORD), "the password is not in the log");
-    for said in ["it is a donor", "it is desynced (wsrep_desync is ON)"] {
+    for said in [
+        "it is a donor",
+        "it is desynced (wsrep_desync is ON)",
+        "wsrep_cluster_status is `non-Primary`, not Primary",
+    ] {
         ensure!(log.contains(said), "the log says {said:?}");
     }
     let moves: Vec<&str> = log
         .lines()
         .filter(|line| line.contains("is the writer of"))
         .collect();
-    let moved = ["2.11", "2.11", "2.12"].map(|node| format!("[192.0.{node}]:tcp:3306 is the"));
+    let moved = ["2.11", "2.11", "2.12", "2.11", "2.12"]
+        .map(|node| format!("[192.0.{node}]:tcp:3306 is the"));
     let as_told = moves
         .iter()
         .zip(&moved)
@@ -331,8 +336,8 @@ pub(super) fn run(lab: &Lab) -> Outcome {
 
 type Is<'a> = &'a dyn Fn(&str, &[String]) -> Outcome;
 
-fn steps(cluster: &Cluster<'_>, soon: Is<'_>) -> Outcome {
-    let [first, _] = &cluster.nodes;
+fn steps(cluster: &mut Cluster<'_>, is: Is<'_>, soon: Is<'_>) -> Outcome {
+    let [first, second] = &cluster.nodes;
     first.sql("SET GLOBAL wsrep_desync=ON")?;
     soon(
         "the first is desynced",
@@ -349,8 +354,23 @@ fn steps(cluster: &Cluster<'_>, soon: Is<'_>) -> Outcome {
         &pools(&[3306, 3309, 3310], ALL, roles(2, &[1])),
     )?;
     first.sql("SET GLOBAL read_only=OFF")?;
+    second
+        .host
+        .sh("iptables-legacy -A INPUT -s 192.0.2.11 -j DROP")?;
+    let alone = || second.says("wsrep_cluster_status", "non-Primary");
+    wait_until("the second is not in the primary component", STARTED, alone)?;
     soon(
-        "it may be written to again",
-        &pools(ALL, ALL, roles(2, &[1])),
+        "the two do not hear each other",
+        &pools(&[3306, 3307, 3310], &[3307], roles(1, &[])),
+    )?;
+    second.host.sh("iptables-legacy -F INPUT")?;
+    is("they do again", &pools(ALL, ALL, roles(1, &[2])))?;
+    let [first, _] = &mut cluster.nodes;
+    if let Some(process) = &mut first.process {
+        process.signal(15)?;
+    }
+    is(
+        "the first has stopped",
+        &pools(&[], &[3306, 3307, 3310], roles(2, &[])),
     )
 }
