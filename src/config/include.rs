@@ -242,7 +242,7 @@ fn attach(items: &mut [Item], includes: &mut BTreeMap<Span, Vec<Tree>>) {
                 block: None,
                 damaged: false,
             };
-            *item = Item::Include(statement, trees);
+            *item = Item::Include(statement, trees.into());
         }
     }
 }

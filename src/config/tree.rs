@@ -17,16 +17,16 @@ pub struct Tree {
     /// Which.
     pub file: FileId,
     /// What stands in it outside all blocks.
-    pub items: Vec<Item>,
+    pub items: Box<[Item]>,
 }
 
-/// One piece of a block.
+/// One piece of a block. Of a large file there are hundreds of thousands: nothing in it has room to spare.
 #[derive(Clone, Debug)]
 pub enum Item {
     /// A keyword with its words and perhaps a block.
     Statement(Statement),
     /// A statement that reads other files, and what they hold.
-    Include(Statement, Vec<Tree>),
+    Include(Statement, Box<[Tree]>),
     /// A brace that belongs to nothing.
     Stray(Leaf),
 }
@@ -35,9 +35,9 @@ pub enum Item {
 #[derive(Clone, Debug)]
 pub struct Statement {
     /// Empty only before a block without a keyword.
-    pub words: Vec<Word>,
+    pub words: Box<[Word]>,
     /// `{ ... }`, also when the brace stands on the next line.
-    pub block: Option<Block>,
+    pub block: Option<Box<Block>>,
     /// Whether a brace in it was never closed, so that nobody knows where it ends.
     pub damaged: bool,
 }
@@ -68,7 +68,7 @@ pub struct Block {
     /// `{`.
     pub open: Leaf,
     /// What is inside.
-    pub items: Vec<Item>,
+    pub items: Box<[Item]>,
     /// `}`; `None` when it is missing.
     pub close: Option<Leaf>,
 }
@@ -146,23 +146,25 @@ fn for_each_leaf(items: &[Item], see: &mut dyn FnMut(Leaf)) {
 
 /// A block that is being read.
 struct Frame {
-    head: Vec<Word>,
+    head: Box<[Word]>,
     open: Leaf,
     /// Column of the line on which its keyword stands, when the keyword begins that line.
     indent: Option<usize>,
-    items: Vec<Item>,
-    current: Option<Statement>,
-    current_indent: Option<usize>,
+    /// Where its items begin among those of the builder.
+    first: usize,
 }
 
 struct Builder<'a> {
     sources: &'a SourceMap,
     /// Set when braces are known not to balance.
     is_root_block: Option<fn(&str) -> bool>,
-    root: Vec<Item>,
-    root_current: Option<Statement>,
-    root_indent: Option<usize>,
     stack: Vec<Frame>,
+    /// What was read of the blocks that are open, the outer ones' first.
+    items: Vec<Item>,
+    /// Words of the statement that is being read, which belongs to the innermost block.
+    words: Vec<Word>,
+    /// Column where its line begins.
+    indent: Option<usize>,
     /// Blocks whose closing brace stands further left than the line that opened them: most likely it
     /// was meant for the block around them, and their own is missing.
     suspects: Vec<Leaf>,
@@ -176,10 +178,10 @@ impl<'a> Builder<'a> {
         Builder {
             sources,
             is_root_block,
-            root: Vec::new(),
-            root_current: None,
-            root_indent: None,
             stack: Vec::new(),
+            items: Vec::new(),
+            words: Vec::new(),
+            indent: None,
             suspects: Vec::new(),
             too_deep: 0,
             last: None,
@@ -203,28 +205,22 @@ impl<'a> Builder<'a> {
         self.flush();
     }
 
-    /// The statement that is being read, with the column where its line begins.
-    fn current(&mut self) -> (&mut Option<Statement>, &mut Option<usize>, &mut Vec<Item>) {
-        match self.stack.last_mut() {
-            Some(frame) => (
-                &mut frame.current,
-                &mut frame.current_indent,
-                &mut frame.items,
-            ),
-            None => (
-                &mut self.root_current,
-                &mut self.root_indent,
-                &mut self.root,
-            ),
+    /// Ends the statement that is being read.
+    fn flush(&mut self) {
+        self.indent = None;
+        if self.words.is_empty() {
+            return;
         }
+        let words = self.take_words();
+        self.items.push(Item::Statement(Statement {
+            words,
+            block: None,
+            damaged: false,
+        }));
     }
 
-    fn flush(&mut self) {
-        let (current, indent, items) = self.current();
-        *indent = None;
-        if let Some(statement) = current.take() {
-            items.push(Item::Statement(statement));
-        }
+    fn take_words(&mut self) -> Box<[Word]> {
+        self.words.drain(..).collect()
     }
 
     fn word(&mut self, token: &Token, leaf: Leaf) {
@@ -236,16 +232,10 @@ impl<'a> Builder<'a> {
         }
         let measured = token.first_on_line && self.is_root_block.is_some();
         let column = measured.then(|| self.column(leaf)).flatten();
-        let (current, indent, _) = self.current();
-        let statement = current.get_or_insert_with(|| {
-            *indent = column;
-            Statement {
-                words: Vec::new(),
-                block: None,
-                damaged: false,
-            }
-        });
-        statement.words.push(Word {
+        if self.words.is_empty() {
+            self.indent = column;
+        }
+        self.words.push(Word {
             leaf,
             quoted: token.kind == TokenKind::Quoted,
             own: token.own,
@@ -261,12 +251,11 @@ impl<'a> Builder<'a> {
                     .push(Diagnostic::error(Code::TooDeep, leaf.span, message));
             }
             self.too_deep += 1;
-            self.current().2.push(Item::Stray(leaf));
+            self.items.push(Item::Stray(leaf));
             return;
         }
-        let (current, indent, _) = self.current();
-        let indent = indent.take();
-        let head = current.take().map(|s| s.words).unwrap_or_default();
+        let indent = self.indent.take();
+        let head = self.take_words();
         if head.is_empty() {
             self.problems.push(
                 Diagnostic::error(Code::MissingKeyword, leaf.span, "a block without a keyword")
@@ -278,9 +267,7 @@ impl<'a> Builder<'a> {
             head,
             open: leaf,
             indent,
-            items: Vec::new(),
-            current: None,
-            current_indent: None,
+            first: self.items.len(),
         });
     }
 
@@ -288,7 +275,7 @@ impl<'a> Builder<'a> {
         self.flush();
         if self.too_deep > 0 {
             self.too_deep -= 1;
-            self.current().2.push(Item::Stray(leaf));
+            self.items.push(Item::Stray(leaf));
             return;
         }
         let Some(frame) = self.stack.pop() else {
@@ -297,7 +284,7 @@ impl<'a> Builder<'a> {
                     .label("no block is open here")
                     .hint("remove it, or look for a missing `{` above".to_owned()),
             );
-            self.root.push(Item::Stray(leaf));
+            self.items.push(Item::Stray(leaf));
             return;
         };
         if self.is_root_block.is_some() && first_on_line {
@@ -313,14 +300,15 @@ impl<'a> Builder<'a> {
     }
 
     fn attach(&mut self, frame: Frame, close: Option<Leaf>, damaged: bool) {
-        let damaged = damaged || frame.items.iter().any(is_damaged);
-        self.current().2.push(Item::Statement(Statement {
+        let items: Box<[Item]> = self.items.drain(frame.first..).collect();
+        let damaged = damaged || items.iter().any(is_damaged);
+        self.items.push(Item::Statement(Statement {
             words: frame.head,
-            block: Some(Block {
+            block: Some(Box::new(Block {
                 open: frame.open,
-                items: frame.items,
+                items,
                 close,
-            }),
+            })),
             damaged,
         }));
         // Everything inside it did close, however it is indented.
@@ -374,12 +362,12 @@ impl<'a> Builder<'a> {
         self.sources.place(leaf.span).map(|place| place.column)
     }
 
-    fn finish(mut self) -> (Vec<Item>, Vec<Diagnostic>) {
+    fn finish(mut self) -> (Box<[Item]>, Vec<Diagnostic>) {
         if !self.stack.is_empty() {
             self.unclosed(None);
         }
         self.flush();
-        (self.root, self.problems)
+        (self.items.into(), self.problems)
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) fn title<'a>(
     statement: &Statement,
     raw: impl Fn(Span) -> &'a str,
 ) -> Option<Edit> {
-    let [first, second, ..] = statement.words.as_slice() else {
+    let [first, second, ..] = &*statement.words else {
         return None;
     };
     let is_title = kind == BlockKind::Root

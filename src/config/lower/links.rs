@@ -105,7 +105,7 @@ pub(super) fn linkbeats(ctx: &mut Context<'_>, root: &Root<'_>, config: &mut Con
     linkbeat.extend(names.map(|name| (name.clone(), None)));
     for statement in &root.linkbeats {
         for line in ctx.lines(statement) {
-            let [interface, how @ ..] = line.words.as_slice() else {
+            let [interface, how @ ..] = &*line.words else {
                 continue;
             };
             let Some(interface) = ctx.interface(interface) else {
@@ -132,7 +132,7 @@ pub(super) fn linkbeats(ctx: &mut Context<'_>, root: &Root<'_>, config: &mut Con
 
 /// `IF DOWN [UP]`, seconds from 0 to 255.
 fn up_down_delays(ctx: &mut Context<'_>, line: &Statement, links: &mut LinkSettings) {
-    let [interface, delays @ ..] = line.words.as_slice() else {
+    let [interface, delays @ ..] = &*line.words else {
         return;
     };
     let Some(interface) = ctx.interface(interface) else {

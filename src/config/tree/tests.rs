@@ -37,7 +37,7 @@ fn the_file_comes_back_when_printed() {
 fn a_brace_may_open_on_the_next_line() {
     let (tree, _, problems) = build("vrrp_script a\n\n{\n b c\n}\n");
     assert!(problems.is_empty());
-    let [Item::Statement(statement)] = tree.items.as_slice() else {
+    let [Item::Statement(statement)] = &*tree.items else {
         panic!("{:?}", tree.items);
     };
     assert_eq!(statement.words.len(), 2);
