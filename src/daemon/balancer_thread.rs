@@ -154,7 +154,8 @@ where
         .enable_all()
         .build()?;
     let body = move || {
-        memory::make_room(balancer.size() * ROOM_EACH);
+        let room = balancer.size() * ROOM_EACH;
+        memory::make_room(room);
         let (answers, answered) = mpsc::unbounded_channel();
         let context = runtime.enter();
         let thread = Thread {
@@ -173,6 +174,7 @@ where
             waiting: VecDeque::new(),
             probes_max: inbox.probes_max.max(1),
             reloads: 0,
+            room,
         };
         drop(context);
         let local = LocalSet::new();
@@ -206,6 +208,8 @@ struct Thread<A> {
     probes_max: usize,
     /// Orders to reload that came.
     reloads: u64,
+    /// Bytes that there was room made for, until the table is in place.
+    room: usize,
 }
 
 impl<A, F> Thread<A>
@@ -383,6 +387,7 @@ where
                 self.status.send_modify(|s| s.drained = Some(drained));
             }
             Action::Ready => {
+                memory::leave_room(std::mem::take(&mut self.room));
                 let placed = self.reloads;
                 self.status.send_modify(|s| {
                     s.ready = true;

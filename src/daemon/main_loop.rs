@@ -305,6 +305,8 @@ impl Daemon<'_> {
                 }
                 changed = threads.balancer.changed() => {
                     if changed.is_err() { return Ended::Fault("balancer") }
+                    // A large table takes longer than the start, and needs most memory at its end.
+                    tidy.stirred(Instant::now());
                 }
                 Ok(()) = threads.failover.reloaded.changed() => {}
                 () = threads.switching.late() => {}

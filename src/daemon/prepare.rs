@@ -91,8 +91,11 @@ fn load_apart(file: &Path, reading: &config::Options) -> Result<Loaded, Failure>
         let read = || {
             let size = std::fs::metadata(file).map_or(0, |file| file.len());
             let room = usize::try_from(size).unwrap_or(ROOM_MAX);
-            memory::make_room(room.saturating_mul(ROOM_EACH).min(ROOM_MAX));
-            load(file, reading)
+            let room = room.saturating_mul(ROOM_EACH).min(ROOM_MAX);
+            memory::make_room(room);
+            let loaded = load(file, reading);
+            memory::leave_room(room);
+            loaded
         };
         match thread.spawn_scoped(scope, read) {
             Ok(reader) => reader.join().map_err(|_| fault()),

@@ -14,9 +14,9 @@ use neli::genl::{AttrTypeBuilder, Genlmsghdr, GenlmsghdrBuilder, NlattrBuilder};
 use neli::types::GenlBuffer;
 
 use crate::ipvs::{
-    self, Attributes, Command, DecodeError, Destination, DestinationKey, DestinationStats,
-    Destinations, Info, Message, ObservedService, Query, Service, ServiceKey, ServiceStats,
-    SyncDaemon, SyncRole, Table, Timeouts,
+    self, Attributes, Command, DecodeError, Destination, DestinationKey, DestinationSpec,
+    DestinationStats, Destinations, Info, Message, ObservedService, Query, Service, ServiceKey,
+    ServiceStats, SyncDaemon, SyncRole, Table, Timeouts,
 };
 
 use super::namespace::NamespaceError;
@@ -119,6 +119,18 @@ impl Ipvs {
     /// # Errors
     /// The kernel refuses, or does not answer.
     pub fn snapshot(&mut self) -> Result<Snapshot, Error> {
+        self.snapshot_counting(|_| true)
+    }
+
+    /// The same, with the counters of those destinations alone that `counts` names: those of tens of thousands
+    /// take more memory than all else.
+    ///
+    /// # Errors
+    /// As [`Ipvs::snapshot`].
+    pub fn snapshot_counting(
+        &mut self,
+        counts: impl Fn(&DestinationSpec) -> bool,
+    ) -> Result<Snapshot, Error> {
         let mut snapshot = Snapshot::default();
         for service in self.list_services()? {
             let service = match service {
@@ -133,7 +145,9 @@ impl Ipvs {
                 match destination {
                     Ok(Destination { key, spec, stats }) => {
                         destinations.insert(key, spec);
-                        snapshot.destinations.insert((service.key, key), stats);
+                        if counts(&spec) {
+                            snapshot.destinations.insert((service.key, key), stats);
+                        }
                     }
                     Err(error) => snapshot.unread.push(error),
                 }
@@ -147,12 +161,13 @@ impl Ipvs {
         Ok(snapshot)
     }
 
-    /// [`Ipvs::snapshot`] without the counters.
+    /// [`Ipvs::snapshot`] without counters.
     ///
     /// # Errors
     /// The kernel refuses, or does not answer.
     pub fn table(&mut self) -> Result<Table, Error> {
-        self.snapshot().map(|snapshot| snapshot.table)
+        self.snapshot_counting(|_| false)
+            .map(|snapshot| snapshot.table)
     }
 
     /// The services alone, with their counters: one dump. Those that cannot be read are left out.

@@ -47,7 +47,9 @@ pub trait Kernel: Send + 'static {
 
 impl Kernel for Ipvs {
     fn observe(&mut self) -> Result<Observation, String> {
-        let found = self.snapshot().map_err(|error| error.to_string())?;
+        let found = self
+            .snapshot_counting(|spec| spec.weight == 0)
+            .map_err(|error| error.to_string())?;
         observation(self, found)
     }
 
