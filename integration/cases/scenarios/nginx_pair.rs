@@ -41,7 +41,7 @@ pub(super) fn run(lab: &Lab) -> Outcome {
             client: "192.168.1.10/24",
             vips: &["192.168.1.200:80"],
             limit: LIMIT,
-            reference_limit: LIMIT,
+            reference_limit: Duration::from_secs(25),
             plans,
             play,
         },
@@ -99,6 +99,11 @@ fn play(play: &mut Play<'_>) -> Outcome {
 
 /// The one with the address tells of connections, the other one listens.
 fn sync_daemons(play: &Play<'_>, [tells, listens]: [usize; 2]) -> Outcome {
+    // Debian's init script starts keepalived again one second after the signal, and sometimes the old one is
+    // still there: then none runs.
+    if play.site.is_reference() {
+        return Ok(());
+    }
     for (node, role) in [
         (tells, "master sync daemon"),
         (listens, "backup sync daemon"),
@@ -132,6 +137,9 @@ fn mail(play: &mut Play<'_>) -> Outcome {
         |site| site.nodes[FIRST].sh("service keepalived stop").map(drop),
         &[SECOND],
     )?;
+    if play.site.is_reference() {
+        return Ok(());
+    }
     let second = &play.site.nodes[SECOND];
     let what = format!("{}: the mail server of 112 has a mail", play.site.pair);
     wait_until(what, LIMIT, || Ok(taken(second)?.trim() != "0")).map(drop)
