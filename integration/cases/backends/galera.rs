@@ -12,7 +12,7 @@ use crate::lab::Lab;
 use crate::lab::check::{Failure, Outcome, ensure, wait_until};
 use crate::lab::daemon::Daemon;
 use crate::lab::net::{Host, Net, Segment};
-use crate::lab::process::{Process, Run};
+use crate::lab::process::{Finished, Process, Run};
 
 const KEY: &str = include_str!("../../../src/probe/http/test_key.pem");
 /// A guest boots two servers slowly.
@@ -98,38 +98,22 @@ impl Node {
         Ok(())
     }
 
-    fn sql(&self, statement: &str) -> Outcome<String> {
+    fn ask(&self, statement: &str) -> Outcome<Finished> {
         let socket = format!("--socket={}/sock", self.dir);
-        let argv = [
-            "mariadb",
-            "--no-defaults",
-            &socket,
-            "-u",
-            "root",
-            "-N",
-            "-B",
-            "-e",
-            statement,
-        ];
-        self.host.run(&argv)
+        let client = ["mariadb", "--no-defaults", &socket, "-u", "root"];
+        let rows = ["-N", "-B", "-e", statement];
+        self.host.try_run(&[&client[..], &rows].concat())
+    }
+
+    fn sql(&self, statement: &str) -> Outcome<String> {
+        let done = self.ask(statement)?.success()?;
+        Ok(done.stdout)
     }
 
     /// Whether a variable of its status has this value; not while it cannot be asked.
     fn says(&self, variable: &str, value: &str) -> Outcome<bool> {
-        let socket = format!("--socket={}/sock", self.dir);
-        let ask = format!("SHOW STATUS LIKE '{variable}'");
-        let argv = [
-            "mariadb",
-            "--no-defaults",
-            &socket,
-            "-u",
-            "root",
-            "-N",
-            "-B",
-            "-e",
-            &ask,
-        ];
-        Ok(self.host.try_run(&argv)?.stdout.trim_end().ends_with(value))
+        let done = self.ask(&format!("SHOW STATUS LIKE '{variable}'"))?;
+        Ok(done.stdout.trim_end().ends_with(value))
     }
 
     fn wait_synced(&self) -> Outcome {

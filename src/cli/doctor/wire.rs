@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::config::model::{Auth, Instance, Transport};
-use crate::net::{Family, InterfaceIndex};
+use crate::net::{Family, InterfaceIndex, Link};
 use crate::units::Version;
 use crate::wire::vrrp::{Advert, AuthField};
 
@@ -330,6 +330,12 @@ fn held_by_others(
     }
 }
 
+/// Where it was heard.
+fn link_of<'a>(facts: &'a Facts, heard: &HeardAdvert) -> Option<&'a Link> {
+    let mut links = facts.picture.links.iter();
+    links.find(|link| link.index == heard.interface)
+}
+
 /// Virtual routers on our networks that are none of ours.
 fn foreign(facts: &Facts, out: &mut Findings) {
     let Some(config) = &facts.config else {
@@ -339,11 +345,7 @@ fn foreign(facts: &Facts, out: &mut Findings) {
     let mut told = BTreeSet::new();
     for heard in &facts.heard {
         let Ok(advert) = &heard.advert else { continue };
-        let at = facts
-            .picture
-            .links
-            .iter()
-            .find(|link| link.index == heard.interface);
+        let at = link_of(facts, heard);
         let Some(at) = at.filter(|_| !own.contains(&heard.source)) else {
             continue;
         };
@@ -373,11 +375,7 @@ pub(super) fn summary(facts: &Facts) -> Vec<String> {
     let mut lines = BTreeMap::new();
     for heard in &facts.heard {
         let Ok(advert) = &heard.advert else { continue };
-        let at = facts
-            .picture
-            .links
-            .iter()
-            .find(|link| link.index == heard.interface);
+        let at = link_of(facts, heard);
         let Some(at) = at else { continue };
         let number = if advert.version == Version::V2 { 2 } else { 3 };
         let us = if own.contains(&heard.source) {
