@@ -2,6 +2,7 @@
 //! connections, and how many connections are made where many virtual servers share their servers. In a
 //! guest with IPVS, where one is measured at a time.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -25,7 +26,9 @@ pub(super) const CASE: Case = Case {
 const LOOP: Duration = Duration::from_secs(5);
 const WATCHED: Duration = Duration::from_secs(20);
 const LOADED: Duration = Duration::from_secs(60);
-/// Ticks of the guest in a second (`getconf CLK_TCK`).
+/// How long an idle guest is watched, and for how long system calls are counted.
+const GLANCE: Duration = Duration::from_secs(5);
+/// Ticks in a second (`getconf CLK_TCK`).
 const TICKS: f64 = 100.0;
 
 /// So many virtual servers with so many servers each; `shared`: the same ones.
@@ -91,6 +94,53 @@ fn cpu(root: i32) -> f64 {
     ticks.sum::<f64>() / TICKS
 }
 
+/// How busy the guest is. Its kernel counts the time of a process in ticks of 10 ms: what runs for a moment eight
+/// times in each, in step with it, is found always or never. How long its one processor was idle it knows to the
+/// microsecond.
+struct Busy {
+    began: Instant,
+    idle: f64,
+}
+
+impl Busy {
+    fn begin() -> Outcome<Busy> {
+        let (began, idle) = (Instant::now(), idle()?);
+        Ok(Busy { began, idle })
+    }
+
+    /// Share of the processor since then, in seconds of a second.
+    fn share(&self) -> Outcome<f64> {
+        Ok(1.0 - (idle()? - self.idle) / self.began.elapsed().as_secs_f64())
+    }
+}
+
+/// Seconds for which the processor was idle: proc(5), `uptime`.
+fn idle() -> Outcome<f64> {
+    let text = std::fs::read_to_string("/proc/uptime").doing("/proc/uptime")?;
+    let idle = text.split_whitespace().nth(1).ok_or("no idle time")?;
+    idle.parse().doing(idle)
+}
+
+/// System calls of a process and its children for each connection they make, by name; none without strace.
+fn calls(host: &Host, pid: i32, listener: &Listener) -> Outcome<Option<BTreeMap<String, f64>>> {
+    let seconds = GLANCE.as_secs().to_string();
+    let mut words = vec!["timeout", "-s", "INT", &seconds, "strace", "-f", "-c"];
+    let pids: Vec<String> = tree(pid).iter().map(i32::to_string).collect();
+    words.extend(pids.iter().flat_map(|pid| ["-p", pid.as_str()]));
+    let taken = listener.taken();
+    let mut strace = host.spawn("strace", &words)?;
+    strace.wait(LOADED)?;
+    let (made, log) = (listener.taken() - taken, strace.log());
+    // `% time  seconds  usecs/call  calls  [errors]  syscall`
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (name, count) = (*fields.last()?, fields.get(3)?.parse::<f64>().ok()?);
+        (name != "total").then(|| (name.to_owned(), count / made))
+    };
+    let calls: BTreeMap<String, f64> = log.lines().filter_map(row).collect();
+    Ok((!calls.is_empty()).then_some(calls))
+}
+
 /// Waits until as many servers are in the table.
 pub(super) fn wait_programmed(host: &Host, size: &Size) -> Outcome {
     let wanted = size.services * size.servers;
@@ -101,11 +151,24 @@ pub(super) fn wait_programmed(host: &Host, size: &Size) -> Outcome {
     .map(drop)
 }
 
-/// Share of a CPU, and connections in a second, while all is well.
-fn measure(lab: &Lab, who: &str, size: &Size) -> Outcome<(f64, f64)> {
+/// What was measured while all was well.
+struct Measured {
+    /// Share of a processor in percent, of the subject and of the kernel for it.
+    percent: f64,
+    /// Connections in a second.
+    made: f64,
+    /// System calls for each of them.
+    calls: Option<BTreeMap<String, f64>>,
+}
+
+/// What the guest does by itself and what taking the connections costs is not counted.
+fn measure(lab: &Lab, who: &str, size: &Size, accept: Duration) -> Outcome<Measured> {
     let net = Net::new(lab)?;
     let host = net.host(who)?;
     let listener = Listener::open(&host, false)?;
+    let busy = Busy::begin()?;
+    sleep(GLANCE);
+    let nobody = busy.share()?;
     let subject = match who {
         "loop" => {
             let own = std::env::current_exe()?.display().to_string();
@@ -134,10 +197,11 @@ fn measure(lab: &Lab, who: &str, size: &Size) -> Outcome<(f64, f64)> {
         Ok(listener.taken() >= servers)
     })?;
     sleep(LOOP);
-    let (began, before, taken) = (Instant::now(), cpu(subject.pid()), listener.taken());
+    let (busy, taken) = (Busy::begin()?, listener.taken());
     sleep(WATCHED);
-    let passed = began.elapsed().as_secs_f64();
-    let (used, made) = (cpu(subject.pid()) - before, listener.taken() - taken);
+    let passed = busy.began.elapsed().as_secs_f64();
+    let (share, made) = (busy.share()?, (listener.taken() - taken) / passed);
+    let calls = calls(&host, subject.pid(), &listener)?;
     if let Subject::Daemon(daemon) = &subject {
         let gone = host.proc_net("ip_vs")?.matches("->").count();
         let wanted = size.services * size.servers;
@@ -145,7 +209,11 @@ fn measure(lab: &Lab, who: &str, size: &Size) -> Outcome<(f64, f64)> {
     }
     drop(subject);
     net.demolish()?;
-    Ok((100.0 * used / passed, made / passed))
+    Ok(Measured {
+        percent: 100.0 * (share - nobody - made * accept.as_secs_f64()),
+        made,
+        calls,
+    })
 }
 
 /// `loop|monitor COUNT INTERVAL SECONDS`: prints how late it was, in microseconds: the median, of 99 in 100,
@@ -180,6 +248,16 @@ fn run(lab: &Lab) -> Outcome {
         servers: 100,
         shared: true,
     };
+    let accept = {
+        let net = Net::new(lab)?;
+        let accept = connects::cost_of_taking(&net.host("listener")?)?;
+        net.demolish()?;
+        accept
+    };
+    let micros = accept.as_secs_f64() * 1e6;
+    lab.note(format!(
+        "{micros:.1} µs to take one connection, not counted"
+    ));
     let subjects = ["vipd", "keepalived", "loop"];
     let rounds = usize::try_from(number(lab, "rounds", 5)?).unwrap_or_default();
     for round in 0..rounds {
@@ -187,33 +265,28 @@ fn run(lab: &Lab) -> Outcome {
         // The one that is first has the colder machine: they take turns.
         for turn in 0..subjects.len() {
             let at = (turn + round) % subjects.len();
-            let (percent, made) = measure(lab, subjects[at], &apart)?;
-            cost[at] = percent;
-            lab.sample("4000 TCP checks: CPU", subjects[at], "%", percent);
-            lab.sample("4000 TCP checks: connections", subjects[at], "1/s", made);
+            let who = subjects[at];
+            let measured = measure(lab, who, &apart, accept)?;
+            cost[at] = measured.percent;
+            lab.sample("4000 TCP checks: CPU", who, "%", measured.percent);
+            lab.sample("4000 TCP checks: connections", who, "1/s", measured.made);
+            if let Some(calls) = measured.calls {
+                let all = calls.values().sum();
+                lab.sample("4000 TCP checks: system calls of each", who, "", all);
+                lab.note(format!("{who}: {calls:.2?}"));
+            }
         }
-        lab.sample(
-            "4000 TCP checks: CPU, of the loop's",
-            "vipd",
-            "times",
-            cost[0] / cost[2],
-        );
-        lab.sample(
-            "4000 TCP checks: CPU, of the loop's",
-            "keepalived",
-            "times",
-            cost[1] / cost[2],
-        );
+        for (at, who) in [(0, "vipd"), (1, "keepalived")] {
+            let row = "4000 TCP checks: CPU, of the loop's";
+            lab.sample(row, who, "times", cost[at] / cost[2]);
+        }
         lab.note(format!("round {}: {cost:.1?} %", round + 1));
     }
     for who in ["vipd", "keepalived"] {
-        let (percent, made) = measure(lab, who, &shared)?;
-        lab.sample(
-            "100 VIPs, the same 100 servers: connections",
-            who,
-            "1/s",
-            made,
-        );
+        let measured = measure(lab, who, &shared, accept)?;
+        let (percent, made) = (measured.percent, measured.made);
+        let row = "100 VIPs, the same 100 servers: connections";
+        lab.sample(row, who, "1/s", made);
         lab.sample("100 VIPs, the same 100 servers: CPU", who, "%", percent);
     }
     Ok(())

@@ -63,6 +63,51 @@ pub(super) fn connect_for(
     Ok(late)
 }
 
+/// How often connections are taken that need no answer: many at once, for whoever is measured is not to share
+/// the processor with somebody who wakes up for each.
+const TAKEN_EVERY: Duration = Duration::from_millis(20);
+
+/// Takes and closes what waits; how many that were.
+fn take_all(listener: &TcpListener) -> usize {
+    std::iter::from_fn(|| listener.accept().ok()).count()
+}
+
+fn listen(host: &Host) -> Outcome<TcpListener> {
+    let socket = host.within(|| -> std::io::Result<Socket> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)).into())?;
+        socket.listen(4096)?;
+        Ok(socket)
+    })?;
+    Ok(TcpListener::from(socket.doing("listen")?))
+}
+
+/// What it takes to take one connection that is there and closed already: the wall's time, while nothing else
+/// happens.
+pub(super) fn cost_of_taking(host: &Host) -> Outcome<Duration> {
+    const EACH: u16 = 2000;
+    let listener = listen(host)?;
+    listener.set_nonblocking(true)?;
+    let mut took = Duration::MAX;
+    for _ in 0..3 {
+        host.within(|| -> std::io::Result<()> {
+            for number in 0..EACH {
+                let server = (address(number.into()), PORT);
+                drop(std::net::TcpStream::connect(server)?);
+            }
+            Ok(())
+        })?
+        .doing("connect")?;
+        let began = Instant::now();
+        if take_all(&listener) < usize::from(EACH) {
+            return Err("connections got lost".into());
+        }
+        took = took.min(began.elapsed() / EACH.into());
+    }
+    Ok(took)
+}
+
 /// Takes every connection to a host, and counts; answers with a page where it is asked for one.
 pub(super) struct Listener {
     taken: Arc<AtomicUsize>,
@@ -71,25 +116,25 @@ pub(super) struct Listener {
 impl Listener {
     /// It listens until the case ends. `pages`: it waits for a request.
     pub(super) fn open(host: &Host, pages: bool) -> Outcome<Self> {
-        let socket = host.within(|| -> std::io::Result<Socket> {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-            socket.set_reuse_address(true)?;
-            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)).into())?;
-            socket.listen(4096)?;
-            Ok(socket)
-        })?;
-        let listener = TcpListener::from(socket.doing("listen")?);
+        let listener = listen(host)?;
+        listener.set_nonblocking(!pages)?;
         let taken = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&taken);
         thread::spawn(move || {
+            // While somebody asks how many they were.
+            while !pages && Arc::strong_count(&count) > 1 {
+                count.fetch_add(take_all(&listener), Ordering::Relaxed);
+                thread::sleep(TAKEN_EVERY);
+            }
+            if !pages {
+                return;
+            }
             for mut stream in listener.incoming().flatten() {
                 count.fetch_add(1, Ordering::Relaxed);
-                if pages {
-                    // Whoever asks for a page says so at once.
-                    let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
-                    let _ = stream.read(&mut [0; 1024]);
-                    let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nwell");
-                }
+                // Whoever asks for a page says so at once.
+                let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nwell");
             }
         });
         Ok(Self { taken })

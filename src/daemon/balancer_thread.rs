@@ -5,13 +5,14 @@
 //! place, everything is removed, which keys are ours) leaves in one. A panic ends the thread: its
 //! `JoinHandle` says so, and whoever started it may start another, which adopts the table.
 
+mod alarm;
 mod followed;
 mod kernel;
 mod prepared;
 mod scripts;
 mod told;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
@@ -38,6 +39,7 @@ use crate::lvs::Owned;
 use crate::probe::Kit;
 
 use super::notify_thread::Notices;
+use alarm::Alarm;
 use followed::{Followed, changed};
 use scripts::Scripts;
 use told::{Report, Told};
@@ -49,8 +51,8 @@ pub use prepared::{PrepareError, Prepared, open_ipvs};
 pub const PROBES_MAX: usize = 512;
 /// What each service and each destination takes here until they are in the kernel, in bytes.
 const ROOM_EACH: usize = 600;
-/// The longest sleep: the runtime's timers stand still while the machine is suspended, ours do not.
-const SLEEP_MAX: Duration = Duration::from_secs(10);
+/// So many answers are taken in at a time; then orders have their turn.
+const ANSWERS_AT_ONCE: usize = 64;
 /// How long a start waits for the files that checks ask for to be read, so that no server is taken in
 /// that a file keeps out; and how long a reload does. Beyond that a file system hangs.
 const START_WAIT: Duration = Duration::from_secs(1);
@@ -235,12 +237,13 @@ where
         self.input(Input::Started);
         self.follow();
         told.begin();
+        let (mut alarm, mut ended) = (Alarm::new(), Vec::new());
         while !self.status.borrow().stopped {
-            let sleep = match self.balancer.next_deadline() {
-                Some((time, _)) => time.until(clock::now()).min(SLEEP_MAX),
-                None => SLEEP_MAX,
+            alarm.set(self.balancer.next_deadline().map(|(time, _)| time));
+            let follows = match self.followed {
+                Some(_) => self.balancer.follows(),
+                None => BTreeSet::new(),
             };
-            let follows = self.balancer.follows();
             // In this order: whatever was said comes before any timer.
             let input = tokio::select! {
                 biased;
@@ -287,12 +290,11 @@ where
                 (probe, outcome) = scripts::ended(self.scripts.as_mut()) => {
                     Input::CheckFinished { probe, outcome }
                 }
-                Some((probe, outcome)) = answered.recv() => {
-                    self.running.remove(&probe);
-                    self.start_waiting();
-                    Input::CheckFinished { probe, outcome }
+                _ = answered.recv_many(&mut ended, ANSWERS_AT_ONCE) => {
+                    self.answers(ended.drain(..));
+                    continue;
                 }
-                () = tokio::time::sleep(sleep) => Input::Timer,
+                () = alarm.rings() => Input::Timer,
             };
             self.input(input);
         }
@@ -335,17 +337,37 @@ where
         Input::Reload(prepared.config)
     }
 
-    /// Hands one input in, carries out what follows, and hands in what the kernel says to that. Others are told
-    /// when all that is done: each of them wakes a thread, which then takes the time.
+    /// Checks have ended, which make room for others.
+    fn answers(&mut self, ended: impl Iterator<Item = Answer>) {
+        let mut inputs = VecDeque::new();
+        for (probe, outcome) in ended {
+            self.running.remove(&probe);
+            inputs.push_back(Input::CheckFinished { probe, outcome });
+        }
+        self.start_waiting();
+        self.inputs(inputs);
+    }
+
     fn input(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
+        self.inputs(VecDeque::from([input]));
+    }
+
+    /// Hands in what happens now, carries out what follows, and hands in what the kernel says to that. Others are
+    /// told when all that is done: each of them wakes a thread, which then takes the time.
+    fn inputs(&mut self, mut inputs: VecDeque<Input>) {
         let mut told = Vec::new();
+        let mut now = clock::now();
         while let Some(input) = inputs.pop_front() {
-            for action in self.balancer.handle(input, clock::now()) {
+            for action in self.balancer.handle(input, now) {
                 match action {
                     // The end is the last thing that is told.
                     Action::Notice(_) | Action::Event(_) | Action::Stopped => told.push(action),
-                    action => inputs.extend(self.act(action)),
+                    action => {
+                        if let Some(answer) = self.act(action) {
+                            inputs.push_back(answer);
+                            now = clock::now();
+                        }
+                    }
                 }
             }
         }

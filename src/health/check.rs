@@ -11,6 +11,11 @@ use super::{Answer, Found, Member, Question, Said, Weighing};
 /// How long after the start the first checks begin (keepalived's bootstrap delay).
 pub(super) const BOOTSTRAP_DELAY: Duration = Duration::from_secs(1);
 
+/// A check may begin by so much of its delay before its time, and by [`EARLY_MAX`] at most: together with
+/// another whose time has come. Of thousands a few begin at a time, and the machine wakes up once for them.
+const EARLY_PART: u32 = 1024;
+const EARLY_MAX: Duration = Duration::from_millis(10);
+
 /// What a checker, or all checkers of a server together, say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -273,10 +278,25 @@ impl Check {
         Question::new(self.settings.clone(), self.stage)
     }
 
-    /// Begins to ask; not before its time and while it runs.
+    /// How long before its time it may begin, when others do.
+    pub(super) fn early(&self) -> Duration {
+        let delay = match self.waits_for_loop() {
+            true => self.settings.delay_loop,
+            false => self.settings.delay_before_retry,
+        };
+        (delay / EARLY_PART).min(EARLY_MAX)
+    }
+
+    /// It does not wait to try again.
+    fn waits_for_loop(&self) -> bool {
+        self.failures == 0 || self.status == Status::Down
+    }
+
+    /// Begins to ask; not before its time, but for [a little](Check::early), and not while it runs.
     pub fn start(&mut self, now: Time) -> bool {
+        let latest = now + self.early();
         match self.step {
-            Step::Waiting { until } if until <= now && !self.paused => {
+            Step::Waiting { until } if until <= latest && !self.paused => {
                 self.step = Step::Running { since: now };
                 true
             }
@@ -362,7 +382,7 @@ impl Check {
 
     /// Asks now what it would ask a little later; whether it does. A retry keeps its time.
     pub fn hurry(&mut self, now: Time) -> bool {
-        let waits_for_loop = self.failures == 0 || self.status == Status::Down;
+        let waits_for_loop = self.waits_for_loop();
         match self.step {
             Step::Waiting { until } if !self.paused && self.answered && waits_for_loop => {
                 let near = until <= now + self.settings.delay_loop / 4;

@@ -8,6 +8,7 @@
 mod configure;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::config::model::{Checker, CheckerKind, Shared};
 use crate::time::Time;
@@ -187,15 +188,17 @@ impl<K: Ord + Copy> Monitor<K> {
         self.timers.first().map(|&(time, _)| time)
     }
 
-    /// Starts every check whose time has come.
+    /// Starts every check whose time has come, and those next to it whose time is as good as come.
     pub fn timer(&mut self, now: Time) -> Vec<Output<K>> {
         let mut out = Vec::new();
         while let Some(&(due, id)) = self.timers.first() {
-            if due > now {
+            let reader = self.readers.get_mut(id.0);
+            let early = reader.as_ref().map_or(Duration::ZERO, |r| r.check.early());
+            if due > now + early {
                 break;
             }
             self.timers.pop_first();
-            let Some(reader) = self.readers.get_mut(id.0) else {
+            let Some(reader) = reader else {
                 continue;
             };
             if !reader.check.start(now) {

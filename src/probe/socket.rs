@@ -20,11 +20,8 @@ pub(super) fn prepare(
         Family::V6 => (Domain::IPV6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
     };
     let failed = ProbeError::prepare;
-    let socket =
-        Socket::new(domain, kind, Some(protocol)).map_err(failed(|| "open a socket".to_owned()))?;
-    socket
-        .set_nonblocking(true)
-        .map_err(ProbeError::prepare(|| "set O_NONBLOCK".to_owned()))?;
+    let socket = Socket::new(domain, kind.nonblocking(), Some(protocol))
+        .map_err(failed(|| "open a socket".to_owned()))?;
     if let Some(mark) = options.mark {
         socket
             .set_mark(mark.get())

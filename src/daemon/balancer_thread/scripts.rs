@@ -68,8 +68,12 @@ impl Scripts {
         self.runs.retain(|_, (of, _)| *of != probe);
     }
 
+    /// This is asked after each check: only a helper that has said something is listened to.
     async fn ended(&mut self) -> Ended {
         loop {
+            let Ok(mut ready) = self.readiness.readable().await else {
+                return std::future::pending().await;
+            };
             match self.spawner.try_recv() {
                 Ok(Some(finished)) => {
                     if let Some(ended) = self.finish(finished) {
@@ -77,7 +81,7 @@ impl Scripts {
                     }
                     continue;
                 }
-                Ok(None) => {}
+                Ok(None) => ready.clear_ready(),
                 Err(error) => {
                     if !std::mem::replace(&mut self.gone, true) {
                         tracing::error!("no command of a MISC_CHECK can be run any more: {error}");
@@ -87,10 +91,6 @@ impl Scripts {
                     }
                     return std::future::pending().await;
                 }
-            }
-            match self.readiness.readable().await {
-                Ok(mut ready) => ready.clear_ready(),
-                Err(_) => return std::future::pending().await,
             }
         }
     }

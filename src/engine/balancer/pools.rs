@@ -52,6 +52,8 @@ pub(super) struct Pools {
     services: BTreeMap<ServiceKey, Wanted>,
     /// The services of each pool with `one_writer`.
     one_writer: Vec<Vec<ServiceKey>>,
+    /// Whether destinations may be drained: after each of thousands of checks nobody looks at every service.
+    drains: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +98,7 @@ impl Pools {
                         wanted
                     }
                 };
+                self.drains |= wanted.is_draining();
                 self.services.insert(service, wanted);
             }
         }
@@ -106,6 +109,7 @@ impl Pools {
             rebuilt.draining.extend(told_of(service, &changed));
             if wanted.is_draining() {
                 wanted.leaves();
+                self.drains = true;
                 self.services.insert(service, wanted);
             }
         }
@@ -187,7 +191,7 @@ impl Pools {
 
     /// Whether a destination is drained.
     pub(super) fn is_draining(&self) -> bool {
-        self.services.values().any(Wanted::is_draining)
+        self.drains && self.services.values().any(Wanted::is_draining)
     }
 
     /// Those that are drained, and until when at most.
@@ -214,15 +218,16 @@ impl Pools {
             let spec = there.spec.clone();
             Wanted::left(spec)
         });
-        wanted.go_on_draining(destination, *spec, until)
+        let drains = wanted.go_on_draining(destination, *spec, until);
+        self.drains |= drains;
+        drains
     }
 
     /// When the first of those that are drained has had its time.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.services
-            .values()
-            .filter_map(Wanted::next_deadline)
-            .min()
+        let services = self.drains.then(|| self.services.values());
+        let each = services.into_iter().flatten();
+        each.filter_map(Wanted::next_deadline).min()
     }
 
     /// Those that are drained go when they have had their time, or have `no_connections`.
@@ -232,6 +237,10 @@ impl Pools {
         no_connections: impl Fn(&ServiceKey, &DestinationKey) -> bool,
     ) -> Vec<KernelEvent> {
         let mut gone = Vec::new();
+        if !std::mem::take(&mut self.drains) {
+            return gone;
+        }
+        let drains = &mut self.drains;
         self.services.retain(|&service, wanted| {
             for (destination, in_time) in wanted.let_go(now, |d| no_connections(&service, d)) {
                 gone.push(KernelEvent::Drained {
@@ -240,6 +249,7 @@ impl Pools {
                     in_time,
                 });
             }
+            *drains |= wanted.is_draining();
             !wanted.is_over()
         });
         gone
@@ -287,6 +297,7 @@ impl Pools {
                 limit_down(server, part, standing)
             });
             let changed = wanted.replace(fresh, &limits, standing.now);
+            self.drains |= wanted.is_draining();
             refreshed.draining.extend(told_of(service, &changed));
             let all = changed.destinations.into_iter();
             refreshed.destinations.extend(all.map(|d| (service, d)));

@@ -94,6 +94,29 @@ fn a_server_is_down_at_its_first_failed_check_and_up_when_none_fails() {
 }
 
 #[test]
+fn checks_whose_times_are_next_to_each_other_begin_together_and_none_begins_alone_before_its_time()
+{
+    let mut m = monitor(&[
+        (1, &[checker(80)]),
+        (2, &[checker(81)]),
+        (3, &[checker(82)]),
+    ]);
+    let probes = start(&mut m, at(1));
+    for ((_, probe), millis) in probes.into_iter().zip([1000, 1009, 1025]) {
+        let out = m.finished(probe, CheckOutcome::Passed, Time::from_millis(millis));
+        assert_eq!(changes(out), []);
+    }
+    assert_eq!(m.next_deadline(), Some(at(11)));
+    assert_eq!(start(&mut m, Time::from_millis(10_980)), []);
+    let ports: Vec<u16> = start(&mut m, at(11))
+        .iter()
+        .map(|(port, _)| *port)
+        .collect();
+    assert_eq!(ports, [80, 81]);
+    assert_eq!(m.next_deadline(), Some(Time::from_millis(11_025)));
+}
+
+#[test]
 fn a_server_without_checks_is_up() {
     let mut m = monitor(&[(7, &[])]);
     assert!(!m.assume_down(7, at(0)));
