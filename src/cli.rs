@@ -5,13 +5,13 @@ mod check;
 mod client;
 mod config_test;
 mod doctor;
-mod drain;
 mod events;
 mod genhash;
 mod import;
 mod init;
 mod manual;
 mod orders;
+mod overrides;
 mod plan;
 mod standby;
 mod status;
@@ -99,8 +99,11 @@ fn asked(command: &args::Command) -> ExitCode {
         args::Command::Stop(args) => orders::stop(args),
         args::Command::Failover(args) => orders::failover(args),
         args::Command::Announce(args) => orders::announce(args),
-        args::Command::Drain(args) => drain::drain(args),
-        args::Command::Undrain(args) => drain::undrain(args),
+        args::Command::Drain(args) => overrides::drain(args),
+        args::Command::Undrain(args) => overrides::undrain(args),
+        args::Command::Weight(args) => overrides::weight(args),
+        args::Command::Pause(args) => overrides::pause(args),
+        args::Command::Resume(args) => overrides::resume(args),
         args::Command::Check(_)
         | args::Command::Plan(_)
         | args::Command::Doctor(_)

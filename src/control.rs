@@ -6,15 +6,16 @@
 
 pub mod api;
 mod desk;
-mod drain;
 mod events;
 pub mod keepalived;
 mod metrics;
 pub mod model;
 mod orders;
+mod overrides;
 mod page;
 mod plan;
 mod routes;
+mod schema;
 mod server;
 mod status;
 pub mod words;

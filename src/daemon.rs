@@ -11,7 +11,6 @@ pub mod background;
 pub mod balancer_thread;
 pub mod channels;
 mod control;
-mod drained;
 pub mod failover_thread;
 pub mod failure;
 pub mod files;
@@ -24,6 +23,7 @@ mod main_loop;
 pub mod notify_thread;
 pub mod options;
 mod outer_scripts;
+pub mod overrides;
 pub mod own_links;
 mod planning;
 pub mod prepare;
@@ -272,9 +272,9 @@ fn serve_logged(
         now,
     );
     engine.begin_in_standby(standby.is_some());
-    let drained = drained::DrainedFile::within(&options.state_dir);
+    let overrides = overrides::OverridesFile::within(&options.state_dir);
     let balancer = Balancer::new(Arc::clone(&prepared.config), left_ipvs, now.as_nanos())
-        .with_drained(drained.drained().clone());
+        .with_overrides(overrides.known().clone());
     let resources = Resources {
         route,
         monitor,
@@ -301,7 +301,7 @@ fn serve_logged(
         bases,
         vs_settings,
         kernel_settings,
-        drained,
+        overrides,
     };
     let spawners = (helpers.checking, helpers.notifying);
     daemon.run(engine, resources, (balancer, ipvs, kit), spawners, report)

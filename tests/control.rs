@@ -6,6 +6,9 @@
     reason = "a test that cannot be set up has failed, and it may look at a clock"
 )]
 
+#[path = "control/schema.rs"]
+mod schema;
+
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
@@ -114,13 +117,13 @@ fn serve(name: &str, answers: bool) -> Served {
                     match order {
                         Order::View(reply) => drop(reply.send(balancer.view(clock::now()))),
                         Order::Traffic(reply) => drop(reply.send(None)),
-                        Order::Drain(whom, limit, reply) => {
-                            let _ = reply.send(balancer.count(whom));
-                            balancer.handle(Input::Drain(whom, limit), clock::now());
+                        Order::Override(scope, order, reply) => {
+                            let _ = reply.send(balancer.count(&scope));
+                            balancer.handle(Input::Override(scope, order), clock::now());
                         }
-                        Order::Undrain(whom, reply) => {
-                            let _ = reply.send(balancer.count(whom));
-                            balancer.handle(Input::Undrain(whom), clock::now());
+                        Order::Lift(kind, scope, by, reply) => {
+                            let _ = reply.send(balancer.count(&scope));
+                            balancer.handle(Input::Lift(kind, scope, by), clock::now());
                         }
                         Order::Copy(_) | Order::Reload(_) | Order::Stop(_) => {}
                     }
@@ -267,6 +270,7 @@ fn the_document_the_manual_and_the_routes_name_the_same() {
     for operation in OPERATIONS {
         let path = operation.path.replace("{name}", "VI_9");
         let path = path.replace("{server}", "10.1.0.9:80");
+        let path = path.replace("{whom}", "10.1.0.9:80");
         // With the other method: what is there says so, and nothing is done.
         let (other, lower) = match operation.method {
             "GET" => ("POST", "get"),
@@ -370,7 +374,7 @@ fn whoever_was_answered_an_order_sees_it_in_the_status() {
 #[test]
 fn a_server_is_taken_out_and_let_in_again() {
     let served = serve("drain", true);
-    let answer = served.ask("POST", "/v1/servers/10.1.0.1:80/drain?for=60");
+    let answer = served.ask("POST", "/v1/servers/10.1.0.1:80/drain?grace=60");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     let done: model::Done = serde_json::from_str(body(&answer)).expect("it is done");
     assert_eq!(
@@ -386,11 +390,120 @@ fn a_server_is_taken_out_and_let_in_again() {
     for (path, status) in [
         ("10.1.0.9:80/drain", "404"),
         ("web/drain", "400"),
+        ("10.1.0.1/drain?grace=0", "400"),
         ("10.1.0.1/drain?for=0", "400"),
         ("10.1.0.1/drain?for=soon", "400"),
+        ("10.1.0.1/drain?reason=a%0Ab", "400"),
+        ("10.1.0.1/weight?weight=65536", "400"),
+        ("10.1.0.9/weight?weight=1", "404"),
     ] {
         let answer = served.ask("POST", &format!("/v1/servers/{path}"));
         let expected = format!("HTTP/1.1 {status}");
         assert!(answer.starts_with(&expected), "{path}: {answer}");
     }
+}
+
+#[test]
+fn what_an_operator_orders_is_told_with_who_why_and_until_when() {
+    let served = serve("overrides", true);
+    let status = || -> model::Status {
+        let answer = served.ask("GET", "/v1/status");
+        serde_json::from_str(body(&answer)).expect("it is a status")
+    };
+    for (path, done) in [
+        (
+            "/v1/servers/10.1.0.1/weight?weight=7&for=3600&reason=warm%20up&by=ann",
+            "10.1.0.1 has weight 7 in 1 virtual servers, until 2",
+        ),
+        (
+            "/v1/checks/10.0.0.1:80/pause?reason=page%20moves",
+            "1 servers of 10.0.0.1:80/tcp are not checked, until `vipd resume 10.0.0.1:80/tcp`",
+        ),
+    ] {
+        let answer = served.ask("POST", path);
+        assert!(answer.contains(done), "{path}: {answer}");
+    }
+    let told = status();
+    let [weight, pause] = told.overrides.as_slice() else {
+        panic!("{:?}", told.overrides)
+    };
+    assert_eq!(
+        (weight.what.as_str(), weight.weight, weight.by.as_str()),
+        ("weight", Some(7), "ann")
+    );
+    assert!(
+        weight.until.as_ref() > Some(&weight.since) && weight.says.ends_with(": warm up)"),
+        "{weight:?}"
+    );
+    assert_eq!(pause.whom, "10.0.0.1:80/tcp");
+    assert_eq!((pause.by.is_empty(), &pause.until), (false, &None));
+    let server = &told.virtual_servers[0].real_servers[0];
+    assert_eq!(
+        (
+            server.weight,
+            told.virtual_servers[0].weight_up,
+            server.overrides.len()
+        ),
+        (1, 7, 2)
+    );
+    assert!(
+        server.why.contains("not checked by an operator (") && server.why.contains("page moves"),
+        "{}",
+        server.why
+    );
+    let metrics = served.ask("GET", "/metrics");
+    let line = "vipd_override{what=\"weight\",whom=\"10.1.0.1\",by=\"ann\",reason=\"warm up\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(
+        metrics.contains("vipd_override_end_timestamp_seconds{what=\"weight\""),
+        "{metrics}"
+    );
+    for path in [
+        "/v1/servers/10.1.0.1/weight",
+        "/v1/checks/10.0.0.1:80%2Ftcp/resume",
+    ] {
+        let answer = served.ask("POST", path);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+    assert!(status().overrides.is_empty());
+    let answer = served.ask("POST", "/v1/checks/web/pause");
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
+#[test]
+fn answers_are_as_the_document_says() {
+    let served = serve("schema", true);
+    let json = |answer: &str| -> serde_json::Value {
+        serde_json::from_str(body(answer)).expect("an answer in JSON")
+    };
+    let document = json(&served.ask("GET", "/v1/openapi.json"));
+    served.ask("POST", "/v1/checks/10.1.0.1:80/pause?for=60&reason=why");
+    for (method, path, name) in [
+        ("GET", "/v1/status", "Status"),
+        ("POST", "/v1/reload", "Reload"),
+        // With a reload that was refused.
+        ("GET", "/v1/status?traffic=true", "Status"),
+        ("POST", "/v1/servers/10.1.0.1/drain", "Done"),
+        ("GET", "/v1/servers/10.1.0.1/progress", "Draining"),
+        ("POST", "/v1/servers/10.1.0.9/drain", "Refusal"),
+    ] {
+        let answer = json(&served.ask(method, path));
+        schema::fits(&document, name, &answer).expect(path);
+    }
+    for line in body(&served.ask("GET", "/v1/events")).lines() {
+        // Chunks have their length in lines between them.
+        if let Ok(event) = serde_json::from_str::<serde_json::Value>(line)
+            && event.is_object()
+        {
+            schema::fits(&document, "Event", &event).expect("an event");
+        }
+    }
+    // And what is not is found.
+    let mut status = json(&served.ask("GET", "/v1/status"));
+    status["daemon"]["pid"] = serde_json::json!(-1);
+    assert!(schema::fits(&document, "Status", &status).is_err());
+    status["daemon"]["pid"] = serde_json::json!(1);
+    assert_eq!(schema::fits(&document, "Status", &status), Ok(()));
+    status["more"] = serde_json::json!(1);
+    assert!(schema::fits(&document, "Status", &status).is_err());
 }

@@ -83,14 +83,14 @@ impl<'a> Site<'a> {
     }
 
     /// Checks of this server pass from now on.
-    fn recover(&mut self, number: usize) -> Outcome {
+    pub(super) fn recover(&mut self, number: usize) -> Outcome {
         let at = format!("{}:8081", [FIRST, SECOND][number]);
         self.alive[number] = Some(Server::tcp(&self.back, &at, "check")?);
         Ok(())
     }
 
     /// Checks of this server fail from now on; what it serves goes on.
-    fn fail(&mut self, number: usize) {
+    pub(super) fn fail(&mut self, number: usize) {
         self.alive[number] = None;
     }
 

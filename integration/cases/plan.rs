@@ -1,6 +1,6 @@
 //! What a reload would do, said before; and servers that operators take out.
 
-use super::connections::{FIRST, LIMIT, PATIENCE, SERVICE, Site, conf, is_reset};
+use super::connections::{FIRST, LIMIT, PATIENCE, SECOND, SERVICE, Site, conf, is_reset};
 use crate::lab::check::{Outcome, ensure, ensure_eq, wait_until};
 use crate::lab::daemon::Daemon;
 use crate::lab::guest::vipd_path;
@@ -23,7 +23,9 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "plan.drain",
         proves: "vipd drain takes a server out and status shows its connections and until when; both a \
-                 drain by an operator and one by a reload go on after kill -9; vipd undrain lets it in",
+                 drain by an operator and one by a reload go on after kill -9; vipd undrain lets it in; a \
+                 weight and a pause of checks that an operator ordered hold over the crash too, and \
+                 status says who ordered them, why and until when",
         limit: Duration::from_secs(180),
         run: drain,
     },
@@ -131,8 +133,9 @@ fn live(lab: &Lab) -> Outcome {
 }
 
 fn drain(lab: &Lab) -> Outcome {
-    let site = Site::new(lab)?;
-    let host = &site.director;
+    let mut site = Site::new(lab)?;
+    let host = site.director.clone();
+    let host = &host;
     let lines = "@vipd on_remove drain 20";
     let mut daemon = Daemon::start(lab.subject(), host, &conf(lines, true))?;
     site.wait_weight("the first server", Some(110))?;
@@ -141,7 +144,7 @@ fn drain(lab: &Lab) -> Outcome {
     let done = said(
         host,
         &daemon,
-        &["drain", &whom, "--for", "60s", "--no-wait"],
+        &["drain", &whom, "--grace", "60s", "--no-wait"],
     )?;
     ensure!(done.contains("no new connections"), "{done}");
     site.wait_weight("it is drained", Some(0))?;
@@ -153,9 +156,12 @@ fn drain(lab: &Lab) -> Outcome {
     let other = Conversation::open(&site.client, SERVICE, PATIENCE)?;
     ensure_eq!(other.server, "second", "a new connection");
 
+    order_more(&mut site, &daemon)?;
+
     daemon.kill()?;
     daemon.start_again()?;
     daemon.wait_log("is drained: no new connections", 2, LIMIT)?;
+    still_ordered(&mut site, &daemon)?;
     ensure_eq!(talk.say("on")?, "first: on", "the open connection");
     ensure_eq!(site.weight_of(FIRST)?, Some(0), "weight after the crash");
     let done = said(host, &daemon, &["undrain", &whom])?;
@@ -173,6 +179,60 @@ fn drain(lab: &Lab) -> Outcome {
     daemon.wait_log("is drained: its time is over", 1, LIMIT)?;
     is_reset(&mut talk)?;
     ensure!(daemon.stop()?.success(), "it did not stop cleanly");
+    Ok(())
+}
+
+/// The other server gets a weight, and nobody is checked any more: what its checks would say changes nothing.
+fn order_more(site: &mut Site<'_>, daemon: &Daemon) -> Outcome {
+    let (other, why) = (format!("{SECOND}:80"), "its page moves");
+    let words = ["weight", &other, "20", "--for", "1h", "--reason", "warm up"];
+    let done = said(&site.director, daemon, &words)?;
+    ensure!(done.contains("has weight 20"), "{done}");
+    let words = ["pause", SERVICE, "--reason", why];
+    let done = said(&site.director, daemon, &words)?;
+    ensure!(done.contains("2 servers of"), "{done}");
+    site.fail(1);
+    let status = said(&site.director, daemon, &["status"])?;
+    let pause = format!("OVERRIDE checks of {SERVICE}/tcp are paused since ");
+    for words in [
+        &pause,
+        ": its page moves)",
+        "has weight 20 since",
+        ": warm up)",
+    ] {
+        ensure!(status.contains(words), "{words:?} is missing in:\n{status}");
+    }
+    let why = said(&site.director, daemon, &["why", &other])?;
+    ensure!(
+        why.contains("not checked by an operator (") && why.contains(", until "),
+        "{why}"
+    );
+    let events = said(&site.director, daemon, &["events"])?;
+    ensure!(
+        events.contains("by an operator (root, for 3600s): warm up"),
+        "{events}"
+    );
+    Ok(())
+}
+
+/// After a crash all of that holds, until it is taken back.
+fn still_ordered(site: &mut Site<'_>, daemon: &Daemon) -> Outcome {
+    let other = format!("{SECOND}:80");
+    // Longer than its check would take to fail.
+    std::thread::sleep(Duration::from_secs(2));
+    ensure_eq!(site.weight_of(SECOND)?, Some(20), "weight after the crash");
+    said(&site.director, daemon, &["resume", SERVICE])?;
+    wait_until("its checks count again", LIMIT, || {
+        Ok(site.weight_of(SECOND)?.is_none())
+    })?;
+    site.recover(1)?;
+    said(&site.director, daemon, &["weight", &other, "configured"])?;
+    wait_until("it has its own weight", LIMIT, || {
+        Ok(site.weight_of(SECOND)? == Some(110))
+    })?;
+    let status = said(&site.director, daemon, &["status"])?;
+    let left = status.matches("OVERRIDE").count();
+    ensure_eq!(left, 1, "orders that hold");
     Ok(())
 }
 

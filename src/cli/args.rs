@@ -17,13 +17,13 @@ pub use without_effect::WithoutEffect;
 
 use super::check::CheckArgs;
 use super::doctor::DoctorArgs;
-use super::drain::{DrainArgs, UndrainArgs};
 use super::events::EventsArgs;
 use super::genhash::GenhashArgs;
 use super::import::ImportArgs;
 use super::init::InitArgs;
 use super::manual::ManualArgs;
 use super::orders::{AnnounceArgs, FailoverArgs, ReloadArgs, StopArgs};
+use super::overrides::{DrainArgs, PauseArgs, ResumeArgs, UndrainArgs, WeightArgs};
 use super::plan::PlanArgs;
 use super::standby::StandbyArgs;
 use super::status::StatusArgs;
@@ -88,7 +88,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Process")]
     pub run_dir: Option<PathBuf>,
 
-    /// Where that is kept which outlives a reboot (`vipd standby`)
+    /// Where that is kept which outlives a reboot (`vipd standby`, `drain`, `weight`, `pause`)
     #[arg(
         long,
         value_name = "DIR",
@@ -216,6 +216,16 @@ pub struct Args {
     )]
     pub log_file: Option<PathBuf>,
 
+    /// How lines on standard error and in the file look
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        help_heading = "Log"
+    )]
+    pub log_format: LogFormat,
+
     /// Print the number of a signal of keepalived's and end: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON
     #[arg(long, value_name = "FUNCTION", help_heading = "Process")]
     pub signum: Option<String>,
@@ -276,6 +286,12 @@ pub enum Command {
     Drain(DrainArgs),
     /// Let a server in again that was drained
     Undrain(UndrainArgs),
+    /// Give a server another weight than the configured one
+    Weight(WeightArgs),
+    /// Do not check servers for the time being
+    Pause(PauseArgs),
+    /// Check servers again that `vipd pause` named
+    Resume(ResumeArgs),
 }
 
 /// How a configuration is read.
@@ -357,6 +373,7 @@ impl Args {
                 facility: self.log_facility.0,
                 file: self.log_file.clone(),
                 detail: self.log_detail > 0,
+                json: self.log_format == LogFormat::Json,
                 ident: if self.stand_in { "Keepalived" } else { "vipd" }.to_owned(),
             },
             without_effect: self.without_effect.given(),
@@ -383,6 +400,16 @@ pub enum CompatArg {
     Vipd,
     /// As keepalived reads them
     Keepalived,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// An object in each line, with what it is about
+    Json,
 }
 
 /// Number of a syslog facility (RFC 3164 section 4.1.1).

@@ -135,6 +135,9 @@ pub(super) fn everything(status: &Status, clock: words::Clock<'_>) -> String {
         out.push('\n');
         out.push_str(&virtual_server(server, clock));
     }
+    for order in &status.overrides {
+        let _ = writeln!(out, "OVERRIDE {}", words::override_in_words(order, clock));
+    }
     out.push_str(&draining(&status.draining, clock));
     out.push_str(&settings(&status.kernel));
     out

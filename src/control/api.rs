@@ -3,6 +3,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::schema;
+
+/// What may stand behind the question mark: name, type, what it means.
+pub type Parameter = (&'static str, &'static str, &'static str);
+
 /// One thing that can be asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
@@ -10,8 +15,8 @@ pub struct Operation {
     pub method: &'static str,
     /// Where; what stands in braces is chosen by whoever asks.
     pub path: &'static str,
-    /// What may stand behind the question mark: name, type, what it means.
-    pub query: &'static [(&'static str, &'static str, &'static str)],
+    /// What may stand behind the question mark.
+    pub query: &'static [Parameter],
     /// What it is for.
     pub summary: &'static str,
     /// The type of what comes back.
@@ -23,7 +28,23 @@ pub struct Operation {
 }
 
 const JSON: &str = "application/json";
-const NO_QUERY: &[(&str, &str, &str)] = &[];
+const NO_QUERY: &[Parameter] = &[];
+
+/// What an order may say of itself.
+const TERMS: [Parameter; 3] = [
+    (
+        "for",
+        "integer",
+        "seconds that it holds, up to a year; without it until it is taken back",
+    ),
+    ("reason", "string", "why"),
+    (
+        "by",
+        "string",
+        "who orders it; without it the user of the process that asks",
+    ),
+];
+const TAKEN_BACK: &[Parameter] = &[("by", "string", "who takes it back")];
 
 const fn look(path: &'static str, summary: &'static str, answer: &'static str) -> Operation {
     Operation {
@@ -45,7 +66,7 @@ const fn order(path: &'static str, summary: &'static str, answer: &'static str) 
 }
 
 /// Everything that can be asked.
-pub const OPERATIONS: [Operation; 15] = [
+pub const OPERATIONS: [Operation; 18] = [
     Operation {
         query: &[(
             "traffic",
@@ -101,22 +122,59 @@ pub const OPERATIONS: [Operation; 15] = [
         "Done",
     ),
     Operation {
-        query: &[(
-            "for",
-            "integer",
-            "seconds that connections may last, up to a day",
-        )],
+        query: &[
+            (
+                "grace",
+                "integer",
+                "seconds that connections may last, up to a day",
+            ),
+            TERMS[0],
+            TERMS[1],
+            TERMS[2],
+        ],
         ..order(
             "/v1/servers/{server}/drain",
             "Takes a server out of its pools",
             "Done",
         )
     },
-    order(
-        "/v1/servers/{server}/undrain",
-        "Lets a server in again that was drained",
-        "Done",
-    ),
+    Operation {
+        query: TAKEN_BACK,
+        ..order(
+            "/v1/servers/{server}/undrain",
+            "Lets a server in again that was drained",
+            "Done",
+        )
+    },
+    Operation {
+        query: &[
+            (
+                "weight",
+                "integer",
+                "the weight, up to 65535; without it the configured one counts again",
+            ),
+            TERMS[0],
+            TERMS[1],
+            TERMS[2],
+        ],
+        ..order(
+            "/v1/servers/{server}/weight",
+            "Gives a server another weight than the configured one",
+            "Done",
+        )
+    },
+    Operation {
+        query: &TERMS,
+        ..order(
+            "/v1/checks/{whom}/pause",
+            "Has a server, or all of a virtual server, not checked",
+            "Done",
+        )
+    },
+    Operation {
+        query: TAKEN_BACK,
+        ..order("/v1/checks/{whom}/resume", "Has them checked again", "Done")
+    },
     look(
         "/v1/servers/{server}/progress",
         "How far a server is that was drained",
@@ -147,10 +205,14 @@ pub const OPERATIONS: [Operation; 15] = [
 /// The document.
 pub fn document() -> Value {
     let mut paths = Map::new();
+    let schemas = schema::all();
     for operation in OPERATIONS {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
-            path.insert(operation.method.to_lowercase(), described(&operation));
+            path.insert(
+                operation.method.to_lowercase(),
+                described(&operation, &schemas),
+            );
         }
     }
     json!({
@@ -160,23 +222,15 @@ pub fn document() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "The control socket of vipd (HTTP over a socket of the file system, control.sock in \
                             the run directory). Orders (POST) are for root and for the user that vipd runs as. \
-                            Fields of answers are those of vipd::control::model; points in time are RFC 3339 \
-                            in UTC, and null is what is not known."
+                            Points in time are RFC 3339 in UTC, and null is what is not known."
         },
         "servers": [{"url": "http://vipd/", "description": "any host name, over the socket"}],
         "paths": paths,
-        "components": {"schemas": {"Refusal": {
-            "type": "object",
-            "required": ["error"],
-            "properties": {"error": {
-                "type": "string",
-                "description": "what was asked for, why it cannot be, what to do"
-            }}
-        }}}
+        "components": {"schemas": schemas}
     })
 }
 
-fn described(operation: &Operation) -> Value {
+fn described(operation: &Operation, schemas: &Map<String, Value>) -> Value {
     let query = operation.query.iter().map(|(name, kind, what)| {
         json!({"name": name, "in": "query", "required": false, "description": what,
                "schema": {"type": kind}})
@@ -186,15 +240,31 @@ fn described(operation: &Operation) -> Value {
         Some(json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
     });
     let parameters: Vec<Value> = within.chain(query).collect();
-    let refusal = json!({"description": "why not", "content": {JSON: {
-        "schema": {"$ref": "#/components/schemas/Refusal"}}}});
+    let answer = |description: &str, content: &str, names: &str| {
+        let known = names
+            .split(" or ")
+            .filter(|name| schemas.contains_key(*name));
+        let known = known.map(|name| json!({"$ref": format!("#/components/schemas/{name}")}));
+        let mut known: Vec<Value> = known.collect();
+        let schema = match known.len() {
+            0 => json!({}),
+            1 => known.remove(0),
+            _ => json!({"anyOf": known}),
+        };
+        json!({"description": description, "content": {content: {"schema": schema}}})
+    };
+    let refusal = answer("why not", JSON, "Refusal");
     let mut answers = Map::new();
     answers.insert(
         "200".to_owned(),
-        json!({"description": operation.answer, "content": {operation.content: {}}}),
+        answer(operation.answer, operation.content, operation.answer),
     );
     if operation.method == "POST" {
         answers.insert("403".to_owned(), refusal.clone());
+    }
+    if ["Reload", "Plan"].contains(&operation.answer) {
+        let why = "the file has errors, which it says";
+        answers.insert("422".to_owned(), answer(why, JSON, operation.answer));
     }
     answers.insert("default".to_owned(), refusal);
     json!({"summary": operation.summary, "parameters": parameters, "responses": answers})

@@ -107,12 +107,12 @@ impl Events {
             | BalancerEvent::NotAsked { server, .. } => ("check", Some(server.service.to_string())),
             BalancerEvent::Pool { server, .. }
             | BalancerEvent::HeldBack { server, .. }
-            | BalancerEvent::Drained { server, .. }
             | BalancerEvent::StillOut { server, .. } => ("pool", Some(server.service.to_string())),
             BalancerEvent::Quorum { service, .. }
             | BalancerEvent::Sorry { service, .. }
             | BalancerEvent::Writer { service, .. } => ("pool", Some(service.to_string())),
             BalancerEvent::Suspended { address, .. } => ("check", Some(address.to_string())),
+            BalancerEvent::Override { scope, .. } => ("operator", Some(scope.to_string())),
             BalancerEvent::Kernel(_) => ("ipvs", None),
         };
         self.tell(level, kind, name, event.to_string());

@@ -1,17 +1,14 @@
 //! `/metrics`, in OpenMetrics text.
 
-use std::fmt;
-use std::time::Duration;
+mod histogram;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text::encode};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::engine::balancer::View as Balance;
+use crate::engine::balancer::{Override, Scope, Set, View as Balance};
 use crate::engine::failover::View as Failover;
 use crate::fact::FactValue;
 use crate::health::{BUCKETS, KindStats, Status};
@@ -21,6 +18,7 @@ use crate::lvs::Quorum;
 use crate::vrrp::State;
 
 use super::desk::{Desk, Stuck};
+use histogram::{Histogram, Steps};
 
 /// What the text is.
 pub(super) const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -38,6 +36,7 @@ pub(super) async fn text(desk: &Desk) -> Result<String, Stuck> {
     tracked(&mut registry, &failover);
     pools(&mut registry, &balance);
     checks(&mut registry, &balance);
+    overrides(&mut registry, &balance);
     if let Some(traffic) = &*traffic {
         ipvs(&mut registry, traffic);
     }
@@ -432,76 +431,35 @@ fn ipvs(registry: &mut Registry, traffic: &Snapshot) {
     );
 }
 
-/// Counts by step, and the sum of what was counted.
-#[derive(Debug)]
-struct Steps {
-    /// The upper end of each step, and what is in it.
-    counts: Vec<(f64, u64)>,
-    sum: f64,
-}
-
-impl Steps {
-    /// `ends` in parts of a second, `unit` of them; `counts` has one more, for what is beyond.
-    fn of(ends: &[u64], unit: f64, counts: &[u64], sum: Duration) -> Steps {
-        #[expect(clippy::cast_precision_loss, reason = "the ends of steps are small")]
-        let ends = ends
-            .iter()
-            .map(|end| *end as f64 / unit)
-            .chain([f64::INFINITY]);
-        Steps {
-            counts: ends.zip(counts.iter().copied()).collect(),
-            sum: sum.as_secs_f64(),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Histogram {
-    name: &'static str,
-    help: &'static str,
-    values: Vec<(Labels, Steps)>,
-}
-
-impl Collector for Histogram {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let kind = MetricType::Histogram;
-        let mut metric = encoder.encode_descriptor(self.name, self.help, None, kind)?;
-        for (labels, steps) in &self.values {
-            let count = steps.counts.iter().map(|(_, count)| count).sum();
-            let mut one = metric.encode_family(labels)?;
-            one.encode_histogram::<NoLabelSet>(steps.sum, count, &steps.counts, None)?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_histogram_counts_up_to_each_end() {
-        let mut registry = Registry::with_prefix("vipd");
-        registry.register_collector(Box::new(Histogram {
-            name: "x_seconds",
-            help: "x",
-            values: vec![(
-                vec![label("check", "TCP_CHECK")],
-                Steps::of(&[1, 2], 1e3, &[3, 1, 1], Duration::from_millis(20)),
-            )],
-        }));
-        let mut text = String::new();
-        encode(&mut text, &registry).unwrap();
-        let expected = "\
-# HELP vipd_x_seconds x
-# TYPE vipd_x_seconds histogram
-vipd_x_seconds_sum{check=\"TCP_CHECK\"} 0.02
-vipd_x_seconds_count{check=\"TCP_CHECK\"} 5
-vipd_x_seconds_bucket{le=\"0.001\",check=\"TCP_CHECK\"} 3
-vipd_x_seconds_bucket{le=\"0.002\",check=\"TCP_CHECK\"} 4
-vipd_x_seconds_bucket{le=\"+Inf\",check=\"TCP_CHECK\"} 5
-# EOF
-";
-        assert_eq!(text, expected);
-    }
+fn overrides(registry: &mut Registry, view: &Balance) {
+    let named = |(scope, order): &(Scope, Override)| {
+        let what = match order.set {
+            Set::Drain(_) => "drain",
+            Set::Weight(_) => "weight",
+            Set::Pause => "pause",
+        };
+        vec![
+            label("what", what),
+            label("whom", scope),
+            label("by", &order.by),
+            label("reason", order.reason.as_deref().unwrap_or_default()),
+        ]
+    };
+    let all = || view.overrides.iter();
+    gauges(
+        registry,
+        "override",
+        "1: an operator ordered something else than the configuration says",
+        all().map(|order| (named(order), 1)),
+    );
+    let ends = all().filter_map(|order| {
+        let until = super::desk::epoch(order.1.until?).as_secs();
+        Some((named(order), signed(until)))
+    });
+    gauges(
+        registry,
+        "override_end_timestamp_seconds",
+        "When that order ends by itself",
+        ends,
+    );
 }

@@ -31,6 +31,9 @@ pub struct Status {
     /// Servers that have left their pools and keep their connections for a while.
     #[serde(default)]
     pub draining: Vec<DrainingServer>,
+    /// What operators ordered instead of what the configuration says.
+    #[serde(default)]
+    pub overrides: Vec<Override>,
     /// Settings of the kernel that vipd has set, and those that are not as virtual servers need them.
     #[serde(default)]
     pub kernel: Vec<KernelSetting>,
@@ -362,6 +365,9 @@ pub struct RealServer {
     /// An operator took it out (`vipd drain`).
     #[serde(default)]
     pub drained: bool,
+    /// What operators ordered about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
     /// What it does among the others, where there is to be one writer: `writer`, `standby`, or that it
     /// writes elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -373,6 +379,28 @@ pub struct RealServer {
     pub traffic: Option<Traffic>,
     /// Its checks.
     pub checks: Vec<Check>,
+}
+
+/// What an operator ordered instead of what the configuration says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// drain, weight or pause.
+    pub what: String,
+    /// A server, or of a pause perhaps a virtual server.
+    pub whom: String,
+    /// Which weight it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Who ordered it.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When.
+    pub since: Stamp,
+    /// When it ends by itself.
+    pub until: Option<Stamp>,
+    /// All of that in one sentence.
+    pub says: String,
 }
 
 /// A server that has left its pool and keeps its connections for a while.
@@ -407,7 +435,7 @@ pub struct Check {
     pub latency_us: Option<u64>,
     /// Failures in a row that do not count yet.
     pub retries: u32,
-    /// It is not made for the time being (`ha_suspend`).
+    /// It is not made for the time being (`ha_suspend`, `vipd pause`).
     pub paused: bool,
 }
 
@@ -420,7 +448,7 @@ pub struct Event {
     pub time: Stamp,
     /// info, warning or error.
     pub level: String,
-    /// What it is about: vrrp, script, link, bfd, check, pool, ipvs, reload, daemon.
+    /// What it is about: vrrp, script, tracker, link, bfd, check, pool, ipvs, operator, reload, daemon.
     pub kind: String,
     /// Which object.
     pub name: Option<String>,

@@ -14,11 +14,11 @@ use serde::Deserialize;
 
 use super::api;
 use super::desk::{Desk, Stuck};
-use super::drain;
 use super::events::Log;
 use super::metrics;
 use super::model::{Missing, Refusal};
 use super::orders::{self, Refused};
+use super::overrides;
 use super::page;
 
 /// What a client may do.
@@ -28,6 +28,20 @@ pub(super) enum May {
     Change,
     /// Look.
     Read,
+}
+
+/// Who asks, as the kernel knows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client(pub(super) Option<u32>);
+
+impl std::fmt::Display for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(0) => f.write_str("root"),
+            Some(user) => write!(f, "user {user}"),
+            None => f.write_str("somebody"),
+        }
+    }
 }
 
 /// Events that are read from the log at once.
@@ -41,14 +55,17 @@ pub(super) fn all(desk: Desk) -> Router {
         .route("/v1/plan", post(plan))
         .route("/v1/instances/{name}/failover", post(hand_over))
         .route("/v1/instances/{name}/announce", post(announce))
-        .route("/v1/servers/{server}/undrain", post(drain::undrain))
-        .route("/v1/servers/{server}/drain", post(drain::drain))
+        .route("/v1/servers/{server}/undrain", post(overrides::undrain))
+        .route("/v1/servers/{server}/drain", post(overrides::drain))
+        .route("/v1/servers/{server}/weight", post(overrides::weight))
+        .route("/v1/checks/{whom}/pause", post(overrides::pause))
+        .route("/v1/checks/{whom}/resume", post(overrides::resume))
         .layer(middleware::from_fn_with_state(desk.clone(), ordered))
         .layer(middleware::from_fn(only_who_may));
     looks()
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
-        .route("/v1/servers/{server}/progress", get(drain::look))
+        .route("/v1/servers/{server}/progress", get(overrides::look))
         .route("/v1/openapi.json", get(async || Json(api::document())))
         .merge(orders)
         .fallback(nothing)

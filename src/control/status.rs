@@ -15,6 +15,7 @@ use crate::units::Version;
 use crate::vrrp::{self, State};
 
 use super::model::*;
+use super::overrides;
 use super::words;
 
 /// Turns the engines' time into a point in time.
@@ -46,6 +47,7 @@ pub(super) fn status(
             .collect(),
         virtual_servers: Vec::new(),
         draining: Vec::new(),
+        overrides: Vec::new(),
         kernel: Vec::new(),
     };
     let instances = failover.instances.iter().filter(|view| !view.departed);
@@ -69,6 +71,8 @@ pub(super) fn status(
             until: stamp(view.until),
         })
         .collect();
+    let overrides = balance.into_iter().flat_map(|view| &view.overrides);
+    status.overrides = overrides.map(|o| overrides::told(o, stamp)).collect();
     status
 }
 
@@ -362,7 +366,12 @@ fn real_server(view: &ServerView, stamp: ToStamp<'_>, clock: words::Clock<'_>) -
         weight: view.weight,
         weight_now: view.weight_now,
         weight_in_kernel: view.weight_in_kernel,
-        drained: view.drained,
+        drained: view.is_drained(),
+        overrides: view
+            .overrides
+            .iter()
+            .map(|o| overrides::told(o, stamp))
+            .collect(),
         duty: match view.duty {
             Duty::Shares => None,
             Duty::Writes => Some("writer".to_owned()),

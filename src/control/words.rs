@@ -1,7 +1,7 @@
 //! Why something is as it is: one sentence for each instance, service and server, made of what the status
 //! says. `clock` turns a point in time into the words of whoever reads it.
 
-use super::model::{Check, Instance, RealServer, Status, Tracker, VirtualServer, Writer};
+use super::model::{Check, Instance, Override, RealServer, Status, Tracker, VirtualServer, Writer};
 
 /// Turns a [`super::model::Stamp`] into words.
 pub type Clock<'a> = &'a dyn Fn(&str) -> String;
@@ -189,7 +189,8 @@ pub fn real_server(server: &RealServer, clock: Clock<'_>) -> String {
             text += &format!(" (try {}, does not count yet)", check.retries);
         }
     }
-    if server.checks.iter().any(|check| check.paused) {
+    let ordered = |what: &str| server.overrides.iter().find(|o| o.what == what);
+    if ordered("pause").is_none() && server.checks.iter().any(|check| check.paused) {
         text += ": not checked while the address is on another machine";
     }
     match server.duty.as_deref() {
@@ -198,13 +199,48 @@ pub fn real_server(server: &RealServer, clock: Clock<'_>) -> String {
         Some("standby") | None => {}
         Some(elsewhere) => text += &format!("; no new connections: it is the {elsewhere}"),
     }
-    if server.drained {
-        text += "; taken out by an operator";
+    for (what, words) in [
+        ("pause", "not checked by an operator"),
+        ("drain", "taken out by an operator"),
+        ("weight", "its weight is an operator's"),
+    ] {
+        if let Some(order) = ordered(what) {
+            text += &format!("; {words} ({})", terms(order, clock));
+        }
     }
     if server.by_hand {
         text += "; its weight was set by hand";
     }
     text
+}
+
+/// `ann, until 15:00:00: new disk`.
+fn terms(order: &Override, clock: Clock<'_>) -> String {
+    let mut text = order.by.clone();
+    if let Some(until) = &order.until {
+        text += &format!(", until {}", clock(until));
+    }
+    if let Some(reason) = &order.reason {
+        text += &format!(": {reason}");
+    }
+    text
+}
+
+/// `10.1.0.1:80 is taken out since 2026-11-21T14:02:11Z (ann, until 2026-11-21T15:00:00Z: new disk)`.
+pub(super) fn ordered(order: &Override) -> String {
+    self::override_in_words(order, &|stamp| stamp.to_owned())
+}
+
+/// The same in the words of whoever reads it.
+pub fn override_in_words(order: &Override, clock: Clock<'_>) -> String {
+    let Override { whom, since, .. } = order;
+    let what = match (order.what.as_str(), order.weight) {
+        ("drain", _) => format!("{whom} is taken out"),
+        ("weight", Some(weight)) => format!("{whom} has weight {weight}"),
+        ("pause", _) => format!("checks of {whom} are paused"),
+        (what, _) => format!("{what} {whom}"),
+    };
+    format!("{what} since {} ({})", clock(since), terms(order, clock))
 }
 
 /// `TCP_CHECK: connection refused (ECONNREFUSED)`.

@@ -26,8 +26,8 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use crate::config::model::{CheckerKind, MiscCheck, ScriptDefaults};
 use crate::control::Events;
 use crate::engine::balancer::{
-    Action, Balancer, BalancerEvent, Drained, Failure, FailureKind, Input, Severity, StopKind,
-    View, Whom,
+    Action, Balancer, BalancerEvent, Failure, FailureKind, Input, Kind, Override, Overrides, Scope,
+    Severity, StopKind, View,
 };
 use crate::engine::shared::{FileFacts, Roles, SessionFacts};
 use crate::health::{CheckOutcome, ProbeId, Question};
@@ -68,10 +68,10 @@ pub enum Order {
     Copy(oneshot::Sender<Copied>),
     /// Answer with the kernel's counters, if they can be read.
     Traffic(oneshot::Sender<Option<Snapshot>>),
-    /// An operator takes servers out, for so long at most; how many the configuration has.
-    Drain(Whom, Option<Duration>, oneshot::Sender<usize>),
-    /// An operator lets servers in again; how many the configuration has.
-    Undrain(Whom, oneshot::Sender<usize>),
+    /// An operator orders something; how many servers of the configuration that is about.
+    Override(Scope, Override, oneshot::Sender<usize>),
+    /// Somebody takes such orders back; how many servers of the configuration that is about.
+    Lift(Kind, Scope, String, oneshot::Sender<usize>),
     /// End; [`Status::stopped`] follows, and the thread ends.
     Stop(StopKind),
 }
@@ -123,8 +123,8 @@ pub struct Status {
     pub ipvs_open: bool,
     /// Which keys of IPVS are ours, for the record.
     pub owned: Arc<Owned>,
-    /// What operators have taken out, once that has changed.
-    pub drained: Option<Drained>,
+    /// What operators ordered, once that has changed.
+    pub overrides: Option<Overrides>,
 }
 
 /// Starts the thread. `ipvs` may be absent where [`Balancer::needs_ipvs`] is false.
@@ -274,13 +274,13 @@ where
                         let _ = reply.send(kernel.and_then(|kernel| kernel.traffic()));
                         continue;
                     }
-                    Some(Order::Drain(whom, limit, reply)) => {
-                        let _ = reply.send(self.balancer.count(whom));
-                        Input::Drain(whom, limit)
+                    Some(Order::Override(scope, order, reply)) => {
+                        let _ = reply.send(self.balancer.count(&scope));
+                        Input::Override(scope, order)
                     }
-                    Some(Order::Undrain(whom, reply)) => {
-                        let _ = reply.send(self.balancer.count(whom));
-                        Input::Undrain(whom)
+                    Some(Order::Lift(kind, scope, by, reply)) => {
+                        let _ = reply.send(self.balancer.count(&scope));
+                        Input::Lift(kind, scope, by)
                     }
                     Some(Order::Stop(kind)) => Input::Stop(kind),
                     None => Input::Stop(StopKind::Keep),
@@ -405,8 +405,8 @@ where
                 }));
             }
             Action::Owned(owned) => self.status.send_modify(|s| s.owned = owned),
-            Action::Drained(drained) => {
-                self.status.send_modify(|s| s.drained = Some(drained));
+            Action::Overrides(all) => {
+                self.status.send_modify(|s| s.overrides = Some(all));
             }
             Action::Ready => {
                 memory::leave_room(std::mem::take(&mut self.room));

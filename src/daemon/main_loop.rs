@@ -28,7 +28,6 @@ use crate::probe::Kit;
 use super::background::{Report, take_signals};
 use super::balancer_thread::{self, Inbox, Order, PROBES_MAX, Status};
 use super::control::{self, Control, Waiting};
-use super::drained::DrainedFile;
 use super::failover_thread::{self, Command, Resources};
 use super::failure::{self, Failure};
 use super::firewall::Firewall;
@@ -36,6 +35,7 @@ use super::home::Home;
 use super::last_resort::release_vips;
 use super::notify_thread;
 use super::options::Options;
+use super::overrides::OverridesFile;
 use super::own_links;
 use super::planning::Planner;
 use super::prepare;
@@ -83,7 +83,7 @@ pub(super) struct Daemon<'a> {
     pub(super) vs_settings: VsSettings,
     /// How the settings of the kernel were found last.
     pub(super) kernel_settings: Vec<KernelSetting>,
-    pub(super) drained: DrainedFile,
+    pub(super) overrides: OverridesFile,
 }
 
 /// The two threads.
@@ -229,8 +229,8 @@ impl Daemon<'_> {
                 told_ready = true;
                 threads.failover.send(Command::IpvsReady);
             }
-            if let Some(drained) = &status.drained {
-                self.drained.keep(drained);
+            if let Some(overrides) = &status.overrides {
+                self.overrides.keep(overrides);
             }
             if status.owned != recorded {
                 self.write_record(&status.owned);

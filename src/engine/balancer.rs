@@ -8,10 +8,10 @@
 
 mod backoff;
 mod checks;
-mod drained;
 mod event;
 mod leaving;
 mod notices;
+mod overrides;
 mod pools;
 mod rehearsal;
 mod reload;
@@ -44,10 +44,10 @@ use pools::Pools;
 use returning::Returning;
 use work::{Cause, Dirty, Doing};
 
-pub use drained::{Drained, Whom};
 pub use event::{
     BalancerEvent, KernelEvent, PoolChange, Programmed, QuorumWhen, ServerKey, Severity,
 };
+pub use overrides::{Given, Kind, Override, Overrides, Scope, Set, Whom};
 pub use rehearsal::Rehearsal;
 pub use view::{CheckView, DrainingView, Duty, ServerView, ServiceView, View, WriterView};
 
@@ -89,10 +89,10 @@ pub enum Input {
     Reload(Arc<Config>),
     /// The end; answered with [`Action::Stopped`].
     Stop(StopKind),
-    /// An operator takes servers out of their pools; how long their connections may last.
-    Drain(Whom, Option<Duration>),
-    /// An operator lets them in again.
-    Undrain(Whom),
+    /// An operator orders something else than the configuration says.
+    Override(Scope, Override),
+    /// Somebody takes such orders back; who.
+    Lift(Kind, Scope, String),
     /// A deadline has passed, or may have.
     Timer,
 }
@@ -147,8 +147,8 @@ pub enum Action {
     Apply(Arc<[Command]>),
     /// The keys that are ours from now on, for the record.
     Owned(Arc<Owned>),
-    /// What operators have taken out from now on, for the record.
-    Drained(Drained),
+    /// The orders of operators that hold from now on, for the record.
+    Overrides(Overrides),
     /// The table is in place, or was waited for long enough: VIPs may be claimed. Once for the start and
     /// for each reload.
     Ready,
@@ -173,6 +173,8 @@ pub enum Why {
     Returning,
     /// A server was drained for long enough.
     Drained,
+    /// The time of an operator's order is over.
+    Override,
     /// VIPs have waited long enough.
     ReadyLimit,
     /// The stop has waited long enough.
@@ -200,7 +202,7 @@ pub struct Balancer {
     monitor: Monitor<ServerKey>,
     pools: Pools,
     returning: Returning,
-    drained: Drained,
+    overrides: Overrides,
     /// The time of the input that is being handled.
     now: Time,
     roles: Roles,
@@ -235,7 +237,7 @@ impl Balancer {
             monitor: Monitor::new(seed),
             pools: Pools::default(),
             returning: Returning::default(),
-            drained: Drained::new(),
+            overrides: Overrides::new(),
             now: Time::ZERO,
             roles: Roles::default(),
             sessions: SessionFacts::new(),
@@ -291,7 +293,7 @@ impl Balancer {
         Standing {
             monitor: &self.monitor,
             returning: &self.returning,
-            drained: &self.drained,
+            overrides: &self.overrides,
             now: self.now,
         }
     }
@@ -342,8 +344,8 @@ impl Balancer {
             Input::Addresses(addresses) => self.on_addresses(addresses, now, &mut out),
             Input::Reload(config) => self.on_reload(config, now, &mut out),
             Input::Stop(kind) => self.on_stop(kind, now, &mut out),
-            Input::Drain(whom, limit) => self.on_drain(whom, Some(limit), &mut out),
-            Input::Undrain(whom) => self.on_drain(whom, None, &mut out),
+            Input::Override(scope, order) => self.on_override(scope, order, now, &mut out),
+            Input::Lift(kind, scope, by) => self.on_lift(kind, &scope, &by, now, &mut out),
             Input::Timer => self.on_timer(now, &mut out),
         }
         self.advance(now, &mut out);
@@ -364,7 +366,8 @@ impl Balancer {
                 let returning = self.returning.next_deadline();
                 let returning = returning.map(|t| (t, Why::Returning));
                 let drained = self.pools.next_deadline().map(|t| (t, Why::Drained));
-                let all = [check, observe, retry, ready, returning, drained];
+                let over = self.overrides_end().map(|t| (t, Why::Override));
+                let all = [check, observe, retry, ready, returning, drained, over];
                 all.into_iter().flatten().min()
             }
         }
@@ -433,6 +436,7 @@ impl Balancer {
             Phase::Running { ready_by } => {
                 let outputs = self.monitor.timer(now);
                 self.on_checks(outputs, out);
+                self.on_overrides_over(now, out);
                 self.on_returning(now, out);
                 self.let_go(out);
                 if self.next_observe <= now {

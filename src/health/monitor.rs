@@ -324,19 +324,24 @@ impl<K: Ord + Copy> Monitor<K> {
         }
     }
 
-    /// Something that is watched changed by itself. `answer` says what that means for a check, if it
-    /// concerns it.
+    /// Something that is watched changed by itself. `answer` says what that means for a check of a server,
+    /// if it concerns it.
     pub fn told(
         &mut self,
-        answer: impl Fn(&CheckerKind) -> Option<CheckOutcome>,
+        answer: impl Fn(&K, &CheckerKind) -> Option<CheckOutcome>,
     ) -> Vec<Output<K>> {
         let mut out = Vec::new();
-        let kinds = self.servers.iter().flat_map(|s| s.checks.as_slice());
-        let kinds =
-            kinds.filter_map(|id| Some((*id, &self.readers.get(id.0)?.check.settings().kind)));
+        let all = self.servers.iter().flat_map(|s| {
+            let ids = s.checks.as_slice().iter();
+            ids.map(|id| (&s.key, *id))
+        });
+        let kinds = all.filter_map(|(server, id)| {
+            let kind = &self.readers.get(id.0)?.check.settings().kind;
+            Some((server, id, kind))
+        });
         let concerned: Vec<(ReaderId, CheckOutcome)> = kinds
-            .filter(|(_, kind)| kind.is_told())
-            .filter_map(|(id, kind)| Some((id, answer(kind)?)))
+            .filter(|(.., kind)| kind.is_told())
+            .filter_map(|(server, id, kind)| Some((id, answer(server, kind)?)))
             .collect();
         for (id, outcome) in concerned {
             let (up, reason, weighing) = match outcome {

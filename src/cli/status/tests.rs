@@ -72,6 +72,7 @@ pub(in crate::cli) fn status() -> Status {
         weight: 1,
         weight_now: Some(1),
         drained: false,
+        overrides: Vec::new(),
         duty: None,
         weight_in_kernel: Some(1),
         by_hand: false,
@@ -133,6 +134,7 @@ pub(in crate::cli) fn status() -> Status {
             writer: None,
             real_servers: vec![server, down],
         }],
+        overrides: Vec::new(),
         draining: vec![DrainingServer {
             service: "10.0.0.100:80/tcp".into(),
             server: "10.1.0.3:80".into(),

@@ -1,6 +1,7 @@
 //! From a status to lines of a terminal. Pure.
 
 use crate::control::model::{Event, Instance, RealServer, Status, Traffic, VirtualServer};
+use crate::control::words;
 use crate::kernel::clock;
 use crate::time::Time;
 
@@ -218,8 +219,20 @@ fn problems(moment: &Moment) -> (Tone, String) {
     }
     match &daemon.waits_for {
         Some(what) => (Tone::Doubtful, format!("waits for {what}")),
-        None => (Tone::Plain, String::new()),
+        None => overrides(&moment.status),
     }
+}
+
+/// What operators ordered, in one line.
+fn overrides(status: &Status) -> (Tone, String) {
+    let Some(first) = status.overrides.first() else {
+        return (Tone::Plain, String::new());
+    };
+    let mut text = words::override_in_words(first, &clock::local_words);
+    if let more @ 1.. = status.overrides.len() - 1 {
+        text += &format!(", and {more} more overrides");
+    }
+    (Tone::Doubtful, text)
 }
 
 fn instances(moment: &Moment, out: &mut Lines) {

@@ -10,7 +10,7 @@ use crate::lvs::{self, Quorum, QuorumLimits, ServerState};
 use crate::time::Time;
 
 use super::backoff::Object;
-use super::drained::{self, Drained};
+use super::overrides::{self, Overrides};
 use super::pools::QuorumNews;
 use super::returning::Returning;
 use super::words::service_name;
@@ -26,8 +26,10 @@ impl Balancer {
     /// session that has not been up yet says nothing.
     pub(super) fn tell_checks(&mut self, out: &mut Vec<Action>) {
         let (sessions, files) = (&self.sessions, &self.files);
+        let paused = self.paused();
         let track_files = &self.config.track_files;
-        let outputs = self.monitor.told(|kind| match kind {
+        let outputs = self.monitor.told(|server, kind| match kind {
+            _ if paused.contains(server) => None,
             CheckerKind::Bfd(name) => match sessions.get(name)? {
                 FactValue::Up => Some(CheckOutcome::Passed),
                 FactValue::Down => {
@@ -147,7 +149,7 @@ impl Balancer {
         let standing = Standing {
             monitor: &self.monitor,
             returning: &self.returning,
-            drained: &self.drained,
+            overrides: &self.overrides,
             now: self.now,
         };
         let refreshed = self.pools.refresh(service, &self.config, &standing);
@@ -265,7 +267,7 @@ impl Balancer {
 pub(super) struct Standing<'a> {
     pub(super) monitor: &'a Monitor<ServerKey>,
     pub(super) returning: &'a Returning,
-    pub(super) drained: &'a Drained,
+    pub(super) overrides: &'a Overrides,
     pub(super) now: Time,
 }
 
@@ -278,8 +280,9 @@ impl Standing<'_> {
         if self.returning.is_held(key) || self.monitor.status(key) == Status::Down {
             return ServerState::Down;
         }
-        let shifts = self.monitor.weighings(key).map(|w| w.shift(server.weight));
-        let weight = i64::from(server.weight) + shifts.sum::<i64>();
+        let weight = overrides::weight(self.overrides, server);
+        let shifts = self.monitor.weighings(key).map(|w| w.shift(weight));
+        let weight = i64::from(weight) + shifts.sum::<i64>();
         ServerState::Up {
             weight: u32::try_from(weight.clamp(0, WEIGHT_MAX)).unwrap_or(0),
         }
@@ -297,7 +300,7 @@ impl Standing<'_> {
 
     /// The time that a server's connections have, if an operator took it out.
     pub(super) fn drained(&self, server: &RealServer) -> Option<Duration> {
-        drained::limit(self.drained, server)
+        overrides::limit(self.overrides, server)
     }
 }
 

@@ -8,6 +8,8 @@ use crate::ipvs::{Command, DestinationKey, ServiceKey};
 use crate::lvs::{Quorum, QuorumLimits, WriterWhy};
 use crate::net::Endpoint;
 
+use super::overrides::{Given, Override, Scope};
+
 /// A real server of one virtual server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServerKey {
@@ -86,14 +88,14 @@ pub enum BalancerEvent {
         /// How long it has to be well.
         wait: Duration,
     },
-    /// An operator took a server out of its pool, or let it in again.
-    Drained {
-        /// Which.
-        server: ServerKey,
-        /// The virtual server, as keepalived names it.
-        vs: String,
-        /// Whether it is out now.
-        drained: bool,
+    /// An operator ordered something, or an order has ended.
+    Override {
+        /// About whom.
+        scope: Scope,
+        /// What.
+        order: Box<Override>,
+        /// What became of it.
+        how: Given,
     },
     /// At a start: the server was out of the pool that an earlier run left, and stays out until it has
     /// passed its checks.

@@ -67,13 +67,13 @@ impl Balancer {
             })
         });
         let outputs = self.monitor.configure(servers, now);
-        self.refresh_suspended(|_| true, now);
+        self.set_all_pauses(now);
         self.on_checks(outputs, out);
         self.tell_new(before, out);
         let standing = Standing {
             monitor: &self.monitor,
             returning: &self.returning,
-            drained: &self.drained,
+            overrides: &self.overrides,
             now,
         };
         let rebuilt = self.pools.rebuild(&self.config, &standing);

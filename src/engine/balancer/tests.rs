@@ -15,13 +15,17 @@ use crate::net::{Endpoint, ForwardingMethod, Protocol, Scheduler};
 use crate::notice::{Alert, Alerts};
 use crate::time::Time;
 
-use super::{Action, Balancer, Failure, FailureKind, Input, StopKind};
+use super::{
+    Action, Balancer, Failure, FailureKind, Input, Override, Scope, Set, StopKind,
+    overrides::Kind as OrderKind,
+};
 
 mod converge;
 mod faults;
 mod going;
 mod groups;
 mod notices;
+mod overrides;
 mod quorum;
 mod rehearsal;
 mod reload;
@@ -127,9 +131,9 @@ impl Rig {
                 self.log.push(format!("owned {}", keys.join(" ")));
                 None
             }
-            Action::Drained(drained) => {
-                let whom: Vec<String> = drained.keys().map(ToString::to_string).collect();
-                self.say(format!("drained {}", whom.join(" ")))
+            Action::Overrides(all) => {
+                let all = all.keys().map(|(kind, scope)| format!(" {kind:?} {scope}"));
+                self.say(format!("overrides{}", all.collect::<String>()))
             }
             Action::Ready => self.say("ready".to_owned()),
             Action::Stopped => self.say("stopped".to_owned()),
@@ -203,6 +207,29 @@ impl Rig {
     fn by_hand(&mut self, command: Command) {
         self.kernel.run(&command).unwrap();
     }
+}
+
+fn scope(server: &str) -> Scope {
+    Scope::Server(server.parse().unwrap())
+}
+
+/// Ann's, without an end.
+fn order(set: Set) -> Override {
+    Override {
+        set,
+        by: "ann".to_owned(),
+        reason: None,
+        since: 1_700_000_000,
+        until: None,
+    }
+}
+
+fn drain(server: &str, grace: Option<Duration>) -> Input {
+    Input::Override(scope(server), order(Set::Drain(grace)))
+}
+
+fn undrain(server: &str) -> Input {
+    Input::Lift(OrderKind::Drain, scope(server), "ann".to_owned())
 }
 
 fn endpoint(text: &str) -> Endpoint {

@@ -10,7 +10,7 @@ use crate::lvs::{self, Elected, Quorum, QuorumLimits};
 use crate::net::Endpoint;
 use crate::time::Time;
 
-use super::{Balancer, ServerKey};
+use super::{Balancer, Kind, Override, Scope, ServerKey};
 
 /// Everything at one moment.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct View {
     pub services: Vec<ServiceView>,
     /// Servers that have left their pools and keep their connections for a while.
     pub draining: Vec<DrainingView>,
+    /// What operators ordered.
+    pub overrides: Vec<(Scope, Override)>,
     /// What checks were answered, by their keyword.
     pub kinds: BTreeMap<&'static str, KindStats>,
 }
@@ -89,8 +91,8 @@ pub struct ServerView {
     pub weight_now: Option<u32>,
     /// Its weight was set by hand, and is kept.
     pub by_hand: bool,
-    /// An operator took it out.
-    pub drained: bool,
+    /// What operators ordered about it.
+    pub overrides: Vec<(Scope, Override)>,
     /// What it does while it is up.
     pub duty: Duty,
     /// Connections that it still has, where its weight is 0 and they were counted.
@@ -99,6 +101,15 @@ pub struct ServerView {
     pub weight_in_kernel: Option<u32>,
     /// Its checks.
     pub checks: Vec<CheckView>,
+}
+
+impl ServerView {
+    /// An operator took it out.
+    pub fn is_drained(&self) -> bool {
+        self.overrides
+            .iter()
+            .any(|(_, order)| order.set.kind() == Kind::Drain)
+    }
 }
 
 /// A server that has left its pool and keeps its connections for a while.
@@ -170,8 +181,15 @@ impl Balancer {
             at: now,
             services: services.map(|vs| self.service_view(vs)).collect(),
             draining: self.draining_views(),
+            overrides: self.override_views(),
             kinds: self.monitor.kinds().clone(),
         }
+    }
+
+    fn override_views(&self) -> Vec<(Scope, Override)> {
+        let all = self.overrides.iter();
+        all.map(|((_, scope), order)| (scope.clone(), order.clone()))
+            .collect()
     }
 
     fn draining_views(&self) -> Vec<DrainingView> {
@@ -234,7 +252,7 @@ impl Balancer {
             weight: rs.weight,
             weight_now: self.pools.get(&key).and_then(weight_in),
             by_hand: self.pools.is_by_hand(&key, &destination),
-            drained: self.standing().drained(rs).is_some(),
+            overrides: self.overrides_of(vs, rs),
             duty: self.duty(vs, rs),
             connections: self
                 .seen

@@ -9,6 +9,7 @@ use crate::lvs::{self, Quorum, QuorumLimits};
 use crate::net::Endpoint;
 
 use super::event::{BalancerEvent, KernelEvent, PoolChange, Programmed, QuorumWhen, ServerKey};
+use super::overrides::{Given, Override, Scope, Set};
 
 impl fmt::Display for BalancerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,17 +65,7 @@ impl fmt::Display for BalancerEvent {
                 "service {server} of VS {vs} failed {failures} times lately: it is held back until it \
                  was well for {wait:?}"
             ),
-            BalancerEvent::Drained {
-                server,
-                vs,
-                drained,
-            } => match drained {
-                true => write!(f, "service {server} of VS {vs} is taken out by an operator"),
-                false => write!(
-                    f,
-                    "service {server} of VS {vs} is let in again by an operator"
-                ),
-            },
+            BalancerEvent::Override { scope, order, how } => ordered(f, scope, order, how),
             BalancerEvent::StillOut { server, vs } => write!(
                 f,
                 "service {server} was out of VS {vs} before this start and stays out until its checks \
@@ -141,6 +132,36 @@ impl fmt::Display for BalancerEvent {
             }
             BalancerEvent::Kernel(event) => event.fmt(f),
         }
+    }
+}
+
+/// `10.1.0.1:80 is taken out by an operator (ann, for 600s): new disk`
+fn ordered(
+    f: &mut fmt::Formatter<'_>,
+    scope: &Scope,
+    order: &Override,
+    how: &Given,
+) -> fmt::Result {
+    let Override { set, by, .. } = order;
+    match (how, set) {
+        (Given::Now(_), Set::Drain(_)) => write!(f, "{scope} is taken out by an operator")?,
+        (Given::Now(_), Set::Weight(weight)) => {
+            write!(f, "{scope} has weight {weight} by an operator")?;
+        }
+        (Given::Now(_), Set::Pause) => write!(f, "checks of {scope} are paused by an operator")?,
+        (_, Set::Drain(_)) => write!(f, "{scope} is let in again by an operator")?,
+        (_, Set::Weight(_)) => write!(f, "{scope} has its configured weight again")?,
+        (_, Set::Pause) => write!(f, "checks of {scope} are made again")?,
+    }
+    match how {
+        Given::Now(None) => write!(f, " ({by})")?,
+        Given::Now(Some(lasts)) => write!(f, " ({by}, for {}s)", lasts.as_secs())?,
+        Given::Back(other) => return write!(f, " ({other})"),
+        Given::Over => write!(f, " (the time that {by} gave is over)")?,
+    }
+    match &order.reason {
+        Some(reason) => write!(f, ": {reason}"),
+        None => Ok(()),
     }
 }
 

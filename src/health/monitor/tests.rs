@@ -405,7 +405,7 @@ fn what_is_watched_says_so_itself_and_may_weigh() {
     let mut m = monitor(&[(1, std::slice::from_ref(&watched)), (2, &[])]);
     assert_eq!((m.next_deadline(), m.status(&1)), (None, Status::Down));
     let tell = |m: &mut Monitor<u8>, outcome: CheckOutcome| {
-        m.told(|kind| {
+        m.told(|_, kind| {
             matches!(kind, CheckerKind::Bfd(name) if name == "peer").then(|| outcome.clone())
         })
     };

@@ -140,10 +140,6 @@ fn with_outside_changes_revert_everything_is_put_back() {
     assert_eq!(rig.kernel.text(), TWO);
 }
 
-fn whom(text: &str) -> super::super::Whom {
-    text.parse().unwrap()
-}
-
 #[test]
 fn an_operator_takes_a_server_out_and_lets_it_in_again() {
     let mut rig = Rig::started(&two());
@@ -151,13 +147,13 @@ fn an_operator_takes_a_server_out_and_lets_it_in_again() {
     has_connections(&mut rig, FIRST, 2);
     rig.log.clear();
     let minute = Some(Duration::from_secs(60));
-    rig.input(Input::Drain(whom(FIRST), minute));
+    rig.input(drain(FIRST, minute));
     assert_eq!(weight_of(&rig, FIRST), Some(0));
-    assert_eq!(rig.log[0], "drained 10.1.0.1:80");
     assert_eq!(
-        rig.log[1],
-        "Info: service [10.1.0.1]:tcp:80 of VS [10.0.0.1]:tcp:80 is taken out by an operator"
+        rig.log[0],
+        "Info: 10.1.0.1:80 is taken out by an operator (ann)"
     );
+    assert_eq!(rig.log[1], "overrides Drain 10.1.0.1:80");
     // Neither checks that pass nor a reload bring it back, and then its time is over.
     rig.pass(30_000, |_| true);
     rig.input(Input::Reload(two().into()));
@@ -165,30 +161,30 @@ fn an_operator_takes_a_server_out_and_lets_it_in_again() {
     rig.pass(31_000, |_| true);
     assert_eq!(weight_of(&rig, FIRST), None);
     // A restart does not either.
-    let drained = rig.balancer.drained.clone();
+    let overrides = rig.balancer.overrides.clone();
     let mut again = Rig::on(rig.kernel, &two(), Owned::named_by(&two()));
-    again.balancer = again.balancer.with_drained(drained);
+    again.balancer = again.balancer.with_overrides(overrides);
     again.input(Input::Started);
     again.pass(60_000, |_| true);
     assert_eq!(weight_of(&again, FIRST), None);
-    again.input(Input::Undrain(whom("10.1.0.1")));
+    again.input(undrain("10.1.0.1"));
     assert_eq!(again.kernel.text(), TWO);
     again.log.clear();
-    again.input(Input::Undrain(whom("10.1.0.1")));
+    again.input(undrain("10.1.0.1"));
     assert_eq!(again.log, [""; 0], "it is in already");
 }
 
 #[test]
 fn servers_are_named_by_address_with_or_without_a_port() {
     for text in ["10.1.0.1", "10.1.0.1:80", "2001:db8::1", "[2001:db8::1]:80"] {
-        assert_eq!(whom(text).to_string(), text);
+        assert_eq!(scope(text).to_string(), text);
     }
     for bad in ["", "web", "10.1.0.1:", "10.1.0.1:99999", "10.1.0.0/24"] {
         assert!(bad.parse::<super::super::Whom>().is_err(), "{bad}");
     }
     let rig = Rig::started(&two());
-    assert_eq!(rig.balancer.count(whom("10.1.0.1")), 1);
-    assert_eq!(rig.balancer.count(whom("10.1.0.1:81")), 0);
+    assert_eq!(rig.balancer.count(&scope("10.1.0.1")), 1);
+    assert_eq!(rig.balancer.count(&scope("10.1.0.1:81")), 0);
 }
 
 #[test]
@@ -246,11 +242,10 @@ fn a_server_that_is_taken_out_leaves_even_where_one_that_fails_stays() {
         server.inhibit_on_failure = true;
     }
     let mut rig = Rig::started(&config);
-    let whom: crate::engine::balancer::Whom = FIRST.parse().unwrap();
-    rig.input(Input::Drain(whom, Some(Duration::from_secs(60))));
+    rig.input(drain(FIRST, Some(Duration::from_secs(60))));
     assert_eq!(weight_of(&rig, FIRST), Some(0));
     rig.pass(70_000, |_| true);
     assert_eq!(weight_of(&rig, FIRST), None);
-    rig.input(Input::Undrain(whom));
+    rig.input(undrain(FIRST));
     assert_eq!(weight_of(&rig, FIRST), Some(1));
 }

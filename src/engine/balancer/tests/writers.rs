@@ -160,12 +160,12 @@ fn whoever_stops_being_the_writer_leaves_at_once_but_for_an_operator() {
     rig.pass(20_000, fails(&[1]));
     assert_eq!(rig.takes(POOL), "2*100");
     rig.pass(20_000, |_| true);
-    let whom = "10.1.0.2:3306".parse().unwrap();
-    rig.input(Input::Drain(whom, Some(Duration::from_secs(50))));
+    let second = "10.1.0.2:3306";
+    rig.input(drain(second, Some(Duration::from_secs(50))));
     assert_eq!(rig.takes(POOL), "1*100 2*0");
     rig.pass(60_000, |_| true);
     assert_eq!(rig.takes(POOL), "1*100");
-    rig.input(Input::Undrain(whom));
+    rig.input(undrain(second));
     rig.pass(20_000, |_| true);
     assert_eq!(rig.takes(POOL), "1*100");
 }
@@ -449,8 +449,8 @@ fn take(rig: &mut Rig, current: &mut Settings, step: Step) {
         }
         Step::Restart => {
             let record = Owned::clone(&rig.balancer.owned);
-            let drained = rig.balancer.drained.clone();
-            rig.balancer = Balancer::new(current.config(), record, 7).with_drained(drained);
+            let overrides = rig.balancer.overrides.clone();
+            rig.balancer = Balancer::new(current.config(), record, 7).with_overrides(overrides);
             rig.running.clear();
             rig.input(Input::Started);
         }
@@ -467,9 +467,9 @@ fn take(rig: &mut Rig, current: &mut Settings, step: Step) {
         }
         Step::Drain(n) => {
             let limit = Some(Duration::from_secs(15));
-            rig.input(Input::Drain(at(n).parse().unwrap(), limit));
+            rig.input(drain(&at(n), limit));
         }
-        Step::Undrain(n) => rig.input(Input::Undrain(at(n).parse().unwrap())),
+        Step::Undrain(n) => rig.input(undrain(&at(n))),
     }
 }
 
@@ -488,7 +488,7 @@ proptest! {
         }
         (rig.refuse, rig.lose, rig.blind) = (None, None, false);
         for n in 0..4 {
-            rig.input(Input::Undrain(at(n).parse().unwrap()));
+            rig.input(undrain(&at(n)));
         }
         rig.pass(300_000, |_| true);
         let services = current.config();
