@@ -22,7 +22,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "unit.restart",
         proves: "systemctl restart ends no connection through NAT, DR and TUN: idle, in mid-transfer, \
                  waiting for an answer, persistent, UDP; nor does a kill; a reload with an error fails with \
-                 the reason; stop hands over and empties the table",
+                 the reason; stop hands over and empties the table; the journal has fields for each line",
         limit: Duration::from_secs(300),
         run: restart,
     },
@@ -273,6 +273,7 @@ fn restart(lab: &Lab) -> Outcome {
     ensure_eq!(site.backup_became_master(), masters, "the backup took over");
 
     refused(&site)?;
+    in_the_journal(&site)?;
     site.systemctl("stop", "vipd")?;
     ensure!(!site.director.owns(VIP)?, "the address stays after a stop");
     ensure_eq!(site.director.ipvs()?, Vec::<String>::new(), "the table");
@@ -297,6 +298,32 @@ fn refused(site: &Site<'_>) -> Outcome {
     ensure!(site.director.owns(VIP)?, "the address went");
     site.systemd.write(FILE, &conf(SLOW))?;
     site.systemctl("reload", "vipd")
+}
+
+/// What a line is about can be asked for, and each line is there once.
+fn in_the_journal(site: &Site<'_>) -> Outcome {
+    let fields = ["VIPD_INSTANCE=VI_1", "VIPD_STATE=MASTER", "VIPD_KIND=vrrp"];
+    let mut words = vec!["journalctl", "--no-pager", "-o", "json"];
+    words.extend(fields);
+    let found = site.systemd.run(&words)?;
+    let entries = found.lines().map(serde_json::from_str);
+    let entries: Result<Vec<serde_json::Value>, _> = entries.collect();
+    let entries = entries?;
+    let is_told = |entry: &serde_json::Value| {
+        let text = entry["MESSAGE"].as_str().unwrap_or_default();
+        text.starts_with("(VI_1) Entering MASTER STATE")
+            && entry["PRIORITY"] == "6"
+            && entry["_SYSTEMD_UNIT"] == "vipd.service"
+            && entry["SYSLOG_IDENTIFIER"] == "vipd"
+    };
+    ensure!(
+        !entries.is_empty() && entries.iter().all(is_told),
+        "entries with {fields:?}: {found}"
+    );
+    let whole = site.systemd.journal("vipd")?;
+    let told = whole.matches("(VI_1) Entering MASTER STATE").count();
+    ensure_eq!(told, entries.len(), "lines in the journal");
+    Ok(())
 }
 
 /// With a file that the next one refuses, a restart hands over: nobody would be behind the address.

@@ -26,8 +26,7 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use crate::config::model::{CheckerKind, MiscCheck, ScriptDefaults};
 use crate::control::Events;
 use crate::engine::balancer::{
-    Action, Balancer, BalancerEvent, Failure, FailureKind, Input, Kind, Override, Overrides, Scope,
-    Severity, StopKind, View,
+    Action, Balancer, Failure, FailureKind, Input, Kind, Override, Overrides, Scope, StopKind, View,
 };
 use crate::engine::shared::{FileFacts, Roles, SessionFacts};
 use crate::health::{CheckOutcome, ProbeId, Question};
@@ -38,6 +37,7 @@ use crate::kernel::{clock, memory};
 use crate::lvs::Owned;
 use crate::probe::Kit;
 
+use super::logging;
 use super::notify_thread::Notices;
 use alarm::Alarm;
 use followed::{Followed, changed};
@@ -420,7 +420,7 @@ where
             Action::Notice(notice) => self.notices.send(notice),
             Action::Event(event) if event.is_told() => {
                 self.events.balancer(&event);
-                log(&event);
+                logging::balancer(&event);
             }
             Action::Event(_) => {}
         }
@@ -482,14 +482,6 @@ fn scripts_of(spawner: Spawner) -> Option<Scripts> {
     Scripts::new(spawner)
         .inspect_err(|error| tracing::error!("commands of MISC_CHECKs cannot be run: {error}"))
         .ok()
-}
-
-fn log(event: &BalancerEvent) {
-    match event.severity() {
-        Severity::Info => tracing::info!("{event}"),
-        Severity::Warning => tracing::warn!("{event}"),
-        Severity::Error => tracing::error!("{event}"),
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
-use tracing::{Level, debug, enabled, error, info, warn};
+use tracing::{Level, debug, enabled, error, warn};
 
 use crate::config::Config;
 use crate::config::model::ScriptDefaults;
@@ -33,6 +33,7 @@ use crate::net::{InterfaceIndex, MacAddr, NetCommand};
 use crate::time::Time;
 
 use super::channels::{Channels, Sockets};
+use super::logging;
 use super::notify_thread::Notices;
 use super::own_links;
 use super::record::Masters;
@@ -450,10 +451,7 @@ impl Thread {
             Action::Notice(notice) => self.notices.send(notice),
             Action::Event(event) => {
                 self.events.failover(&event);
-                match event.is_warning() {
-                    true => warn!("{event}"),
-                    false => info!("{event}"),
-                }
+                logging::failover(&event);
             }
             Action::Announce { mac, address, .. } => debug!("announcing {address} at {mac}"),
             _ => {}

@@ -1,7 +1,10 @@
-//! Where log lines go: the console, syslog, a file. Never in the way of the protocol.
+//! Where log lines go: the console, the journal, syslog, a file. Never in the way of the protocol.
 //!
 //! A line is handed to a bounded queue; one thread of its own writes. A slow console or a full disk
 //! fills the queue, then lines are counted instead of kept, and the count is logged. Nothing waits.
+
+mod journal;
+mod subject;
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -17,6 +20,10 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
+
+use journal::Journal;
+
+pub use subject::{balancer, failover};
 
 /// Lines that wait to be written; more are counted and dropped.
 const QUEUE_LINES: u64 = 4096;
@@ -38,12 +45,16 @@ pub struct Options {
     pub detail: bool,
     /// What lines in syslog begin with.
     pub ident: String,
+    /// Lines on standard error and in the file are JSON.
+    pub json: bool,
 }
 
 struct Line {
     at: SystemTime,
     level: Level,
     text: String,
+    /// What it is about.
+    fields: Vec<(&'static str, String)>,
 }
 
 /// How long an end waits for lines that are still queued, and how often it looks.
@@ -72,7 +83,7 @@ impl Guard {
         }
     }
 
-    /// Whether lines go to standard error.
+    /// Whether lines go to standard error, or to where that goes.
     pub fn on_console(&self) -> bool {
         self.console
     }
@@ -110,21 +121,30 @@ pub fn start(options: &Options) -> std::io::Result<Guard> {
         None => None,
         Some(path) => Some(File::options().append(true).create(true).open(path)?),
     };
-    let syslog = if options.syslog {
+    // Standard error and syslog would both end up there, without the fields.
+    let journal = match options.syslog || options.console {
+        true => Journal::behind_standard_error(options.facility, &options.ident),
+        false => None,
+    };
+    let syslog = if options.syslog && journal.is_none() {
         Syslog::connect(options.facility, options.ident.clone())
     } else {
         None
     };
     // Somebody has to say why it does not start: without any other place, standard error it is.
-    let console = options.console || (syslog.is_none() && file.is_none());
+    let nowhere = syslog.is_none() && file.is_none();
+    let console = journal.is_none() && (options.console || nowhere);
+    let told = console || journal.is_some();
     // Bounded by `queued`: a queue with a bound of its own takes the room of all of them at once.
     let (queue, lines) = channel();
     let dropped = Arc::new(AtomicU64::new(0));
     let queued = Arc::new(AtomicU64::new(0));
     let outputs = Outputs {
         console,
+        journal,
         syslog,
         file,
+        json: options.json,
     };
     std::thread::Builder::new().name("log".into()).spawn({
         let (dropped, queued) = (Arc::clone(&dropped), Arc::clone(&queued));
@@ -144,6 +164,7 @@ pub fn start(options: &Options) -> std::io::Result<Guard> {
     // A second start in one process (only tests do that) keeps the first.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
     log_panics();
+    let console = told;
     Ok(Guard { queued, console })
 }
 
@@ -159,7 +180,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for QueueLayer {
         let line = Line {
             at: SystemTime::now(),
             level,
-            text: text.0,
+            text: text.message,
+            fields: text.fields,
         };
         let before = self.queued.fetch_add(1, Ordering::AcqRel);
         if before >= QUEUE_LINES || self.queue.send(line).is_err() {
@@ -169,23 +191,31 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for QueueLayer {
     }
 }
 
-/// `message key=value key=value`.
+/// What a line says, and what it is about.
 #[derive(Default)]
-struct Text(String);
+struct Text {
+    message: String,
+    fields: Vec<(&'static str, String)>,
+}
 
 impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.fields.push((field.name(), value.to_owned()));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = if field.name() == "message" {
-            let rest = std::mem::take(&mut self.0);
-            write!(self.0, "{value:?}{rest}")
+        if field.name() == "message" {
+            let _ = write!(self.message, "{value:?}");
         } else {
-            write!(self.0, " {}={value:?}", field.name())
-        };
+            self.fields.push((field.name(), format!("{value:?}")));
+        }
     }
 }
 
 struct Outputs {
     console: bool,
+    json: bool,
+    journal: Option<Journal>,
     syslog: Option<Syslog>,
     file: Option<File>,
 }
@@ -206,6 +236,7 @@ fn write_lines(
                 at: SystemTime::now(),
                 level: Level::WARN,
                 text: format!("{lost} log lines were dropped: the log's target is too slow"),
+                fields: Vec::new(),
             });
         }
         queued.fetch_sub(1, Ordering::AcqRel);
@@ -214,20 +245,64 @@ fn write_lines(
 
 impl Outputs {
     fn write(&mut self, line: &Line) {
+        if let Some(journal) = &self.journal {
+            journal.send(line);
+        }
         if let Some(syslog) = &self.syslog {
             syslog.send(line);
         }
         if !self.console && self.file.is_none() {
             return;
         }
-        let at = humantime::format_rfc3339_millis(line.at);
-        let text = format!("{at} {:>5} {}\n", line.level, line.text);
+        let text = match self.json {
+            true => line.json(),
+            false => line.words(),
+        };
         if self.console {
             let _ = std::io::stderr().write_all(text.as_bytes());
         }
         if let Some(file) = &mut self.file {
             let _ = file.write_all(text.as_bytes());
         }
+    }
+}
+
+impl Line {
+    /// `2026-11-21T14:02:11.000Z  INFO (VI_1) Entering MASTER STATE: ...`
+    fn words(&self) -> String {
+        let at = humantime::format_rfc3339_millis(self.at);
+        format!("{at} {:>5} {}\n", self.level, self.text)
+    }
+
+    /// An object in one line, for programs.
+    fn json(&self) -> String {
+        let level = match self.level {
+            Level::ERROR => "error",
+            Level::WARN => "warning",
+            Level::INFO => "info",
+            _ => "debug",
+        };
+        let mut object = serde_json::Map::new();
+        let at = humantime::format_rfc3339_millis(self.at).to_string();
+        object.insert("time".to_owned(), at.into());
+        object.insert("level".to_owned(), level.into());
+        object.insert("message".to_owned(), self.text.as_str().into());
+        for (name, value) in &self.fields {
+            object.insert((*name).to_owned(), value.as_str().into());
+        }
+        let mut text = serde_json::Value::Object(object).to_string();
+        text.push('\n');
+        text
+    }
+}
+
+/// As syslog(3) counts.
+fn severity(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
     }
 }
 
@@ -254,14 +329,57 @@ impl Syslog {
 
     /// RFC 3164 without time and host, which the local daemon adds, as syslog(3) sends it.
     fn send(&self, line: &Line) {
-        let severity: u8 = match line.level {
-            Level::ERROR => 3,
-            Level::WARN => 4,
-            Level::INFO => 6,
-            _ => 7,
-        };
+        let severity = severity(line.level);
         let priority = self.facility.saturating_mul(8).saturating_add(severity);
         let text = format!("<{priority}>{}[{}]: {}", self.ident, self.pid, line.text);
         let _ = self.socket.send(text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes lines as [`QueueLayer`] does.
+    fn lines(say: impl FnOnce()) -> Vec<Line> {
+        let (queue, lines) = channel();
+        let layer = QueueLayer {
+            queue,
+            queued: Arc::default(),
+            dropped: Arc::default(),
+            most: Level::INFO,
+        };
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, say);
+        lines.try_iter().collect()
+    }
+
+    #[test]
+    fn a_line_in_json_says_what_it_is_about_and_one_in_words_does_not() {
+        let event = crate::engine::failover::Event::State {
+            instance: "VI \"1\"".to_owned(),
+            from: crate::vrrp::State::Backup,
+            to: crate::vrrp::State::Fault,
+            reason: crate::vrrp::Reason::Started,
+        };
+        let mut said = lines(|| failover(&event));
+        let mut line = said.remove(0);
+        line.at = SystemTime::UNIX_EPOCH;
+        assert_eq!(
+            line.words(),
+            format!("1970-01-01T00:00:00.000Z  WARN {event}\n")
+        );
+        let json: serde_json::Value = serde_json::from_str(&line.json()).unwrap();
+        let expected = serde_json::json!({
+            "time": "1970-01-01T00:00:00.000Z",
+            "level": "warning",
+            "message": event.to_string(),
+            "kind": "vrrp",
+            "instance": "VI \"1\"",
+            "state": "FAULT",
+            "before": "BACKUP"
+        });
+        assert_eq!(json, expected);
+        assert!(line.json().ends_with("}\n") && line.json().lines().count() == 1);
     }
 }
