@@ -28,6 +28,7 @@ mod namespaces;
 mod native;
 mod netlink;
 mod notify;
+mod operate;
 mod options;
 mod order;
 mod own_links;
@@ -82,6 +83,7 @@ pub(crate) const NATIVE: &[&[Case]] = &[
     early_end::CASES,
     silence::NATIVE,
     sync::NATIVE,
+    operate::CASES,
 ];
 
 /// Cases on this machine's own kernel, one at a time, before all others: what is measured.

@@ -18,6 +18,8 @@ mod bench;
 mod cases;
 mod demo;
 mod lab;
+#[path = "../tests/control/schema.rs"]
+mod schema;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ mod audit;
 pub mod background;
 pub mod balancer_thread;
 pub mod channels;
+mod config_watch;
 mod control;
 pub mod failover_thread;
 pub mod failure;
@@ -62,6 +63,7 @@ use crate::probe::Kit;
 use crate::vrrp;
 
 use background::Report;
+use config_watch::ConfigWatch;
 use failover_thread::Resources;
 use failure::Failure;
 use firewall::Firewall;
@@ -86,6 +88,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let _ = background::hold_signals();
     let _ = background::forget_children();
     let file = prepare::config_file(options.file.as_deref())?;
+    let config_watch = ConfigWatch::new(&file, &options.reading);
     // Before anything is read: it is a copy of this process, and stays as small as that is now.
     let mut helpers = Helpers::start()?;
     let first = prepare::load_for(&file, options)?;
@@ -123,6 +126,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     // Whoever waits for us waits until the error was said.
     let waiting = report.another();
     let begun = Begun {
+        config_watch,
         home,
         start: elsewhere.start,
         monitor,
@@ -140,6 +144,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 
 /// What was opened and read before the process went into the background.
 struct Begun {
+    config_watch: ConfigWatch,
     home: Home,
     /// The network namespace that it was started in, if it is in another one by now.
     start: Option<Arc<Namespace>>,
@@ -195,6 +200,7 @@ fn serve_logged(
     log: &logging::Guard,
 ) -> Result<(), Failure> {
     let Begun {
+        config_watch,
         home,
         start,
         mut monitor,
@@ -302,6 +308,7 @@ fn serve_logged(
         vs_settings,
         kernel_settings,
         overrides,
+        config_watch,
     };
     let spawners = (helpers.checking, helpers.notifying);
     daemon.run(engine, resources, (balancer, ipvs, kit), spawners, report)

@@ -27,6 +27,7 @@ use crate::probe::Kit;
 
 use super::background::{Report, take_signals};
 use super::balancer_thread::{self, Inbox, Order, PROBES_MAX, Status};
+use super::config_watch::ConfigWatch;
 use super::control::{self, Control, Waiting};
 use super::failover_thread::{self, Command, Resources};
 use super::failure::{self, Failure};
@@ -84,6 +85,7 @@ pub(super) struct Daemon<'a> {
     /// How the settings of the kernel were found last.
     pub(super) kernel_settings: Vec<KernelSetting>,
     pub(super) overrides: OverridesFile,
+    pub(super) config_watch: ConfigWatch,
 }
 
 /// The two threads.
@@ -197,6 +199,8 @@ impl Daemon<'_> {
             );
             threads.control.open(desk, &self.config);
             self.watch_tracked(&mut threads, !restart::is_resumed());
+            self.config_watch
+                .watch(self.config.globals.control.watch_config);
             let mut scheduling = Scheduling::new(threads.failover.lateness.clone()).await;
             scheduling.apply(&self.config);
             threads.scheduling = Some(scheduling);
@@ -256,6 +260,10 @@ impl Daemon<'_> {
                 _ = signals.interrupt.recv(), if !self.options.ignore_sigint => return Ended::Asked,
                 _ = signals.hangup.recv() => {
                     // A reload while one is being read is made up for afterwards.
+                    if reading.is_some() { again = true } else { reading = Some(self.read(threads, false)) }
+                }
+                // What is wrong with the file is told as for a signal.
+                () = self.config_watch.changed() => {
                     if reading.is_some() { again = true } else { reading = Some(self.read(threads, false)) }
                 }
                 Some(ask) = threads.control.asked.recv() => match ask {

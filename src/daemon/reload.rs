@@ -199,6 +199,8 @@ impl Daemon<'_> {
             scheduling.apply(&self.config);
         }
         threads.control.apply(&self.config);
+        self.config_watch
+            .watch(self.config.globals.control.watch_config);
         info!("reloaded {}", self.file.display());
         notify(&[NotifyState::Ready]);
     }

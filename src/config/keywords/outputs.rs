@@ -110,6 +110,12 @@ pub(super) const OUTPUTS: &[Keyword] = &[
     )
     .strict()
     .own(),
+    row(
+        "watch_config",
+        FLAG,
+        "Reload when the configuration's files change.",
+    )
+    .own(),
     row("umask", SOME, "Mode bits that dump files do not get.").default("0177"),
     row("random_seed", U32, "Makes random numbers repeat."),
     row(

@@ -259,6 +259,7 @@ impl Defaults {
                 }
             }
             "enable_script_security" => globals.enable_script_security = true,
+            "watch_config" => globals.control.watch_config = true,
             "umask" => {
                 let umask = control::umask(ctx, line);
                 globals.outputs.umask = umask.or(globals.outputs.umask);

@@ -111,6 +111,8 @@ pub struct ControlSettings {
     pub metrics_listen: Option<SocketAddr>,
     /// `page_listen`.
     pub page_listen: Option<SocketAddr>,
+    /// `watch_config`.
+    pub watch_config: bool,
 }
 
 impl Default for ControlSettings {
@@ -120,6 +122,7 @@ impl Default for ControlSettings {
             group: None,
             metrics_listen: None,
             page_listen: None,
+            watch_config: false,
         }
     }
 }
