@@ -10,11 +10,11 @@
 //! is the stage and its command line; [`acts`] is what happens on it.
 
 mod acts;
-mod client;
-mod cluster;
+pub(crate) mod client;
+pub(crate) mod cluster;
 mod container;
 mod strip;
-mod timeline;
+pub(crate) mod timeline;
 mod watch;
 
 use std::fs;
@@ -35,9 +35,9 @@ use timeline::{Timeline, Who};
 use watch::Watch;
 
 /// What the clients connect to; the machine holds it.
-const FRONT_DOOR: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 156);
+pub(crate) const FRONT_DOOR: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 156);
 /// What the containers hold in turn.
-const INNER: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 201);
+pub(crate) const INNER: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 201);
 const DB_USER: &str = "app";
 const DB_PASSWORD: &str = "abc123456";
 /// The word to the guest that the screen shows colours.
@@ -238,7 +238,7 @@ impl Stage {
         )?;
         let what = "the statistics page answers through the front door";
         self.wait(what, limit, |stage| {
-            let page = stage.client.within(statistics_page);
+            let page = stage.client.within(|| statistics_page(FRONT_DOOR, 8888));
             page.is_ok_and(|page| page.is_ok_and(|text| text.starts_with("HTTP/1.1 200")))
         })?;
         let page = format!("http://{FRONT_DOOR}:8888/dbs");
@@ -317,15 +317,15 @@ fn daemon_command(lab: &Lab, host: &Host, conf: &str) -> Outcome<Vec<String>> {
 }
 
 /// Asks HAProxy for its page, as the user of its configuration.
-fn statistics_page() -> std::io::Result<String> {
+pub(crate) fn statistics_page(address: Ipv4Addr, port: u16) -> std::io::Result<String> {
     let limit = Duration::from_secs(2);
-    let mut stream = TcpStream::connect_timeout(&(FRONT_DOOR, 8888).into(), limit)?;
+    let mut stream = TcpStream::connect_timeout(&(address, port).into(), limit)?;
     stream.set_read_timeout(Some(limit))?;
     // admin:abc123456 in base64
     let login = "Authorization: Basic YWRtaW46YWJjMTIzNDU2";
     write!(
         stream,
-        "GET /dbs HTTP/1.0\r\nHost: {FRONT_DOOR}\r\n{login}\r\n\r\n"
+        "GET /dbs HTTP/1.0\r\nHost: {address}\r\n{login}\r\n\r\n"
     )?;
     let mut page = Vec::new();
     stream.read_to_end(&mut page)?;

@@ -9,6 +9,7 @@ mod compose;
 mod dual_masters;
 mod nginx_docker;
 mod nginx_pair;
+mod pxc;
 mod site;
 mod steps;
 
@@ -50,13 +51,23 @@ pub(crate) const GUEST: &[Case] = &[Case {
 }];
 
 /// Those that need IPVS and Docker, and the memory for that.
-pub(crate) const DOCKER: &[Case] = &[Case {
-    name: "scenario.compose",
-    proves: "a compose project with the daemon beside nginx in two containers: docker stop moves the address, \
-             docker start brings it back, and the virtual server is in the kernel as keepalived has it there",
-    limit: Duration::from_secs(900),
-    run: compose::run,
-}];
+pub(crate) const DOCKER: &[Case] = &[
+    Case {
+        name: "scenario.compose",
+        proves: "a compose project with the daemon beside nginx in two containers: docker stop moves the \
+                 address, docker start brings it back, and the virtual server is in the kernel as keepalived \
+                 has it there",
+        limit: Duration::from_secs(900),
+        run: compose::run,
+    },
+    Case {
+        name: "scenario.pxc",
+        proves: "two HAProxy containers share an address before five Galera nodes, the machine leads its own \
+                 there: docker pause, unpause, stop and start of one move it and lose no acknowledged row",
+        limit: Duration::from_secs(900),
+        run: pxc::run,
+    },
+];
 
 /// A scenario: its machines, and what happens to them.
 struct Story {

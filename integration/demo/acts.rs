@@ -8,7 +8,7 @@ use super::client::{Client, Ledger};
 use super::strip;
 use super::timeline::{Timeline, Who, seconds};
 use super::{INNER, Stage};
-use crate::lab::check::{Doing, Failure, Outcome, ensure};
+use crate::lab::check::{Failure, Outcome, ensure};
 
 /// So long the client works undisturbed, first and after each event.
 const CALM: Duration = Duration::from_secs(4);
@@ -35,7 +35,7 @@ struct Play<'a> {
 /// Everything in turn, then the sum.
 pub(super) fn play(stage: &mut Stage, timeline: Timeline) -> Outcome {
     timeline.say(Who::Client, "begins to insert rows, one after the other");
-    let client = Client::start(&stage.client, timeline);
+    let client = Client::start(&stage.client, timeline, 0);
     let mut play = Play {
         stage,
         timeline,
@@ -186,10 +186,8 @@ impl Play<'_> {
 fn settle_accounts(stage: &Stage, ledger: &Ledger, acts: &[Act], timeline: Timeline) -> Outcome {
     let mut tables = Vec::new();
     for node in &stage.nodes {
-        tables.push((
-            &node.name,
-            node.orders().doing(format!("ask {}", node.name))?,
-        ));
+        let server = &node.server;
+        tables.push((&server.name, server.orders()?));
     }
     let (_, rows) = tables.first().ok_or("no database server")?;
     let found: BTreeSet<u64> = rows.iter().map(|(id, _)| *id).collect();

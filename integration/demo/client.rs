@@ -27,25 +27,25 @@ const PACE: Duration = Duration::from_millis(40);
 
 /// A row whose insert was answered with OK.
 #[derive(Clone, Copy)]
-pub(super) struct Acknowledged {
-    pub(super) id: u64,
-    pub(super) at: Instant,
+pub(crate) struct Acknowledged {
+    pub(crate) id: u64,
+    pub(crate) at: Instant,
 }
 
 /// What the client knows.
 #[derive(Default, Clone)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     /// Rows that the server said it had stored, in order.
-    pub(super) acknowledged: Vec<Acknowledged>,
+    pub(crate) acknowledged: Vec<Acknowledged>,
     /// Rows that were sent and never answered, or refused.
-    pub(super) unanswered: Vec<u64>,
+    pub(crate) unanswered: Vec<u64>,
     /// Connections that were opened.
-    pub(super) connections: usize,
+    pub(crate) connections: usize,
 }
 
 impl Ledger {
     /// The longest pause between two acknowledged rows that ended between `from` and `to`.
-    pub(super) fn longest_gap(&self, from: Instant, to: Instant) -> Duration {
+    pub(crate) fn longest_gap(&self, from: Instant, to: Instant) -> Duration {
         let pairs = self
             .acknowledged
             .iter()
@@ -56,21 +56,21 @@ impl Ledger {
     }
 
     /// How many rows were acknowledged since `from`.
-    pub(super) fn since(&self, from: Instant) -> usize {
+    pub(crate) fn since(&self, from: Instant) -> usize {
         self.acknowledged.iter().filter(|row| row.at > from).count()
     }
 }
 
 /// The running client; ends when dropped.
-pub(super) struct Client {
+pub(crate) struct Client {
     ledger: Arc<Mutex<Ledger>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Client {
-    /// Starts it on `host`.
-    pub(super) fn start(host: &Host, timeline: Timeline) -> Self {
+    /// Starts it on `host`; its first row is the one after `row`.
+    pub(crate) fn start(host: &Host, timeline: Timeline, row: u64) -> Self {
         let (ledger, stop) = (
             Arc::<Mutex<Ledger>>::default(),
             Arc::<AtomicBool>::default(),
@@ -78,6 +78,7 @@ impl Client {
         let worker = Worker {
             host: host.clone(),
             timeline,
+            row,
             ledger: Arc::clone(&ledger),
             stop: Arc::clone(&stop),
         };
@@ -90,12 +91,12 @@ impl Client {
     }
 
     /// What it knows now.
-    pub(super) fn ledger(&self) -> Ledger {
+    pub(crate) fn ledger(&self) -> Ledger {
         lock(&self.ledger).clone()
     }
 
     /// Lets it end with the row it is at, and returns all it knows.
-    pub(super) fn finish(mut self) -> Outcome<Ledger> {
+    pub(crate) fn finish(mut self) -> Outcome<Ledger> {
         self.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
             thread.join().map_err(|_| "the client panicked")?;
@@ -121,6 +122,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Worker {
     host: Host,
     timeline: Timeline,
+    row: u64,
     ledger: Arc<Mutex<Ledger>>,
     stop: Arc<AtomicBool>,
 }
@@ -128,7 +130,7 @@ struct Worker {
 impl Worker {
     fn run(&self) {
         let mut session: Option<Session> = None;
-        let mut id = 0;
+        let mut id = self.row;
         // The complaint about the first row that got no answer, until one does.
         let mut silent = false;
         while !self.stop.load(Ordering::SeqCst) {

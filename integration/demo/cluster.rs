@@ -1,7 +1,7 @@
-//! Three real MariaDB servers as one Galera cluster, each on a host of its own.
+//! Real MariaDB servers as one Galera cluster, each on a host of its own.
 //!
-//! The cluster is started the quick way: one data directory is made and copied three times, and the
-//! servers find on disk what they would find after a power failure that hit all three at once: the
+//! The cluster is started the quick way: one data directory is made and copied, and the
+//! servers find on disk what they would find after a power failure that hit all of them at once: the
 //! same position of the data, and who the members were. They come up together, and none has to
 //! send its data to another.
 
@@ -38,12 +38,17 @@ const REPLICATED: [&str; 5] = [
 /// A guest that stalls must not make the servers think each other dead.
 const PATIENT: &str = "evs.suspect_timeout=PT30S;evs.inactive_timeout=PT60S";
 
-/// One server of the cluster.
-pub(super) struct Node {
-    /// `db1`, `db2`, `db3`.
-    pub(super) name: String,
+/// A server that is asked through the socket in its data directory.
+pub(crate) struct Server {
+    /// `db1`, `db2`, ...
+    pub(crate) name: String,
     host: Host,
     data: PathBuf,
+}
+
+/// One server of the cluster, on a host of its own.
+pub(super) struct Node {
+    pub(super) server: Server,
     process: Process,
 }
 
@@ -56,10 +61,8 @@ pub(super) struct Place<'a> {
 /// Starts all of them and waits until they are one cluster.
 pub(super) fn start(lab: &Lab, places: &[Place<'_>], timeline: Timeline) -> Outcome<Vec<Node>> {
     timeline.say(Who::Stage, "making a database with one table, orders");
-    let seed = lab.dir().join("seed");
     let first = places.first().ok_or("a cluster without servers")?;
-    make_seed(lab, first.host, &seed)?;
-    let begun = Instant::now();
+    let seed = make_seed(lab.dir(), first.host)?;
     timeline.say(
         Who::Stage,
         "starting three MariaDB servers as one Galera cluster",
@@ -68,18 +71,27 @@ pub(super) fn start(lab: &Lab, places: &[Place<'_>], timeline: Timeline) -> Outc
     for (index, _) in places.iter().enumerate() {
         nodes.push(Node::start(lab, places, index, &seed)?);
     }
-    wait_for_all(&mut nodes, begun, timeline)?;
+    let members = nodes.len();
+    wait_for_all(members, timeline, || {
+        let mut joined = 0;
+        for node in &mut nodes {
+            node.check()?;
+            joined += usize::from(node.server.has_joined(members));
+        }
+        Ok(joined)
+    })?;
     Ok(nodes)
 }
 
-/// A data directory as a server of a cluster leaves it that was stopped in order.
-fn make_seed(lab: &Lab, host: &Host, seed: &Path) -> Outcome {
+/// A data directory, in `dir`, as a server of a cluster leaves it that was stopped in order. It is made on
+/// `host`, which needs no network for it.
+pub(crate) fn make_seed(dir: &Path, host: &Host) -> Outcome<PathBuf> {
+    let (seed, sql) = (dir.join("seed"), dir.join("seed.sql"));
     let dir = seed.display().to_string();
     let data = format!("--datadir={dir}");
     host.run(&[
         "install", "-d", "-o", "mysql", "-g", "mysql", "-m", "0711", &dir,
     ])?;
-    let sql = lab.dir().join("seed.sql");
     let text = format!(
         "FLUSH PRIVILEGES;\nCREATE DATABASE shop;\n\
          CREATE TABLE shop.orders (id BIGINT PRIMARY KEY, stored_by VARCHAR(40) NOT NULL);\n\
@@ -113,12 +125,47 @@ fn make_seed(lab: &Lab, host: &Host, seed: &Path) -> Outcome {
     let argv = [&server[..], &SMALL, &REPLICATED, &alone].concat();
     let mut process = host.spawn("seed", &argv)?;
     wait_until("the first database server answers", START_LIMIT, || {
-        Ok(query(host, &socket, "SHOW STATUS LIKE 'wsrep_ready'")?.ends_with("ON"))
+        // A client that asks in vain takes the processor from the server.
+        let ready = || query(host, &socket, "SHOW STATUS LIKE 'wsrep_ready'");
+        Ok(Path::new(&socket).exists() && ready()?.ends_with("ON"))
     })?;
     query(host, &socket, "SHUTDOWN")?;
     process.wait(STOP_LIMIT)?;
     // The cache of write sets is worth nothing to a copy.
-    fs::remove_file(seed.join("galera.cache")).doing("remove galera.cache")
+    fs::remove_file(seed.join("galera.cache")).doing("remove galera.cache")?;
+    Ok(seed)
+}
+
+/// Copies the seed to `data`, for server `index` of this many.
+pub(crate) fn plant(
+    host: &Host,
+    seed: &Path,
+    data: &Path,
+    (index, members): (usize, usize),
+) -> Outcome {
+    let words = [seed, data].map(|path| path.display().to_string());
+    host.run(&["cp", "-a", &words[0], &words[1]])?;
+    let view = data.join("gvwstate.dat");
+    fs::write(&view, remembered_view(index, members))?;
+    let view = view.display().to_string();
+    host.run(&["chown", "mysql:mysql", &view]).map(drop)
+}
+
+/// The words that start the server `name` at `address`, one of `members`, on the data in `dir`.
+pub(crate) fn command_line(dir: &str, name: &str, address: &str, members: &[&str]) -> Vec<String> {
+    let own = [
+        format!("--datadir={dir}"),
+        format!("--socket={dir}/sock"),
+        format!("--bind-address={address}"),
+        format!("--wsrep-provider={PROVIDER}"),
+        format!("--wsrep-node-name={name}"),
+        format!("--wsrep-node-address={address}"),
+        format!("--wsrep-cluster-address=gcomm://{}", members.join(",")),
+        format!("--wsrep-provider-options=gcache.size=8M;{PATIENT}"),
+    ];
+    let same = [&["mariadbd", "--no-defaults"], &SMALL[..], &REPLICATED].concat();
+    let same = same.into_iter().map(str::to_owned);
+    same.chain(own).collect()
 }
 
 /// The identity of server `index` of a cluster; any will do that differs.
@@ -135,19 +182,15 @@ fn remembered_view(own: usize, members: usize) -> String {
     format!("my_uuid: {own}\n#vwbeg\nview_id: 3 {first} 3\nbootstrap: 0\n{list}#vwend\n")
 }
 
-fn wait_for_all(nodes: &mut [Node], begun: Instant, timeline: Timeline) -> Outcome {
-    let (mut joined, all) = (0, nodes.len());
-    let size = all.to_string();
+/// Waits until all servers have joined; `count` says how many have.
+pub(crate) fn wait_for_all(
+    all: usize,
+    timeline: Timeline,
+    mut count: impl FnMut() -> Outcome<usize>,
+) -> Outcome {
+    let (mut joined, begun) = (0, Instant::now());
     while joined < all {
-        let mut now = 0;
-        for node in &mut *nodes {
-            node.check()?;
-            let synced = node
-                .status("wsrep_local_state_comment")
-                .is_ok_and(|s| s == "Synced");
-            let whole = node.status("wsrep_cluster_size").is_ok_and(|s| s == size);
-            now += usize::from(synced && whole);
-        }
+        let now = count()?;
         if now != joined {
             joined = now;
             timeline.say(Who::Stage, format!("galera {joined}/{all} joined"));
@@ -168,42 +211,39 @@ impl Node {
         let place = places.get(index).ok_or("no such server")?;
         let (host, name) = (place.host.clone(), place.host.name().to_owned());
         let data = lab.dir().join(&name);
+        plant(&host, seed, &data, (index, places.len()))?;
+        let members: Vec<&str> = places.iter().map(|place| place.address).collect();
         let dir = data.display().to_string();
-        host.run(&["cp", "-a", &seed.display().to_string(), &dir])?;
-        let view = data.join("gvwstate.dat");
-        fs::write(&view, remembered_view(index, places.len()))?;
-        host.run(&["chown", "mysql:mysql", &view.display().to_string()])?;
-        let others: Vec<&str> = places.iter().map(|place| place.address).collect();
-        let own = [
-            format!("--datadir={dir}"),
-            format!("--socket={dir}/sock"),
-            format!("--bind-address={}", place.address),
-            format!("--wsrep-provider={PROVIDER}"),
-            format!("--wsrep-node-name={name}"),
-            format!("--wsrep-node-address={}", place.address),
-            format!("--wsrep-cluster-address=gcomm://{}", others.join(",")),
-            format!("--wsrep-provider-options=gcache.size=8M;{PATIENT}"),
-        ];
-        let own: Vec<&str> = own.iter().map(String::as_str).collect();
-        let argv = [
-            &["mariadbd", "--no-defaults"],
-            &own[..],
-            &SMALL,
-            &REPLICATED,
-        ]
-        .concat();
-        let process = host.spawn("mariadbd", &argv)?;
-        Ok(Self {
-            name,
-            host,
-            data,
-            process,
-        })
+        let words = command_line(&dir, &name, place.address, &members);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let process = host.spawn("mariadbd", &words)?;
+        let server = Server { name, host, data };
+        Ok(Self { server, process })
     }
 
     /// An error if the server has ended.
     pub(super) fn check(&mut self) -> Outcome {
-        must_run(&format!("MariaDB on {}", self.name), &mut self.process)
+        must_run(
+            &format!("MariaDB on {}", self.server.name),
+            &mut self.process,
+        )
+    }
+}
+
+impl Server {
+    /// One whose data directory is seen from here as `data`.
+    pub(crate) fn new(name: String, host: &Host, data: PathBuf) -> Self {
+        let host = host.clone();
+        Self { name, host, data }
+    }
+
+    /// Whether it is one of a cluster of this many, and knows all that they know.
+    pub(crate) fn has_joined(&self, members: usize) -> bool {
+        let is = |variable: &str, value: &str| self.status(variable).is_ok_and(|s| s == value);
+        let listens = self.data.join("sock").exists();
+        listens
+            && is("wsrep_local_state_comment", "Synced")
+            && is("wsrep_cluster_size", &members.to_string())
     }
 
     /// One status variable.
@@ -222,9 +262,10 @@ impl Node {
     }
 
     /// Every row of the table on this server, after it has applied all that the cluster has.
-    pub(super) fn orders(&self) -> Outcome<Vec<(u64, String)>> {
+    pub(crate) fn orders(&self) -> Outcome<Vec<(u64, String)>> {
         let select = "SELECT id, stored_by FROM shop.orders ORDER BY id";
-        let rows = self.query(&format!("SET SESSION wsrep_sync_wait = 1; {select}"))?;
+        let rows = self.query(&format!("SET SESSION wsrep_sync_wait = 1; {select}"));
+        let rows = rows.doing(format!("ask {}", self.name))?;
         let parse = |row: &str| {
             let (id, by) = row.split_once('\t')?;
             Some((id.parse().ok()?, by.to_owned()))

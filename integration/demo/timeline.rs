@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Who a line is about; each has its colour.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who {
+pub(crate) enum Who {
     /// The stage being built.
     Stage,
     /// What the demonstration does to the containers.
@@ -40,14 +40,14 @@ impl Who {
 
 /// Prints lines with their time; shared by all threads.
 #[derive(Clone, Copy)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     started: Instant,
     coloured: bool,
 }
 
 impl Timeline {
     /// A timeline that begins now.
-    pub(super) fn new(coloured: bool) -> Self {
+    pub(crate) fn new(coloured: bool) -> Self {
         Self {
             started: Instant::now(),
             coloured,
@@ -55,7 +55,7 @@ impl Timeline {
     }
 
     /// One line.
-    pub(super) fn say(&self, who: Who, text: impl Display) {
+    pub(crate) fn say(&self, who: Who, text: impl Display) {
         let seconds = self.started.elapsed().as_secs_f64();
         let word = self.paint(who.colour(), &format!("{:6}", who.word()));
         let text = text.to_string();
@@ -68,17 +68,17 @@ impl Timeline {
     }
 
     /// Lines without a time.
-    pub(super) fn show(&self, text: impl Display) {
+    pub(crate) fn show(&self, text: impl Display) {
         println!("{text}");
     }
 
     /// `text` as it is when good, else, on a terminal, in red.
-    pub(super) fn verdict(&self, good: bool, text: &str) -> String {
+    pub(crate) fn verdict(&self, good: bool, text: &str) -> String {
         self.paint(if good { "1;32" } else { "1;31" }, text)
     }
 
     /// Time since the beginning.
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
@@ -92,7 +92,7 @@ impl Timeline {
 }
 
 /// `4.3 s`.
-pub(super) fn seconds(of: Duration) -> String {
+pub(crate) fn seconds(of: Duration) -> String {
     let digits = if of < Duration::from_secs(1) { 2 } else { 1 };
     format!("{:.digits$} s", of.as_secs_f64())
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::Lab;
 use super::check::{Failure, Outcome, wait_until};
 use super::guest::vipd_path;
 use super::machine::Machine;
@@ -26,18 +27,18 @@ ln -sf /usr/sbin/ip6tables-legacy /usr/local/sbin/ip6tables
 mount -t tmpfs none /var/lib/docker
 ";
 
-/// $1: a directory; the rest are programs. Puts them there, with the libraries that they need.
+/// $1: a directory; the rest are files, programs for the most part. Puts them there, with the libraries that
+/// they need.
 const ROOT_FILES: &str = r#"
 root=$1; shift
-mkdir -p $root/tmp $root/run $root/etc $root/var/log/nginx $root/var/lib/nginx $root/dev $root/proc $root/sys
+mkdir -p $root/run $root/etc/keepalived $root/var/log/nginx $root/var/lib/nginx $root/dev $root/proc $root/sys
+mkdir -m 1777 $root/tmp
+ln -s ../run $root/var/run
 for dir in bin sbin lib lib64; do mkdir -p $root/usr/$dir; ln -s usr/$dir $root/$dir; done
-for program; do
-    mkdir -p $root$(dirname $program)
-    cp -L $program $root$program
-    for library in $(ldd $program | grep -o '/[^ ]*'); do
-        mkdir -p $root$(dirname $library)
-        cp -nL $library $root$library
-    done
+# ldd says `FILE:`, then, after a tab, `NAME => PATH (ADDRESS)`; of a script, that it is none.
+for file in $(ldd "$@" 2>/dev/null | grep -o '[[:blank:]]/[^ ]*' | sort -u) "$@"; do
+    mkdir -p $root${file%/*}
+    cp -L $file $root$file
 done
 cp /etc/passwd /etc/group /etc/nsswitch.conf $root/etc
 cp -n /lib/x86_64-linux-gnu/libnss_files.so.2 $root/lib/ 2>/dev/null || true
@@ -68,7 +69,8 @@ impl Docker {
             _daemon: daemon,
         };
         wait_until("Docker answers", START_LIMIT, || {
-            Ok(docker.docker("info >/dev/null").is_ok())
+            let listens = docker.machine.exists("/run/docker.sock")?;
+            Ok(listens && docker.docker("info >/dev/null").is_ok())
         })?;
         Ok(docker)
     }
@@ -83,14 +85,26 @@ impl Docker {
         self.machine.sh(&format!("/usr/bin/docker {words}"))
     }
 
-    /// Makes an image that holds these programs of this machine and nothing else.
-    pub(crate) fn image(&self, name: &str, programs: &[&str]) -> Outcome {
+    /// Makes an image that holds these files of this machine, its programs for the most part, and nothing else.
+    /// A container of it runs a shell.
+    pub(crate) fn image(&self, name: &str, files: &[&str]) -> Outcome {
         let dir = "/tmp/image";
-        let words = programs.join(" ");
+        let words = files.join(" ");
         self.machine.sh(&format!(
-            "set -- {dir} {words}\n{ROOT_FILES}\ntar -C {dir} -c . | /usr/bin/docker import - {name}\nrm -r {dir}\n"
+            "set -- {dir} {words}\n{ROOT_FILES}\n\
+             tar -C {dir} -c . | /usr/bin/docker import -c 'CMD [\"/bin/sh\"]' - {name}\nrm -r {dir}\n"
         ))?;
         Ok(())
+    }
+
+    /// The network of a running container, and the name that it has there.
+    pub(crate) fn container(&self, lab: &Lab, name: &str) -> Outcome<(Host, String)> {
+        let said = self.docker(&format!(
+            "inspect -f '{{{{.State.Pid}}}} {{{{.Config.Hostname}}}}' {name}"
+        ))?;
+        let (pid, hostname) = said.trim().split_once(' ').ok_or("docker inspect")?;
+        let path = self.machine.path(&format!("/proc/{pid}/ns/net"))?;
+        Ok((Host::behind(lab, name, &path)?, hostname.to_owned()))
     }
 
     /// Puts the vipd under test at `path` of the machine.

@@ -2,7 +2,7 @@
 //! machine's, which stay as they are. Packages are installed in it, files lie where their users put them,
 //! `killall` finds its processes and no others. It starts nothing by itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::check::{Outcome, wait_until};
@@ -20,7 +20,8 @@ pub(crate) const STAND_IN: &str = "package.metadata.deb.variants.keepalived";
 
 /// A command in it ends within this; a restart of a unit may take as long as the unit lets it.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
-const BOOT_LIMIT: Duration = Duration::from_secs(20);
+/// Generous: other things may be starting beside it.
+const BOOT_LIMIT: Duration = Duration::from_secs(90);
 
 /// $1: where its files are put together, $2: where its logs go to.
 const ROOT: &str = r"
@@ -147,11 +148,13 @@ impl Machine {
 
     /// Whether a file is there.
     pub(crate) fn exists(&self, path: &str) -> Outcome<bool> {
+        Ok(self.path(path)?.exists())
+    }
+
+    /// Where this file of it is seen from outside.
+    pub(crate) fn path(&self, path: &str) -> Outcome<PathBuf> {
         let seen = Path::new("/proc").join(self.init()?.to_string());
-        Ok(seen
-            .join("root")
-            .join(path.trim_start_matches('/'))
-            .exists())
+        Ok(seen.join("root").join(path.trim_start_matches('/')))
     }
 
     /// Everything in it is killed at once, as by a power failure.

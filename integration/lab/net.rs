@@ -73,9 +73,14 @@ impl Host {
     /// Where this process is: the machine itself, in a stage among its processes. For a daemon to begin in that
     /// leaves it at once; nothing may be changed here.
     pub(crate) fn here(lab: &Lab) -> Outcome<Self> {
+        Self::behind(lab, "here", Path::new("/proc/self/ns/net"))
+    }
+
+    /// A namespace that something else made: its file under /proc, and what the case calls it.
+    pub(crate) fn behind(lab: &Lab, name: &str, path: &Path) -> Outcome<Self> {
         Ok(Self(Arc::new(Namespace {
-            name: "here".to_owned(),
-            ns: File::open("/proc/self/ns/net")?,
+            name: name.to_owned(),
+            ns: File::open(path).doing(path.display())?,
             dir: lab.dir().into(),
         })))
     }

@@ -21,6 +21,13 @@ const STARTED: Duration = Duration::from_secs(90);
 const LOOP: u64 = 2;
 /// What it may take until a change is in the table: the loop, the check and a look at the table.
 const ONE_LOOP: Duration = Duration::from_secs(LOOP + 2);
+/// A guest that stalls must not make the nodes think each other dead: one that is in the middle of a state
+/// transfer then does not come back.
+const PATIENT: &str =
+    "evs.suspect_timeout=PT15S;evs.inactive_timeout=PT30S;evs.install_timeout=PT15S";
+/// Where they are to notice that they do not hear each other.
+const IMPATIENT: &str =
+    "evs.install_timeout=PT4S;evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S";
 const PASSWORD: &str = "open sesame";
 
 /// A state transfer by rsync that the donor begins only when the file `hold` is gone.
@@ -53,10 +60,8 @@ impl Node {
     fn start(&mut self, number: u8, more: &[&str]) -> Outcome {
         let dir = &self.dir;
         let weight = 3 - number;
-        let options = format!(
-            "gcache.size=8M;pc.weight={weight};evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S;\
-             evs.install_timeout=PT4S;evs.keepalive_period=PT0.5S"
-        );
+        let options =
+            format!("gcache.size=8M;pc.weight={weight};{PATIENT};evs.keepalive_period=PT0.5S");
         let own = [
             format!("--datadir={dir}/data"),
             format!("--socket={dir}/sock"),
@@ -338,6 +343,9 @@ fn steps(cluster: &mut Cluster<'_>, is: Is<'_>, soon: Is<'_>) -> Outcome {
         &pools(&[3306, 3309, 3310], ALL, roles(2, &[1])),
     )?;
     first.sql("SET GLOBAL read_only=OFF")?;
+    for node in [first, second] {
+        node.sql(&format!("SET GLOBAL wsrep_provider_options='{IMPATIENT}'"))?;
+    }
     second
         .host
         .sh("iptables-legacy -A INPUT -s 192.0.2.11 -j DROP")?;

@@ -2,13 +2,15 @@
 //! keepalived by its init script when nginx is lost, adverts every 5 s, a password of which eight bytes count, and
 //! the sync daemon of IPVS.
 
+use std::thread::sleep;
 use std::time::Duration;
 
 use super::site::{Node, Plan, Play};
 use super::{Story, perform};
 use crate::lab::Lab;
-use crate::lab::check::{Outcome, wait_until};
+use crate::lab::check::{Outcome, ensure, wait_until};
 use crate::lab::daemon::Kind;
+use crate::lab::net::Address;
 
 const FIRST: usize = 0;
 const SECOND: usize = 1;
@@ -77,12 +79,21 @@ fn play(play: &mut Play<'_>) -> Outcome {
     play.step(
         "nginx and keepalived are started on both",
         |site| {
-            let mut nodes = site.nodes.iter();
-            nodes.try_for_each(|node| node.sh(START).map(drop))
+            site.nodes[FIRST].sh(START)?;
+            // Whoever has it first keeps it: a guest that stalls must not let that be the second.
+            sleep(Duration::from_secs(2));
+            site.nodes[SECOND].sh(START).map(drop)
         },
         &[FIRST],
     )?;
+    let phrases = [
+        "`auth_pass` is cut to its first 8 bytes",
+        "unknown keyword `route_id` in `global_defs`; did you mean `router_id`?",
+    ];
+    play.told(FIRST, &phrases)?;
+    play.told(SECOND, &phrases)?;
     sync_daemons(play, [FIRST, SECOND])?;
+    address(play)?;
     play.step(
         "service keepalived restart on 111",
         |site| site.nodes[FIRST].sh("service keepalived restart").map(drop),
@@ -95,6 +106,18 @@ fn play(play: &mut Play<'_>) -> Outcome {
         &[FIRST],
     )?;
     mail(play)
+}
+
+/// It has the prefix that the file gives it.
+fn address(play: &Play<'_>) -> Outcome {
+    if play.site.is_reference() {
+        return Ok(());
+    }
+    let all = play.site.nodes[FIRST].host.addresses()?;
+    let is = |a: &Address| a.local == "192.168.1.200" && a.prefixlen == 24 && a.dev == "eth0";
+    let pair = play.site.pair;
+    ensure!(all.iter().any(is), "{pair}: no /24: {all:?}");
+    Ok(())
 }
 
 /// The one with the address tells of connections, the other one listens.

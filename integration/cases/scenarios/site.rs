@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::steps::Steps;
 use crate::lab::Lab;
-use crate::lab::check::Outcome;
+use crate::lab::check::{Outcome, ensure};
 use crate::lab::daemon::Kind;
 use crate::lab::machine::{Machine, STAND_IN, VIPD};
 use crate::lab::net::{Host, Net, Port};
@@ -202,6 +202,19 @@ impl<'a> Play<'a> {
     ) -> Outcome<Self> {
         let steps = Steps::begin(&site.client, site.pair, vips, limit, site.is_reference())?;
         Ok(Self { site, steps })
+    }
+
+    /// Where vipd runs on this machine, it has said all of this.
+    pub(super) fn told(&self, node: usize, phrases: &[&str]) -> Outcome {
+        let node = &self.site.nodes[node];
+        if node.kind == Kind::Vipd {
+            let log = node.log()?;
+            for phrase in phrases {
+                let pair = self.site.pair;
+                ensure!(log.contains(phrase), "{pair}: not told: {phrase}\n{log}");
+            }
+        }
+        Ok(())
     }
 
     /// Does `action`; then each address of the client's list must be served by the machine of this number.
