@@ -3,6 +3,7 @@
 //! A line is handed to a bounded queue; one thread of its own writes. A slow console or a full disk
 //! fills the queue, then lines are counted instead of kept, and the count is logged. Nothing waits.
 
+mod fold;
 mod journal;
 mod subject;
 
@@ -13,7 +14,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, SystemTime};
 
 use tracing::field::{Field, Visit};
@@ -21,6 +22,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
+use fold::Fold;
 use journal::Journal;
 
 pub use subject::{balancer, failover};
@@ -226,14 +228,30 @@ fn write_lines(
     dropped: &AtomicU64,
     queued: &AtomicU64,
 ) {
+    let mut fold = Fold::default();
     // The sending end is the process's, so this thread ends with the process.
-    while let Ok(line) = lines.recv() {
-        outputs.write(&line);
+    loop {
+        let received = match fold.wait() {
+            Some(wait) => lines.recv_timeout(wait),
+            None => lines.recv().map_err(RecvTimeoutError::from),
+        };
+        #[expect(clippy::disallowed_methods, reason = "the wall clock of a log line")]
+        let now = SystemTime::now();
+        for line in fold.over(now) {
+            outputs.write(&line);
+        }
+        let line = match received {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if let Some(line) = fold.take(line) {
+            outputs.write(&line);
+        }
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            #[expect(clippy::disallowed_methods, reason = "the wall clock of a log line")]
             outputs.write(&Line {
-                at: SystemTime::now(),
+                at: now,
                 level: Level::WARN,
                 text: format!("{lost} log lines were dropped: the log's target is too slow"),
                 fields: Vec::new(),
