@@ -241,7 +241,10 @@ pub struct Read {
 
 /// Reads a configuration without asking what it means.
 pub fn read(root: &Path, files: &dyn Files, options: &Options) -> Read {
-    let mut reader = include::Reader::new(files, options);
+    read_with(include::Reader::new(files, options, false), root)
+}
+
+fn read_with(mut reader: include::Reader<'_>, root: &Path) -> Read {
     let tree = reader.root(root);
     Read {
         tree,
@@ -256,7 +259,7 @@ pub fn load(root: &Path, files: &dyn Files, options: &Options) -> Loaded {
         tree,
         sources,
         mut diagnostics,
-    } = read(root, files, options);
+    } = read_with(include::Reader::new(files, options, true), root);
     let mut config = None;
     let mut origins = Origins::default();
     if let Some(tree) = tree {

@@ -99,7 +99,6 @@ pub(super) fn expand(
         text: Arc::clone(&text),
         frame,
         done: Expanded::default(),
-        lead: 0,
         here: Span::empty(file),
         continues: false,
         open: None,
@@ -117,11 +116,9 @@ struct Expander<'r, 'a> {
     reader: &'r mut Reader<'a>,
     path: &'r Path,
     file: FileId,
-    text: Arc<str>,
+    text: Arc<String>,
     frame: FrameId,
     done: Expanded,
-    /// End of the last token that was typed.
-    lead: u32,
     /// The line that is being read, as it was typed.
     here: Span,
     /// Whether that line ends with a backslash.
@@ -389,26 +386,16 @@ impl Expander<'_, '_> {
     }
 
     fn lex(&mut self, text: &str, file: FileId, offset: u32, line: &Line) {
-        let typed = file != FileId::EXPANSION;
         let part = Part {
             text,
             file,
             offset,
-            lead: if typed { self.lead } else { offset },
             first: line.first,
             own: line.own,
         };
-        let tokens = &mut self.done.tokens;
-        let before = tokens.len();
         let compat = self.reader.options.compat;
-        lexer::lex_part(part, compat, tokens, &mut self.reader.diagnostics);
-        if let Some(last) = tokens
-            .get(before..)
-            .and_then(<[Token]>::last)
-            .filter(|_| typed)
-        {
-            self.lead = last.span.end;
-        }
+        let (tokens, diagnostics) = (&mut self.done.tokens, &mut self.reader.diagnostics);
+        lexer::lex_part(part, compat, tokens, diagnostics);
     }
 
     /// Does what the words from a token on ask the reader to do.
@@ -417,8 +404,13 @@ impl Expander<'_, '_> {
         let Some(first) = words.next().filter(|token| token.kind == TokenKind::Word) else {
             return;
         };
-        let (key, next) = (first.span, words.next().map(|token| token.span));
-        let last = self.done.tokens.last().map_or(key, |token| token.span);
+        let file = self.file;
+        let (key, next) = (first.span(file), words.next().map(|token| token.span(file)));
+        let last = self
+            .done
+            .tokens
+            .last()
+            .map_or(key, |token| token.span(file));
         let keyword = self.reader.sources.text(key);
         if keyword == "random_seed" {
             let seed = next.map_or("", |span| self.reader.sources.text(span));
@@ -487,7 +479,17 @@ impl Line {
 
 /// Whether nothing on a line can stand for something else.
 fn is_plain(line: &str) -> bool {
-    !line.contains(['$', '~', '@']) && !line.contains("include") && !line.contains("random_seed")
+    let bytes = line.as_bytes();
+    // Asked of every line, of which few have one of these letters at all.
+    let has = |word: &[u8], first: u8| {
+        bytes
+            .iter()
+            .enumerate()
+            .any(|(at, &byte)| byte == first && bytes[at..].starts_with(word))
+    };
+    !bytes.iter().any(|byte| matches!(byte, b'$' | b'~' | b'@'))
+        && !has(b"include", b'i')
+        && !has(b"random_seed", b'r')
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 use super::expand::{self, Expanded, State};
 use super::glob::{expand_braces, has_wildcard};
-use super::keywords;
+use super::keywords::ROOT_BLOCKS;
 use super::source::expansion::FrameId;
 use super::source::{SourceMap, Span};
 use super::tree::{Item, Statement, Tree};
@@ -53,19 +53,23 @@ pub(super) struct Reader<'a> {
     pub(super) sources: SourceMap,
     pub(super) diagnostics: Diagnostics,
     pub(super) state: State,
+    /// Whether blocks may stay packed.
+    packs: bool,
     /// The files that are being read, outermost first.
     open: Vec<PathBuf>,
     count: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(files: &'a dyn Files, options: &'a Options) -> Reader<'a> {
+    /// `packs`: whether blocks may stay packed.
+    pub(super) fn new(files: &'a dyn Files, options: &'a Options, packs: bool) -> Reader<'a> {
         Reader {
             files,
             options,
             sources: SourceMap::default(),
             diagnostics: Diagnostics::default(),
             state: State::new(options),
+            packs,
             open: Vec::new(),
             count: 0,
         }
@@ -106,9 +110,13 @@ impl<'a> Reader<'a> {
         };
         let mut tree = Tree::parse(
             file,
-            &tokens,
+            tokens,
             &self.sources,
-            keywords::is_root_block,
+            // What is included is attached inside.
+            match self.packs && includes.is_empty() {
+                true => ROOT_BLOCKS,
+                false => ROOT_BLOCKS.all_read(),
+            },
             &mut self.diagnostics,
         );
         if !includes.is_empty() {
@@ -236,7 +244,7 @@ fn attach(items: &mut [Item], includes: &mut BTreeMap<Span, Vec<Tree>>) {
             continue;
         }
         let first = statement.words.first();
-        if let Some(trees) = first.and_then(|word| includes.remove(&word.leaf.span)) {
+        if let Some(trees) = first.and_then(|word| includes.remove(&word.span)) {
             let statement = Statement {
                 words: std::mem::take(&mut statement.words),
                 block: None,

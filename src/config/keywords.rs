@@ -15,6 +15,8 @@ mod vrrp;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use super::tree::RootBlocks;
+
 /// Where a keyword may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BlockKind {
@@ -412,12 +414,13 @@ pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
     parts.iter().copied().flatten()
 }
 
-static INDEX: LazyLock<BTreeMap<(BlockKind, &'static str), &'static Keyword>> =
+/// By length before by letters: few have the same, and only those are compared.
+static INDEX: LazyLock<BTreeMap<(BlockKind, usize, &'static str), &'static Keyword>> =
     LazyLock::new(|| {
         let mut index = BTreeMap::new();
         for kind in BlockKind::ALL {
             for row in rows(kind) {
-                index.extend(row.names().map(|name| ((kind, name), row)));
+                index.extend(row.names().map(|name| ((kind, name.len(), name), row)));
             }
         }
         index
@@ -426,7 +429,8 @@ static INDEX: LazyLock<BTreeMap<(BlockKind, &'static str), &'static Keyword>> =
 /// The row of a word in a block.
 pub fn find(kind: BlockKind, word: &str) -> Option<&'static Keyword> {
     // The key's lifetime is only that of the map's type: comparing needs no static text.
-    INDEX.get(&(kind, word) as &(BlockKind, &str)).copied()
+    let key: &(BlockKind, usize, &str) = &(kind, word.len(), word);
+    INDEX.get(key).copied()
 }
 
 /// The blocks where a word would be known.
@@ -436,12 +440,23 @@ pub fn blocks_of(word: &str) -> impl Iterator<Item = BlockKind> {
         .filter(move |&kind| find(kind, word).is_some())
 }
 
+/// The structure of a file.
+pub const ROOT_BLOCKS: RootBlocks = RootBlocks {
+    begins: is_root_block,
+    packs: is_numerous_block,
+};
+
 /// Whether a word begins a block outside all others, and only there.
-pub fn is_root_block(word: &str) -> bool {
+fn is_root_block(word: &str) -> bool {
     find(BlockKind::Root, word).is_some_and(|row| row.body != Body::None)
         && !BlockKind::ALL
             .into_iter()
             .any(|kind| kind != BlockKind::Root && find(kind, word).is_some())
+}
+
+/// Whether a word begins a block of which a file may have thousands.
+fn is_numerous_block(word: &str) -> bool {
+    matches!(word, "virtual_server" | "vrrp_instance")
 }
 
 #[cfg(test)]

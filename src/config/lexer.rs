@@ -33,19 +33,32 @@ pub enum TokenKind {
     Close,
 }
 
-/// One word or brace.
+/// One word or brace. Of a large file there are hundreds of thousands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
+    /// Where it begins, in bytes.
+    pub start: u32,
+    /// One behind its last byte.
+    pub end: u32,
     /// What it is.
     pub kind: TokenKind,
-    /// Where it stands.
-    pub span: Span,
-    /// Where the blanks and comments before it begin: the end of the token before.
-    pub lead: u32,
+    /// Whether it was typed in the file that is read; otherwise definitions or loops made it.
+    pub typed: bool,
     /// Whether it is the first on its line.
     pub first_on_line: bool,
     /// Whether its line began with `@vipd`.
     pub own: bool,
+}
+
+impl Token {
+    /// Where it stands. `file`: the one that is read.
+    pub fn span(&self, file: FileId) -> Span {
+        Span {
+            file: if self.typed { file } else { FileId::EXPANSION },
+            start: self.start,
+            end: self.end,
+        }
+    }
 }
 
 /// Longest line that keepalived reads, in bytes without the line end (MAXBUF is 1024).
@@ -58,8 +71,6 @@ pub(super) struct Part<'a> {
     /// Where it starts.
     pub(super) file: FileId,
     pub(super) offset: u32,
-    /// End of the token before it, where tokens are to lead back to the whole text.
-    pub(super) lead: u32,
     /// Whether nothing of its line stands before it.
     pub(super) first: bool,
     /// Whether its line is for vipd alone.
@@ -79,7 +90,6 @@ pub(super) fn lex_part(
     };
     let mut input = part.text;
     let mut at = part.offset;
-    let mut lead = part.lead;
     let mut first = part.first;
     let mut braces = Braces::Split;
     let mut begins = true;
@@ -109,13 +119,13 @@ pub(super) fn lex_part(
         }
         lexer.check_word(kind, raw, span);
         tokens.push(Token {
+            start: span.start,
+            end: span.end,
             kind,
-            span,
-            lead,
+            typed: part.file != FileId::EXPANSION,
             first_on_line: first,
             own: part.own,
         });
-        lead = at;
         first = false;
         begins = matches!(kind, TokenKind::Open | TokenKind::Close);
     }
@@ -189,6 +199,9 @@ struct Lexer<'a> {
 
 impl Lexer<'_> {
     fn check_blank(&mut self, raw: &str, span: Span) {
+        if raw.is_ascii() {
+            return;
+        }
         let odd = raw.chars().find(|&c| is_wide_blank(c));
         let Some(odd) = odd else {
             return;
@@ -228,12 +241,12 @@ impl Lexer<'_> {
         if kind == TokenKind::Quoted && (raw.len() < 2 || !raw.ends_with('"')) {
             self.unterminated(span);
         }
-        if raw.contains('\u{fffd}') {
+        if !raw.is_ascii() && raw.contains('\u{fffd}') {
             let message = "this is not UTF-8 text; the bytes are taken as U+FFFD";
             let odd = Diagnostic::warning(Code::InvalidText, span, message);
             self.diagnostics.push(odd);
         }
-        if kind == TokenKind::Word && raw.contains("${") {
+        if kind == TokenKind::Word && raw.contains('$') && raw.contains("${") {
             self.undefined(raw, span);
         }
     }
@@ -279,6 +292,13 @@ fn piece(input: &str, compat: Compat, braces: Braces) -> IResult<&str, Piece> {
             && !matches!(c, '"' | '#' | '!' | '\\' | '$')
             && (braces == Braces::InWords || !matches!(c, '{' | '}'))
     };
+    // What most of any file is: a word with nothing in it that has a meaning of its own.
+    let whole = take_while1::<_, _, nom::error::Error<&str>>(plain)(input);
+    if let Ok((remaining, _)) = whole
+        && !remaining.starts_with(['\\', '$'])
+    {
+        return Ok((remaining, Piece::Token(TokenKind::Word)));
+    }
     let inside = take_while1(move |c: char| !blank(c) && !matches!(c, '{' | '}' | '"' | '$'));
     let variable = recognize((tag("${"), inside, char('}')));
     let escaped = recognize(pair(char('\\'), one_of("#!\\")));
@@ -336,7 +356,6 @@ pub(crate) fn lex(
             text: line.trim_end_matches('\n'),
             file,
             offset,
-            lead: tokens.last().map_or(0, |token: &Token| token.span.end),
             first: true,
             own: false,
         };

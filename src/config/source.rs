@@ -6,7 +6,7 @@
 pub(super) mod expansion;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use expansion::{Account, Expansion};
 
@@ -69,8 +69,10 @@ impl std::fmt::Display for Place<'_> {
 #[derive(Clone, Debug)]
 pub struct SourceFile {
     path: PathBuf,
-    text: Arc<str>,
-    line_starts: Vec<u32>,
+    /// Not copied: it may be long.
+    text: Arc<String>,
+    /// Where its lines begin, once somebody asked.
+    line_starts: OnceLock<Vec<u32>>,
 }
 
 impl SourceFile {
@@ -85,13 +87,13 @@ impl SourceFile {
     }
 
     /// The same, to hold on to.
-    pub(super) fn shared_text(&self) -> Arc<str> {
+    pub(super) fn shared_text(&self) -> Arc<String> {
         Arc::clone(&self.text)
     }
 
     /// Number of the line that holds a byte, from 0.
     pub fn line_of(&self, offset: u32) -> usize {
-        self.line_starts
+        self.line_starts()
             .partition_point(|&start| start <= offset)
             .saturating_sub(1)
     }
@@ -99,15 +101,29 @@ impl SourceFile {
     /// The bytes of lines `first..=last` (from 0), their line ends included.
     pub fn lines(&self, first: usize, last: usize) -> std::ops::Range<usize> {
         let start = self.line_start(first);
-        let end = match self.line_starts.get(last + 1) {
+        let end = match self.line_starts().get(last + 1) {
             Some(&next) => next as usize,
             None => self.text.len(),
         };
         start.min(end)..end
     }
 
+    fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            // Below 4 GiB, even if every byte became the three of U+FFFD: see FILE_BYTES_MAX.
+            let newlines = self
+                .text
+                .bytes()
+                .zip(1..)
+                .filter(|&(byte, _)| byte == b'\n');
+            std::iter::once(0)
+                .chain(newlines.map(|(_, at)| at))
+                .collect()
+        })
+    }
+
     fn line_start(&self, line: usize) -> usize {
-        self.line_starts
+        self.line_starts()
             .get(line)
             .map_or(self.text.len(), |&start| start as usize)
     }
@@ -149,15 +165,10 @@ impl SourceMap {
             Ok(text) => text,
             Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
         };
-        let newlines = text.bytes().enumerate().filter(|&(_, b)| b == b'\n');
-        let line_starts = std::iter::once(Ok(0))
-            .chain(newlines.map(|(i, _)| u32::try_from(i + 1)))
-            .collect::<Result<_, _>>()
-            .map_err(|_| TooLarge)?;
         self.files.push(SourceFile {
             path,
             text: text.into(),
-            line_starts,
+            line_starts: OnceLock::new(),
         });
         Ok(FileId(id))
     }

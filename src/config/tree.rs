@@ -1,12 +1,21 @@
-//! Statements and blocks, with nothing lost: every byte of the file belongs to a leaf or stands before
-//! one, so that [`Tree::print`] gives the file back.
+//! Statements and blocks of a file. What stands between words belongs to the word behind it, so that
+//! [`Tree::print`] gives the file back.
 //!
 //! Building never fails. Braces that do not match are said, each at the brace that was never closed,
 //! and what they damage is marked so that nobody reads meaning into it.
+//!
+//! Large files are thousands of blocks of a few kinds, and each of them is looked at once: those are left as
+//! tokens ([`Packed`]) until then. Otherwise their trees would be most of what reading a file takes.
+
+mod packed;
+
+use std::sync::Arc;
 
 use super::diagnostic::{Code, Diagnostic, Diagnostics};
 use super::lexer::{Token, TokenKind};
 use super::source::{FileId, SourceMap, Span};
+
+pub use packed::Packed;
 
 /// How deep blocks may be nested.
 pub const DEPTH_MAX: usize = 32;
@@ -28,7 +37,7 @@ pub enum Item {
     /// A statement that reads other files, and what they hold.
     Include(Statement, Box<[Tree]>),
     /// A brace that belongs to nothing.
-    Stray(Leaf),
+    Stray(Span),
 }
 
 /// Words on one line, and the block behind them.
@@ -42,20 +51,11 @@ pub struct Statement {
     pub damaged: bool,
 }
 
-/// A piece of text and what stands before it.
-#[derive(Clone, Copy, Debug)]
-pub struct Leaf {
-    /// The text.
-    pub span: Span,
-    /// Where the blanks and comments before it begin.
-    pub lead: u32,
-}
-
 /// A word.
 #[derive(Clone, Debug)]
 pub struct Word {
     /// Where it stands.
-    pub leaf: Leaf,
+    pub span: Span,
     /// Whether it stands in double quotes.
     pub quoted: bool,
     /// Whether its line began with `@vipd`.
@@ -66,11 +66,13 @@ pub struct Word {
 #[derive(Clone, Debug)]
 pub struct Block {
     /// `{`.
-    pub open: Leaf,
-    /// What is inside.
+    pub open: Span,
+    /// What is inside; nothing while it is packed.
     pub items: Box<[Item]>,
+    /// The same, as long as nobody has looked at it: see [`Statement::unpacked`].
+    pub packed: Option<Box<Packed>>,
     /// `}`; `None` when it is missing.
-    pub close: Option<Leaf>,
+    pub close: Option<Span>,
 }
 
 impl Statement {
@@ -78,25 +80,49 @@ impl Statement {
     pub fn span(&self) -> Option<Span> {
         let first = self.words.first()?;
         let last = self.words.last()?;
-        Some(first.leaf.span.to(last.leaf.span))
+        Some(first.span.to(last.span))
+    }
+}
+
+/// The keywords that a file's structure depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct RootBlocks {
+    /// Begins a block outside all others, and only there: where braces do not balance, they show where the
+    /// damage ends.
+    pub begins: fn(&str) -> bool,
+    /// Its block may stay packed.
+    pub packs: fn(&str) -> bool,
+}
+
+impl RootBlocks {
+    /// The same, with nothing packed.
+    #[must_use]
+    pub fn all_read(self) -> RootBlocks {
+        RootBlocks {
+            packs: |_| false,
+            ..self
+        }
     }
 }
 
 impl Tree {
-    /// Builds the tree of a file. `is_root_block` names the keywords that begin a block outside all
-    /// others: where braces do not balance, they show where the damage ends.
+    /// Builds the tree of a file.
     pub fn parse(
         file: FileId,
-        tokens: &[Token],
+        tokens: Vec<Token>,
         sources: &SourceMap,
-        is_root_block: fn(&str) -> bool,
+        root_blocks: RootBlocks,
         diagnostics: &mut Diagnostics,
     ) -> Tree {
-        let mut builder = Builder::new(sources, None);
-        builder.read(tokens);
+        let tokens = Arc::new(tokens);
+        if let Some(items) = packed::read(file, &tokens, sources, root_blocks.packs) {
+            return Tree { file, items };
+        }
+        let mut builder = Builder::new(file, None);
+        builder.read(&tokens);
         if !builder.stack.is_empty() {
-            builder = Builder::new(sources, Some(is_root_block));
-            builder.read(tokens);
+            builder = Builder::new(file, Some((sources, root_blocks.begins)));
+            builder.read(&tokens);
         }
         let (items, problems) = builder.finish();
         for problem in problems {
@@ -110,33 +136,31 @@ impl Tree {
         let text = sources.file(self.file).map_or("", |f| f.text());
         let mut out = String::with_capacity(text.len());
         let mut end = 0;
-        for_each_leaf(&self.items, &mut |leaf| {
+        for_each_span(&self.items, &mut |span| {
             // What was not typed belongs to what was typed around it.
-            if leaf.span.file != self.file {
+            if span.file != self.file {
                 return;
             }
-            out.push_str(
-                text.get(leaf.lead as usize..leaf.span.end as usize)
-                    .unwrap_or(""),
-            );
-            end = leaf.span.end as usize;
+            out.push_str(text.get(end..span.end as usize).unwrap_or(""));
+            end = span.end as usize;
         });
         out.push_str(text.get(end..).unwrap_or(""));
         out
     }
 }
 
-fn for_each_leaf(items: &[Item], see: &mut dyn FnMut(Leaf)) {
+fn for_each_span(items: &[Item], see: &mut dyn FnMut(Span)) {
     for item in items {
         match item {
-            Item::Stray(leaf) => see(*leaf),
+            Item::Stray(span) => see(*span),
             Item::Statement(statement) | Item::Include(statement, _) => {
+                let statement = statement.unpacked();
                 for word in &statement.words {
-                    see(word.leaf);
+                    see(word.span);
                 }
                 if let Some(block) = &statement.block {
                     see(block.open);
-                    for_each_leaf(&block.items, see);
+                    for_each_span(&block.items, see);
                     block.close.into_iter().for_each(&mut *see);
                 }
             }
@@ -147,7 +171,7 @@ fn for_each_leaf(items: &[Item], see: &mut dyn FnMut(Leaf)) {
 /// A block that is being read.
 struct Frame {
     head: Box<[Word]>,
-    open: Leaf,
+    open: Span,
     /// Column of the line on which its keyword stands, when the keyword begins that line.
     indent: Option<usize>,
     /// Where its items begin among those of the builder.
@@ -155,9 +179,9 @@ struct Frame {
 }
 
 struct Builder<'a> {
-    sources: &'a SourceMap,
-    /// Set when braces are known not to balance.
-    is_root_block: Option<fn(&str) -> bool>,
+    file: FileId,
+    /// Set when braces are known not to balance; with it, which keywords begin a block outside all others.
+    unbalanced: Option<(&'a SourceMap, fn(&str) -> bool)>,
     stack: Vec<Frame>,
     /// What was read of the blocks that are open, the outer ones' first.
     items: Vec<Item>,
@@ -167,17 +191,17 @@ struct Builder<'a> {
     indent: Option<usize>,
     /// Blocks whose closing brace stands further left than the line that opened them: most likely it
     /// was meant for the block around them, and their own is missing.
-    suspects: Vec<Leaf>,
+    suspects: Vec<Span>,
     too_deep: usize,
     last: Option<TokenKind>,
     problems: Vec<Diagnostic>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(sources: &'a SourceMap, is_root_block: Option<fn(&str) -> bool>) -> Builder<'a> {
+    fn new(file: FileId, unbalanced: Option<(&'a SourceMap, fn(&str) -> bool)>) -> Builder<'a> {
         Builder {
-            sources,
-            is_root_block,
+            file,
+            unbalanced,
             stack: Vec::new(),
             items: Vec::new(),
             words: Vec::new(),
@@ -191,18 +215,19 @@ impl<'a> Builder<'a> {
 
     fn read(&mut self, tokens: &[Token]) {
         for token in tokens {
-            let leaf = Leaf {
-                span: token.span,
-                lead: token.lead,
-            };
-            match token.kind {
-                TokenKind::Word | TokenKind::Quoted => self.word(token, leaf),
-                TokenKind::Open => self.open(leaf),
-                TokenKind::Close => self.close(leaf, token.first_on_line),
-            }
-            self.last = Some(token.kind);
+            self.take(token);
         }
         self.flush();
+    }
+
+    fn take(&mut self, token: &Token) {
+        let span = token.span(self.file);
+        match token.kind {
+            TokenKind::Word | TokenKind::Quoted => self.word(token, span),
+            TokenKind::Open => self.open(span),
+            TokenKind::Close => self.close(span, token.first_on_line),
+        }
+        self.last = Some(token.kind);
     }
 
     /// Ends the statement that is being read.
@@ -223,83 +248,85 @@ impl<'a> Builder<'a> {
         self.words.drain(..).collect()
     }
 
-    fn word(&mut self, token: &Token, leaf: Leaf) {
+    fn word(&mut self, token: &Token, span: Span) {
         let begins = token.first_on_line
             || matches!(self.last, None | Some(TokenKind::Open | TokenKind::Close));
         if begins {
             self.flush();
-            self.recover(leaf);
+            self.recover(span);
         }
-        let measured = token.first_on_line && self.is_root_block.is_some();
-        let column = measured.then(|| self.column(leaf)).flatten();
+        let column = match token.first_on_line {
+            true => self.column(span),
+            false => None,
+        };
         if self.words.is_empty() {
             self.indent = column;
         }
         self.words.push(Word {
-            leaf,
+            span,
             quoted: token.kind == TokenKind::Quoted,
             own: token.own,
         });
     }
 
-    fn open(&mut self, leaf: Leaf) {
+    fn open(&mut self, span: Span) {
         if self.stack.len() >= DEPTH_MAX {
             self.flush();
             if self.too_deep == 0 {
                 let message = format!("blocks are nested deeper than {DEPTH_MAX}");
                 self.problems
-                    .push(Diagnostic::error(Code::TooDeep, leaf.span, message));
+                    .push(Diagnostic::error(Code::TooDeep, span, message));
             }
             self.too_deep += 1;
-            self.items.push(Item::Stray(leaf));
+            self.items.push(Item::Stray(span));
             return;
         }
         let indent = self.indent.take();
         let head = self.take_words();
         if head.is_empty() {
             self.problems.push(
-                Diagnostic::error(Code::MissingKeyword, leaf.span, "a block without a keyword")
+                Diagnostic::error(Code::MissingKeyword, span, "a block without a keyword")
                     .label("nothing stands before this `{`")
                     .hint("say what the block is, or remove it".to_owned()),
             );
         }
         self.stack.push(Frame {
             head,
-            open: leaf,
+            open: span,
             indent,
             first: self.items.len(),
         });
     }
 
-    fn close(&mut self, leaf: Leaf, first_on_line: bool) {
+    fn close(&mut self, span: Span, first_on_line: bool) {
         self.flush();
         if self.too_deep > 0 {
             self.too_deep -= 1;
-            self.items.push(Item::Stray(leaf));
+            self.items.push(Item::Stray(span));
             return;
         }
         let Some(frame) = self.stack.pop() else {
             self.problems.push(
-                Diagnostic::error(Code::ExtraBrace, leaf.span, "this `}` closes nothing")
+                Diagnostic::error(Code::ExtraBrace, span, "this `}` closes nothing")
                     .label("no block is open here")
                     .hint("remove it, or look for a missing `{` above".to_owned()),
             );
-            self.items.push(Item::Stray(leaf));
+            self.items.push(Item::Stray(span));
             return;
         };
-        if self.is_root_block.is_some() && first_on_line {
+        if first_on_line {
             let outdented = self
-                .column(leaf)
+                .column(span)
                 .zip(frame.indent)
                 .is_some_and(|(c, h)| c < h);
             if outdented {
                 self.suspects.push(frame.open);
             }
         }
-        self.attach(frame, Some(leaf), false);
+        self.attach(frame, Some(span), false);
     }
 
-    fn attach(&mut self, frame: Frame, close: Option<Leaf>, damaged: bool) {
+    fn attach(&mut self, frame: Frame, close: Option<Span>, damaged: bool) {
         let items: Box<[Item]> = self.items.drain(frame.first..).collect();
         let damaged = damaged || items.iter().any(is_damaged);
         self.items.push(Item::Statement(Statement {
@@ -307,6 +334,7 @@ impl<'a> Builder<'a> {
             block: Some(Box::new(Block {
                 open: frame.open,
                 items,
+                packed: None,
                 close,
             })),
             damaged,
@@ -318,16 +346,16 @@ impl<'a> Builder<'a> {
     }
 
     /// A keyword that only stands outside all blocks shows that the open ones were never closed.
-    fn recover(&mut self, leaf: Leaf) {
-        let Some(is_root_block) = self.is_root_block else {
+    fn recover(&mut self, span: Span) {
+        let Some((sources, begins_root_block)) = self.unbalanced else {
             return;
         };
-        let name = self.sources.text(leaf.span);
-        if self.stack.is_empty() || self.too_deep > 0 || !is_root_block(name) {
+        let name = sources.text(span);
+        if self.stack.is_empty() || self.too_deep > 0 || !begins_root_block(name) {
             return;
         }
         let label = format!("`{name}` begins inside it");
-        self.unclosed(Some((leaf.span, label)));
+        self.unclosed(Some((span, label)));
     }
 
     /// Closes every open block, and says which brace was most likely forgotten.
@@ -339,17 +367,16 @@ impl<'a> Builder<'a> {
             return;
         };
         self.suspects.clear();
-        let mut problem =
-            Diagnostic::error(Code::MissingBrace, open.span, "this `{` is never closed")
-                .label("its `}` is missing")
-                .note("keepalived would take what follows as a part of this block")
-                .hint("add the missing `}`".to_owned());
+        let mut problem = Diagnostic::error(Code::MissingBrace, open, "this `{` is never closed")
+            .label("its `}` is missing")
+            .note("keepalived would take what follows as a part of this block")
+            .hint("add the missing `}`".to_owned());
         if let Some((span, label)) = next {
             problem = problem.related(span, label);
         }
         if suspect.is_none() {
             for outer in self.stack.iter().rev().skip(1) {
-                problem = problem.related(outer.open.span, "nor is this one");
+                problem = problem.related(outer.open, "nor is this one");
             }
         }
         self.problems.push(problem);
@@ -358,8 +385,10 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn column(&self, leaf: Leaf) -> Option<usize> {
-        self.sources.place(leaf.span).map(|place| place.column)
+    /// Asked for only where braces do not balance.
+    fn column(&self, span: Span) -> Option<usize> {
+        let (sources, _) = self.unbalanced?;
+        sources.place(span).map(|place| place.column)
     }
 
     fn finish(mut self) -> (Box<[Item]>, Vec<Diagnostic>) {

@@ -12,7 +12,7 @@ use super::source::{FileId, Span};
 /// A piece of text that is shared with where it came from.
 #[derive(Clone, Debug)]
 pub(super) struct Text {
-    pub(super) buffer: Arc<str>,
+    pub(super) buffer: Arc<String>,
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) typed: Typed,

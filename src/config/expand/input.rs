@@ -180,7 +180,7 @@ impl Input {
             }
             return Some(text.trimmed());
         }
-        let text: Arc<str> = self.ahead().collect::<String>().into();
+        let text = Arc::new(self.ahead().collect::<String>());
         let whole = Text {
             start: 0,
             end: text.len(),
@@ -209,7 +209,7 @@ impl Fragment {
 /// Text that was read.
 #[derive(Clone, Debug)]
 pub(super) struct Taken {
-    buffer: Arc<str>,
+    buffer: Arc<String>,
     start: usize,
     end: usize,
     pub(super) origin: Origin,

@@ -60,7 +60,7 @@ impl Expander<'_, '_> {
             let definition = Definition {
                 kind: Kind::Loop,
                 lines: vec![Text {
-                    buffer: value.as_str().into(),
+                    buffer: Arc::new(value.clone()),
                     start: 0,
                     end: value.len(),
                     typed: Typed::From(head),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::input::{Fragment, Input};
 use super::{DEPTH_MAX, Expander, WORD_CHARS_MAX};
@@ -203,7 +204,7 @@ impl Expander<'_, '_> {
 
 fn text(value: &str, used: Span) -> Text {
     Text {
-        buffer: value.into(),
+        buffer: Arc::new(value.to_owned()),
         start: 0,
         end: value.len(),
         typed: Typed::From(used),

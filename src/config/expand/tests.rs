@@ -61,10 +61,7 @@ fn items(tree: &Tree, read: &config::Read, out: &mut String) {
                     }
                 }
                 crate::config::tree::Item::Statement(statement) => {
-                    let words = statement
-                        .words
-                        .iter()
-                        .map(|w| read.sources.text(w.leaf.span));
+                    let words = statement.words.iter().map(|w| read.sources.text(w.span));
                     out.push_str(&words.collect::<Vec<_>>().join(" "));
                     if let Some(block) = &statement.block {
                         out.push_str("{|");

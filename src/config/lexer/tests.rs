@@ -9,7 +9,7 @@ fn words(text: &str, options: &Options) -> (Vec<String>, Diagnostics) {
     let tokens = lex(text, file, options, &mut diagnostics);
     let words = tokens
         .iter()
-        .map(|t| sources.text(t.span).to_owned())
+        .map(|t| sources.text(t.span(file)).to_owned())
         .collect();
     (words, diagnostics)
 }

@@ -39,7 +39,7 @@ pub(super) fn vips(ctx: &mut Context<'_>, line: &Line<'_>, vips: &mut Vec<Writte
 
 fn vip(ctx: &mut Context<'_>, entry: &Statement) -> Option<WrittenVip> {
     let (first, mut words) = entry.words.split_first()?;
-    let span = first.leaf.span;
+    let span = first.span;
     let mut vip = VirtualAddress {
         cidr: cidr(ctx, first)?,
         dev: None,
@@ -73,7 +73,7 @@ fn vip_option<'w>(
         Some((value, rest)) if takes_value => (Some(value), rest),
         None if takes_value => {
             let message = format!("`{name}` needs a value");
-            let span = option.leaf.span;
+            let span = option.span;
             ctx.say(Diagnostic::error(Code::MissingValue, span, message));
             return None;
         }
@@ -91,7 +91,7 @@ fn vip_option<'w>(
         _ => {
             let message = format!("`{name}` is not known behind an address");
             ctx.say(
-                Diagnostic::warning(Code::UnknownKeyword, option.leaf.span, message)
+                Diagnostic::warning(Code::UnknownKeyword, option.span, message)
                     .label("ignored with the rest of the line"),
             );
             return Some(&[]);
@@ -127,7 +127,7 @@ fn peer(ctx: &mut Context<'_>, vip: &mut VirtualAddress, word: &Word) {
         return;
     };
     let local = vip.cidr.addr();
-    let span = word.leaf.span;
+    let span = word.span;
     if peer.family() != vip.cidr.family() {
         let message = format!("the peer {} is not of the family of {local}", peer.addr());
         ctx.say(Diagnostic::warning(Code::InvalidValue, span, message).label("ignored"));
@@ -190,7 +190,7 @@ fn lifetime(ctx: &mut Context<'_>, word: &Word) -> Option<Lifetime> {
     let seconds = text.parse().ok().map(Duration::from_secs);
     if seconds.is_none() {
         let message = format!("`{text}` is not `forever` or a number of seconds");
-        let span = word.leaf.span;
+        let span = word.span;
         ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
     }
     seconds.map(Lifetime::For)
@@ -201,7 +201,7 @@ fn cidr(ctx: &mut Context<'_>, word: &Word) -> Option<Cidr> {
     match text.parse() {
         Ok(cidr) => Some(cidr),
         Err(why) => {
-            let span = word.leaf.span;
+            let span = word.span;
             let error = |message| Diagnostic::error(Code::InvalidValue, span, message);
             ctx.say(match why {
                 _ if keywords::blocks_of(&text).next().is_some() => {
@@ -225,7 +225,7 @@ fn broadcast(ctx: &mut Context<'_>, vip: &VirtualAddress, word: &Word) -> Option
         "-" => Some(Broadcast::AllZeros),
         address => address.parse::<Ipv4Addr>().ok().map(Broadcast::Address),
     };
-    let span = word.leaf.span;
+    let span = word.span;
     if read.is_none() {
         let message = format!("`{text}` is not a broadcast address");
         ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
@@ -249,7 +249,7 @@ fn scope(ctx: &mut Context<'_>, word: &Word) -> u8 {
         number => number.parse().unwrap_or_else(|_| {
             let message = format!("`{text}` is not a scope");
             ctx.say(
-                Diagnostic::warning(Code::InvalidValue, word.leaf.span, message)
+                Diagnostic::warning(Code::InvalidValue, word.span, message)
                     .label("ignored: the scope is global")
                     .hint("scopes are global, site, link, host or 0 to 255".to_owned()),
             );
@@ -270,7 +270,7 @@ fn label(ctx: &mut Context<'_>, vip: &VirtualAddress, word: &Word) -> Option<Str
     } else {
         return Some(text.into_owned());
     };
-    ctx.say(Diagnostic::warning(Code::InvalidValue, word.leaf.span, why).label("ignored"));
+    ctx.say(Diagnostic::warning(Code::InvalidValue, word.span, why).label("ignored"));
     None
 }
 
@@ -289,11 +289,11 @@ pub(super) fn peers(
         if let Some(address) = ctx.address(first) {
             if !seen.insert(address) {
                 let message = format!("peer {address} stands here twice");
-                let span = first.leaf.span;
+                let span = first.span;
                 ctx.say(Diagnostic::warning(Code::Duplicate, span, message).label("left out"));
                 continue;
             }
-            peers.push((address, first.leaf.span));
+            peers.push((address, first.span));
             if !options.is_empty() {
                 options_of.insert(address, peer_options(ctx, line, options));
             }
@@ -316,7 +316,7 @@ fn peer_options(ctx: &mut Context<'_>, line: &Line<'_>, words: &[Word]) -> PeerO
             "max_ttl" => read.max_ttl = ttl,
             other => {
                 let message = format!("`{other}` is not known behind a peer");
-                let span = name.leaf.span;
+                let span = name.span;
                 ctx.say(Diagnostic::warning(Code::UnknownKeyword, span, message).label("ignored"));
             }
         }

@@ -142,7 +142,7 @@ fn number(
     if number.is_none() {
         let name = line.row.name;
         let message = format!("`{text}` of `{name}` is not a number from {min} to {max}");
-        let span = word.leaf.span;
+        let span = word.span;
         ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
     }
     number

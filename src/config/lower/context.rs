@@ -33,7 +33,7 @@ impl Line<'_> {
     /// The words behind the keyword, or the keyword when there are none.
     pub(super) fn args_span(&self) -> Span {
         match (self.args.first(), self.args.last()) {
-            (Some(first), Some(last)) => first.leaf.span.to(last.leaf.span),
+            (Some(first), Some(last)) => first.span.to(last.span),
             _ => self.span,
         }
     }
@@ -189,7 +189,7 @@ impl<'a> Context<'a> {
 
     /// What a word says: without its quotes, escaped comment signs as themselves.
     pub(super) fn text(&self, word: &Word) -> Cow<'a, str> {
-        let raw = self.raw(word.leaf.span);
+        let raw = self.raw(word.span);
         if word.quoted {
             let inner = raw.strip_prefix('"').unwrap_or(raw);
             return Cow::Borrowed(inner.strip_suffix('"').unwrap_or(inner));
@@ -258,11 +258,12 @@ impl<'a> Context<'a> {
         let Some((first, args)) = statement.words.split_first() else {
             return;
         };
-        let span = first.leaf.span;
+        let span = first.span;
         let word = self.text(first);
-        let row = match self.own_row(kind, first.own, &word, span) {
+        let found = keywords::find(kind, &word);
+        let row = match self.own_row(found, first.own, &word, span) {
             Ok(Some(own)) => Some(own),
-            Ok(None) => self.row(kind, &word, span),
+            Ok(None) => found.or_else(|| self.slip(kind, &word, span)),
             Err(Said) => return,
         };
         let Some(row) = row else {
@@ -305,11 +306,10 @@ impl<'a> Context<'a> {
         self.options.compat
     }
 
-    /// The row of a word, slips that are understood included.
-    fn row(&mut self, kind: BlockKind, word: &str, span: Span) -> Option<&'static Keyword> {
-        let row = keywords::find(kind, word);
-        if row.is_some() || self.options.compat == Compat::Keepalived {
-            return row;
+    /// The row that a word of none must have meant: slips that are understood.
+    fn slip(&mut self, kind: BlockKind, word: &str, span: Span) -> Option<&'static Keyword> {
+        if self.options.compat == Compat::Keepalived {
+            return None;
         }
         let (slip, meant) = match (kind, word) {
             (BlockKind::TcpCheck, "nb_get_retry") => ("nb_get_retry", "retry"),
@@ -341,7 +341,7 @@ impl<'a> Context<'a> {
         let lines = self.lines(statement);
         let words = lines.iter().flat_map(|line| &line.words);
         words
-            .map(|word| (self.text(word).into_owned(), word.leaf.span))
+            .map(|word| (self.text(word).into_owned(), word.span))
             .collect()
     }
 
@@ -358,7 +358,7 @@ impl<'a> Context<'a> {
                     Some(block) => self.say(
                         Diagnostic::error(
                             Code::UnexpectedBlock,
-                            block.open.span,
+                            block.open,
                             "a line of values takes no block",
                         )
                         .hint("close the block above first".to_owned()),
@@ -366,7 +366,7 @@ impl<'a> Context<'a> {
                     None => match line.words.first() {
                         Some(first) if first.own => {
                             let word = self.text(first);
-                            self.unknown_own(first.leaf.span, &word);
+                            self.unknown_own(first.span, &word);
                         }
                         _ => lines.push(line),
                     },

@@ -85,13 +85,10 @@ pub(super) fn title<'a>(
     };
     let is_title = kind == BlockKind::Root
         && statement.block.is_none()
-        && raw(first.leaf.span).eq_ignore_ascii_case("configuration")
-        && raw(second.leaf.span).eq_ignore_ascii_case("file");
-    let end = first.leaf.span.start;
-    let span = Span {
-        end,
-        ..first.leaf.span
-    };
+        && raw(first.span).eq_ignore_ascii_case("configuration")
+        && raw(second.span).eq_ignore_ascii_case("file");
+    let end = first.span.start;
+    let span = Span { end, ..first.span };
     let text = "! ".to_owned();
     is_title.then_some(Edit { span, text })
 }
@@ -105,7 +102,7 @@ pub(super) fn stray_auth(
     known: Option<&Keyword>,
 ) -> Option<Edit> {
     let head = statement.span()?;
-    let open = block.open.span;
+    let open = block.open;
     if known.is_none() {
         let text = "authentication".to_owned();
         return (statement.words.len() == 1).then_some(Edit { span: head, text });
@@ -138,7 +135,7 @@ pub(super) fn behind(ctx: &Context<'_>, line: &Line<'_>, bytes: usize) -> Option
     let [word] = line.args else {
         return None;
     };
-    let span = word.leaf.span;
+    let span = word.span;
     let raw = ctx.raw(span);
     let quote = usize::from(word.quoted);
     let cut = quote + bytes;

@@ -38,7 +38,7 @@ pub(super) fn read(ctx: &mut Context<'_>, line: &Line<'_>, default: &str) -> Opt
             let upper = text.to_uppercase();
             let near = ["NAT", "DR", "TUN"].into_iter().find(|&m| m == upper);
             ctx.say(
-                Diagnostic::warning(Code::InvalidValue, first.leaf.span, message)
+                Diagnostic::warning(Code::InvalidValue, first.span, message)
                     .label(format!(
                         "the line is left out, so the default holds: {default}"
                     ))
@@ -54,8 +54,7 @@ pub(super) fn read(ctx: &mut Context<'_>, line: &Line<'_>, default: &str) -> Opt
             if let Some(option) = options.first() {
                 let message = format!("`{text}` takes no options");
                 ctx.say(
-                    Diagnostic::warning(Code::ExtraWords, option.leaf.span, message)
-                        .label("ignored"),
+                    Diagnostic::warning(Code::ExtraWords, option.span, message).label("ignored"),
                 );
             }
             Tunnel::Ipip
@@ -68,7 +67,7 @@ fn tunnel(ctx: &mut Context<'_>, mut words: &[Word]) -> Option<Tunnel> {
     let mut kind = "ipip".to_owned();
     let mut port = None;
     let mut checksum = TunnelChecksum::Off;
-    let span = words.first().map(|word| word.leaf.span);
+    let span = words.first().map(|word| word.span);
     while let Some((word, rest)) = words.split_first() {
         let text = ctx.text(word).into_owned();
         let (value, behind) = match rest.split_first() {
@@ -93,8 +92,7 @@ fn tunnel(ctx: &mut Context<'_>, mut words: &[Word]) -> Option<Tunnel> {
                 let hint = "options are `type ipip`, `type gue port N`, `type gre`, and `nocsum`, \
                             `csum` or `remcsum`";
                 ctx.say(
-                    Diagnostic::error(Code::InvalidValue, word.leaf.span, message)
-                        .hint(hint.to_owned()),
+                    Diagnostic::error(Code::InvalidValue, word.span, message).hint(hint.to_owned()),
                 );
                 return None;
             }

@@ -204,11 +204,7 @@ fn sysctl_is_good(ctx: &mut Context<'_>, line: &Line<'_>) -> bool {
         return true;
     };
     let bad = |ctx: &mut Context<'_>, word: &Word, message: String| {
-        ctx.say(Diagnostic::error(
-            Code::InvalidValue,
-            word.leaf.span,
-            message,
-        ));
+        ctx.say(Diagnostic::error(Code::InvalidValue, word.span, message));
         false
     };
     if let Err(message) = ctx.text(name).parse::<Sysctl>() {
@@ -405,7 +401,7 @@ fn script_caps(ctx: &mut Context<'_>, line: &Line<'_>) -> Option<Capabilities> {
     for word in line.args {
         let Some(more) = caps.with(&ctx.text(word)) else {
             let message = format!("`{}` is no capability", ctx.text(word));
-            let problem = Diagnostic::error(Code::InvalidValue, word.leaf.span, message);
+            let problem = Diagnostic::error(Code::InvalidValue, word.span, message);
             ctx.say(
                 problem.hint("names are those of capabilities(7), as CAP_NET_ADMIN".to_owned()),
             );

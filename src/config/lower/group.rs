@@ -134,7 +134,7 @@ fn read(ctx: &mut Context<'_>, line: &Statement, out: &mut Vec<GroupAddress>) ->
 fn say_no_range(ctx: &mut Context<'_>, word: &Word, text: &str) {
     let message = format!("`{text}` is not an address, a range or a network of addresses");
     let hint = "write 10.0.0.1, 10.0.0.1-9, 10.0.0.1-10.0.0.9 or 10.0.0.0/28";
-    ctx.say(Diagnostic::error(Code::InvalidValue, word.leaf.span, message).hint(hint.to_owned()));
+    ctx.say(Diagnostic::error(Code::InvalidValue, word.span, message).hint(hint.to_owned()));
 }
 
 /// The first address of `IP`, `IP-N`, `IP1-IP2` or `IP/LEN`, and how many there are. Behind the dash of

@@ -144,7 +144,7 @@ fn tunnel<A: Copy + Ends>(
     }
     let Some(dst) = dst else {
         let message = "`encap` does not say where the tunnel ends";
-        let error = Diagnostic::error(Code::MissingValue, kind.leaf.span, message);
+        let error = Diagnostic::error(Code::MissingValue, kind.span, message);
         ctx.say(error.hint("add `dst ADDRESS`".to_owned()));
         return None;
     };

@@ -63,7 +63,8 @@ impl<'d> Instances<'d> {
         }
         ctx.origins().instances.insert(block.name.clone(), span);
         let mut draft = InstanceDraft::new(&block.name, span, self.known);
-        ctx.read_block(BlockKind::VrrpInstance, block.statement, &mut draft);
+        let statement = block.statement.unpacked();
+        ctx.read_block(BlockKind::VrrpInstance, &statement, &mut draft);
         let used = draft.tracked.scripts.iter().map(|t| t.script.clone());
         self.used_scripts.extend(used);
         if let Some(instance) = draft.finish(ctx, self.defaults) {
@@ -211,13 +212,13 @@ impl<'t> Draft<'t> for InstanceDraft<'_> {
             Item::Statement(statement) => statement
                 .words
                 .first()
-                .is_some_and(|w| matches!(ctx.raw(w.leaf.span), "auth_type" | "auth_pass")),
+                .is_some_and(|w| matches!(ctx.raw(w.span), "auth_type" | "auth_pass")),
             _ => false,
         };
         if block.items.is_empty() || !block.items.iter().all(is_auth) {
             return Handled::No;
         }
-        self.auth.written = Some(block.open.span);
+        self.auth.written = Some(block.open);
         ctx.read_items(BlockKind::Authentication, &block.items, &mut self.auth);
         Handled::Yes
     }

@@ -117,7 +117,7 @@ pub(super) fn linkbeats(ctx: &mut Context<'_>, root: &Root<'_>, config: &mut Con
                 let how = how.into_iter().find(|how| how.to_string() == text);
                 if how.is_none() {
                     let message = format!("`{text}` is not MII, ETHTOOL or IOCTL");
-                    let span = word.leaf.span;
+                    let span = word.span;
                     ctx.say(
                         Diagnostic::warning(Code::InvalidValue, span, message)
                             .label("ignored: it is asked as it can be"),
@@ -145,7 +145,7 @@ fn up_down_delays(ctx: &mut Context<'_>, line: &Statement, links: &mut LinkSetti
             Ok(read) => *seconds = read,
             Err(_) => {
                 let message = format!("`{text}` is not a delay from 0 to 255 seconds");
-                let span = word.leaf.span;
+                let span = word.span;
                 ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
             }
         }

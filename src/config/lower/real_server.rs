@@ -73,7 +73,7 @@ impl RealServerDraft {
         let address = statement.words.get(1)?;
         let addr = ctx.address(address);
         let port = match statement.words.get(2) {
-            Some(word) => port_of(ctx, word).map(|port| Some((port, word.leaf.span))),
+            Some(word) => port_of(ctx, word).map(|port| Some((port, word.span))),
             None => Some(None),
         };
         let mut draft = RealServerDraft::new(addr?, port?, statement.span()?);

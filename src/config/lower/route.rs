@@ -273,7 +273,7 @@ impl RouteDraft {
                 let message = "`as` is for routes of MPLS, which vipd does not set";
                 let _ = tokens.skip(ctx, "to");
                 tokens.value(ctx)?;
-                let span = word.leaf.span;
+                let span = word.span;
                 ctx.say(Diagnostic::warning(Code::NoEffect, span, message).label("ignored"));
             }
             _ => return Some(None),
@@ -357,7 +357,7 @@ impl RouteDraft {
         if within != value {
             let millis = rounded / parts;
             let message = format!("the kernel takes times from {TIME_MIN_MS} ms to 120 s here");
-            let warning = Diagnostic::warning(Code::OutOfRange, word.leaf.span, message);
+            let warning = Diagnostic::warning(Code::OutOfRange, word.span, message);
             ctx.say(warning.label(format!("taken as {millis} ms, as in keepalived")));
         }
         Some(rounded)

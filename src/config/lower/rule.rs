@@ -129,11 +129,7 @@ impl RuleDraft {
         }
         let message = "a rule does one thing: a table, l3mdev, goto, nop, blackhole, unreachable or \
                        prohibit";
-        ctx.say(Diagnostic::error(
-            Code::InvalidValue,
-            word.leaf.span,
-            message,
-        ));
+        ctx.say(Diagnostic::error(Code::InvalidValue, word.span, message));
         None
     }
 

@@ -115,7 +115,7 @@ impl ScriptDraft {
             return;
         };
         if let (false, Some(extra)) = (command.rest.is_empty(), line.args.get(1)) {
-            let span = extra.leaf.span.to(line.args_span());
+            let span = extra.span.to(line.args_span());
             let message = "only the first word is the command";
             ctx.say(
                 Diagnostic::warning(Code::ExtraWords, span, message)

@@ -116,16 +116,12 @@ fn pair<'w>(
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("options are {}", known.join(", ")),
         };
-        ctx.say(Diagnostic::error(Code::InvalidValue, word.leaf.span, message).hint(hint));
+        ctx.say(Diagnostic::error(Code::InvalidValue, word.span, message).hint(hint));
         return None;
     };
     let Some((value, rest)) = rest.split_first() else {
         let message = format!("`{option}` of `{}` needs a value", line.row.name);
-        ctx.say(Diagnostic::error(
-            Code::MissingValue,
-            word.leaf.span,
-            message,
-        ));
+        ctx.say(Diagnostic::error(Code::MissingValue, word.span, message));
         return None;
     };
     Some(Some((option, value, rest)))
@@ -147,11 +143,7 @@ fn group(ctx: &mut Context<'_>, word: &Word) -> Option<IpAddr> {
     let group = text.parse().ok().filter(IpAddr::is_multicast);
     if group.is_none() {
         let message = format!("`{text}` is not a multicast address");
-        ctx.say(Diagnostic::error(
-            Code::InvalidValue,
-            word.leaf.span,
-            message,
-        ));
+        ctx.say(Diagnostic::error(Code::InvalidValue, word.span, message));
     }
     group
 }

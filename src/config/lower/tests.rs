@@ -99,9 +99,9 @@ fn unhandled(kind: BlockKind, draft: &mut dyn Draft<'static>) -> Vec<&'static st
     let tokens = crate::config::lexer::lex(text, file, &options, &mut diagnostics);
     let tree: &'static Tree = Box::leak(Box::new(Tree::parse(
         file,
-        &tokens,
+        tokens,
         &sources,
-        keywords::is_root_block,
+        keywords::ROOT_BLOCKS,
         &mut diagnostics,
     )));
     let files = One(String::new());

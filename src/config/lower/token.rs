@@ -58,11 +58,7 @@ impl<'w> Tokens<'w> {
         }
         if let Some(name) = self.name {
             let message = format!("`{}` needs a value", ctx.text(name));
-            ctx.say(Diagnostic::error(
-                Code::MissingValue,
-                name.leaf.span,
-                message,
-            ));
+            ctx.say(Diagnostic::error(Code::MissingValue, name.span, message));
         }
         None
     }
@@ -76,7 +72,7 @@ impl<'w> Tokens<'w> {
             name.unwrap_or_default()
         );
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
-        let span = word.leaf.span;
+        let span = word.span;
         ctx.say(Diagnostic::error(Code::InvalidValue, span, message).hint(hint));
     }
 
@@ -122,7 +118,7 @@ impl<'w> Tokens<'w> {
                 )
             });
             let message = format!("`{text}` is no {}", kind.noun());
-            let span = word.leaf.span;
+            let span = word.span;
             ctx.say(Diagnostic::error(Code::UnknownName, span, message).hint(hint));
         }
         number
@@ -180,7 +176,7 @@ impl<'w> Tokens<'w> {
         let text = ctx.text(word).into_owned();
         let near = nearest(&text, known).map(|near| format!("did you mean `{near}`?"));
         let message = format!("`{text}` is not known here");
-        let span = word.leaf.span;
+        let span = word.span;
         ctx.say(Diagnostic::error(Code::UnknownKeyword, span, message).hint(near));
     }
 }
@@ -213,11 +209,7 @@ impl OneFamily {
             return Some(());
         }
         let message = "IPv4 and IPv6 do not go together here";
-        ctx.say(Diagnostic::error(
-            Code::InvalidValue,
-            word.leaf.span,
-            message,
-        ));
+        ctx.say(Diagnostic::error(Code::InvalidValue, word.span, message));
         None
     }
 }

@@ -97,7 +97,7 @@ fn names<'t, 'k, T>(
             continue;
         };
         let name = ctx.text(first);
-        let span = first.leaf.span;
+        let span = first.span;
         let Some(thing) = known.get(name.as_ref()) else {
             if !ctx.is_damaged() {
                 let near = nearest(&name, known.keys().map(String::as_str));
@@ -176,8 +176,7 @@ fn reversed(ctx: &mut Context<'_>, words: &[Word]) -> bool {
             other => {
                 let message = format!("`{other}` is not `reverse`");
                 ctx.say(
-                    Diagnostic::warning(Code::InvalidValue, word.leaf.span, message)
-                        .label("ignored"),
+                    Diagnostic::warning(Code::InvalidValue, word.span, message).label("ignored"),
                 );
             }
         }
@@ -199,7 +198,7 @@ fn scripts(
             continue;
         };
         let name = ctx.text(first);
-        let span = first.leaf.span;
+        let span = first.span;
         let Some(known) = scripts.get(name.as_ref()) else {
             let defined = ctx.origins().scripts.contains_key(name.as_ref());
             if !ctx.is_damaged() && !defined {
@@ -239,7 +238,7 @@ fn interfaces(
         };
         if !seen.insert(interface.clone()) {
             let message = format!("`{instance}` tracks `{interface}` twice");
-            let span = first.leaf.span;
+            let span = first.span;
             ctx.say(Diagnostic::warning(Code::Duplicate, span, message).label("left out"));
             continue;
         }
@@ -261,14 +260,14 @@ fn weight_words<'w>(ctx: &mut Context<'_>, words: &'w [Word], row: &Keyword) -> 
     if text != "weight" {
         let message = format!("`{text}` is not known behind a name in `{}`", row.name);
         ctx.say(
-            Diagnostic::warning(Code::UnknownKeyword, first.leaf.span, message)
+            Diagnostic::warning(Code::UnknownKeyword, first.span, message)
                 .label("ignored")
                 .hint("write `weight N`".to_owned()),
         );
         return None;
     }
     if rest.is_empty() {
-        let span = first.leaf.span;
+        let span = first.span;
         let message = "`weight` needs a value";
         ctx.say(Diagnostic::error(Code::MissingValue, span, message));
         return None;

@@ -129,7 +129,7 @@ impl Context<'_> {
             1 => format!("`{name}` takes one value"),
             max => format!("`{name}` takes {max} values"),
         };
-        let span = first.leaf.span.to(last.leaf.span);
+        let span = first.span.to(last.span);
         self.say(
             Diagnostic::warning(Code::ExtraWords, span, message)
                 .label("ignored, as keepalived ignores it"),
@@ -183,7 +183,7 @@ impl Context<'_> {
         message: String,
         near: Option<&str>,
     ) {
-        let span = word.leaf.span;
+        let span = word.span;
         let hint = near.map(|near| format!("did you mean `{near}`?"));
         self.say(match row.invalid {
             Invalid::Error => Diagnostic::error(code, span, message).hint(hint),
@@ -268,7 +268,7 @@ impl Context<'_> {
     fn say_start(&mut self, word: &Word, text: &str, read: &str) {
         let message = format!("`{text}` is read as {read}");
         self.say(
-            Diagnostic::warning(Code::InvalidValue, word.leaf.span, message)
+            Diagnostic::warning(Code::InvalidValue, word.span, message)
                 .note("keepalived reads the same"),
         );
     }
@@ -276,11 +276,7 @@ impl Context<'_> {
     fn not_a_value(&mut self, word: &Word, kind: Type, row: &Keyword) {
         let text = self.text(word);
         let message = format!("`{}` wants {}, not `{text}`", row.name, expected(kind));
-        self.say(Diagnostic::error(
-            Code::InvalidValue,
-            word.leaf.span,
-            message,
-        ));
+        self.say(Diagnostic::error(Code::InvalidValue, word.span, message));
     }
 
     /// An address without a prefix.
@@ -289,11 +285,7 @@ impl Context<'_> {
         let parsed = text.parse().ok();
         if parsed.is_none() {
             let message = format!("`{text}` is not an IP address");
-            self.say(Diagnostic::error(
-                Code::InvalidValue,
-                word.leaf.span,
-                message,
-            ));
+            self.say(Diagnostic::error(Code::InvalidValue, word.span, message));
         }
         parsed
     }
@@ -303,16 +295,12 @@ impl Context<'_> {
         let text = self.text(word);
         match text.parse::<InterfaceName>() {
             Ok(name) => {
-                self.saw_interface(&name, word.leaf.span);
+                self.saw_interface(&name, word.span);
                 Some(name)
             }
             Err(why) => {
                 let message = format!("`{text}` cannot be an interface: {why}");
-                self.say(Diagnostic::error(
-                    Code::InvalidValue,
-                    word.leaf.span,
-                    message,
-                ));
+                self.say(Diagnostic::error(Code::InvalidValue, word.span, message));
                 None
             }
         }
@@ -341,7 +329,7 @@ impl Context<'_> {
 
     fn open_double_quote(&self, line: &Line<'_>) -> bool {
         line.args.iter().any(|word| {
-            let raw = self.raw(word.leaf.span);
+            let raw = self.raw(word.span);
             word.quoted && (raw.len() < 2 || !raw.ends_with('"'))
         })
     }

@@ -41,7 +41,7 @@ pub(super) fn lower(
         };
         let head = head(ctx, statement, groups);
         let mut draft = VirtualServerDraft::default();
-        ctx.read_block(BlockKind::VirtualServer, statement, &mut draft);
+        ctx.read_block(BlockKind::VirtualServer, &statement.unpacked(), &mut draft);
         let Some(head) = head else { continue };
         let mut words = std::mem::take(&mut draft.writers);
         if let Some(mut server) = draft.finish(ctx, &head, span, defaults) {
@@ -81,7 +81,7 @@ fn head(ctx: &mut Context<'_>, statement: &Statement, groups: &Groups) -> Option
         }
         ("group", Some(word)) => {
             let name = ctx.text(word).into_owned();
-            let addresses = groups.find(ctx, &name, word.leaf.span)?;
+            let addresses = groups.find(ctx, &name, word.span)?;
             Some(Head {
                 addresses,
                 group: Some(name),
@@ -89,7 +89,7 @@ fn head(ctx: &mut Context<'_>, statement: &Statement, groups: &Groups) -> Option
         }
         ("fwmark" | "group", None) => {
             let message = format!("`virtual_server {text}` needs a value");
-            let span = first.leaf.span;
+            let span = first.span;
             ctx.say(Diagnostic::error(Code::MissingValue, span, message));
             None
         }
@@ -110,7 +110,7 @@ pub(super) fn fwmark(ctx: &mut Context<'_>, word: &Word) -> Option<FwMark> {
     let mark = text.parse().ok().and_then(FwMark::new);
     if mark.is_none() {
         let message = format!("`{text}` is not a firewall mark from 1 to {}", u32::MAX);
-        let span = word.leaf.span;
+        let span = word.span;
         ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
     }
     mark
@@ -122,7 +122,7 @@ pub(super) fn port_of(ctx: &mut Context<'_>, word: &Word) -> Option<u16> {
     let port = text.parse().ok();
     if port.is_none() {
         let message = format!("`{text}` is not a port from 0 to 65535");
-        let span = word.leaf.span;
+        let span = word.span;
         ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
     }
     port
@@ -450,7 +450,7 @@ fn scheduler(ctx: &mut Context<'_>, line: &Line<'_>) -> Option<Scheduler> {
     let message = format!("`{text}` is not a scheduler that Linux has");
     let near = nearest(&text, Scheduler::KNOWN.into_iter());
     ctx.say(
-        Diagnostic::warning(Code::InvalidValue, word.leaf.span, message)
+        Diagnostic::warning(Code::InvalidValue, word.span, message)
             .label("the line is left out, so the default holds: wlc")
             .note("keepalived does the same")
             .hint(Some(match near {

@@ -61,7 +61,7 @@ pub(super) fn ipvlan(ctx: &mut Context<'_>, line: &Line<'_>) -> Option<Ipvlan> {
 /// The number behind `group`.
 fn group(ctx: &mut Context<'_>, line: &Line<'_>, word: &Word, rest: &mut &[Word]) -> Option<u32> {
     let Some((number, behind)) = rest.split_first() else {
-        let span = word.leaf.span;
+        let span = word.span;
         let message = "`group` needs a number";
         ctx.say(Diagnostic::error(Code::MissingValue, span, message));
         return None;
@@ -76,7 +76,7 @@ fn mac(ctx: &mut Context<'_>, word: &Word, text: &str) -> Option<MacAddr> {
     let read = text.parse().or_else(|()| format!("{text}:00").parse());
     if read.is_err() {
         let message = format!("`{text}` is not a hardware address");
-        let span = word.leaf.span;
+        let span = word.span;
         ctx.say(Diagnostic::error(Code::InvalidValue, span, message));
     }
     read.ok()

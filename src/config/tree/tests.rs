@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::Options;
+use crate::config::keywords::ROOT_BLOCKS;
 use crate::config::lexer::lex;
 
 fn build(text: &str) -> (Tree, SourceMap, Vec<Diagnostic>) {
@@ -7,9 +8,57 @@ fn build(text: &str) -> (Tree, SourceMap, Vec<Diagnostic>) {
     let file = sources.add("k.conf".into(), text.into()).unwrap();
     let mut diagnostics = Diagnostics::default();
     let tokens = lex(text, file, &Options::default(), &mut diagnostics);
-    let roots = |name: &str| name == "vrrp_instance";
-    let tree = Tree::parse(file, &tokens, &sources, roots, &mut diagnostics);
+    let tree = Tree::parse(file, tokens, &sources, ROOT_BLOCKS, &mut diagnostics);
     (tree, sources, diagnostics.iter().cloned().collect())
+}
+
+/// The same without packed blocks, and with them after all is looked at.
+fn both(text: &str) -> [String; 2] {
+    let mut sources = SourceMap::default();
+    let file = sources.add("k.conf".into(), text.into()).unwrap();
+    let tokens = lex(text, file, &Options::default(), &mut Diagnostics::default());
+    [ROOT_BLOCKS.all_read(), ROOT_BLOCKS].map(|roots| {
+        let mut diagnostics = Diagnostics::default();
+        let mut tree = Tree::parse(file, tokens.clone(), &sources, roots, &mut diagnostics);
+        for item in &mut tree.items {
+            if let Item::Statement(statement) = item {
+                *statement = statement.unpacked().into_owned();
+            }
+        }
+        format!("{tree:?} {:?}", diagnostics.iter().collect::<Vec<_>>())
+    })
+}
+
+#[test]
+fn blocks_of_which_there_are_many_stay_packed() {
+    let (tree, sources, _) = build("vrrp_instance A {\n b { c }\n}\nvrrp_script s {\n d\n}\n");
+    let packed: Vec<bool> = tree
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Statement(statement) => statement.block.as_ref(),
+            _ => None,
+        })
+        .map(|block| block.packed.is_some())
+        .collect();
+    assert_eq!(packed, [true, false]);
+    let text = sources.file(tree.file).unwrap().text();
+    assert_eq!(tree.print(&sources), text);
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_packed_block_holds_what_it_would_have_otherwise(
+        words in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "virtual_server", "vrrp_instance", "a", "\"b c\"", "{", "{", "}", "}", "\n", "\n", "# x\n",
+            ]),
+            0..40,
+        )
+    ) {
+        let [read, packed] = both(&words.join(" "));
+        proptest::prop_assert_eq!(read, packed);
+    }
 }
 
 fn place_of(text: &str) -> (Code, String) {

@@ -215,7 +215,7 @@ impl UrlDraft {
                 _ => {
                     let message = format!("`{text}` is not a status or a range from 100 to 599");
                     ctx.say(
-                        Diagnostic::warning(Code::InvalidValue, word.leaf.span, message)
+                        Diagnostic::warning(Code::InvalidValue, word.span, message)
                             .label("ignored, as in keepalived"),
                     );
                 }
@@ -264,7 +264,7 @@ impl<'t> Draft<'t> for UrlDraft {
                     }
                     let message = format!("`{option}` is no option of a pattern");
                     ctx.say(
-                        Diagnostic::warning(Code::InvalidValue, word.leaf.span, message)
+                        Diagnostic::warning(Code::InvalidValue, word.span, message)
                             .label("ignored, as in keepalived"),
                     );
                 }

@@ -1,7 +1,7 @@
 //! Lines that begin with `@vipd`: keepalived drops them, and vipd's own keywords stand on them.
 
 use crate::config::diagnostic::{Code, Diagnostic};
-use crate::config::keywords::{self, BlockKind, Keyword, Support};
+use crate::config::keywords::{Keyword, Support};
 use crate::config::source::Span;
 
 use super::Context;
@@ -10,16 +10,16 @@ use super::Context;
 pub(super) struct Said;
 
 impl Context<'_> {
-    /// The row of one of vipd's own keywords; `None`: it is a line as keepalived has them. `own`: whether it
-    /// begins with `@vipd`.
+    /// The row of one of vipd's own keywords; `None`: it is a line as keepalived has them. `found`: the row of
+    /// its word; `own`: whether it begins with `@vipd`.
     pub(super) fn own_row(
         &mut self,
-        kind: BlockKind,
+        found: Option<&'static Keyword>,
         own: bool,
         word: &str,
         span: Span,
     ) -> Result<Option<&'static Keyword>, Said> {
-        let row = keywords::find(kind, word).filter(|row| row.support == Support::VipdOwn);
+        let row = found.filter(|row| row.support == Support::VipdOwn);
         match (own, row) {
             (true, Some(row)) => Ok(Some(row)),
             (false, None) => Ok(None),

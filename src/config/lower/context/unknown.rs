@@ -77,7 +77,7 @@ impl Context<'_> {
 
     fn stray_auth(&mut self, block: &Block, keyword: &str, edit: Option<Edit>) {
         let message = format!("the password stands in a block of `{keyword}`");
-        let mut stray = Diagnostic::warning(Code::Slip, block.open.span, message)
+        let mut stray = Diagnostic::warning(Code::Slip, block.open, message)
             .label("taken as `authentication`")
             .note(CUTS_OFF)
             .hint("write `authentication` before this `{`, on a line of its own".to_owned());
@@ -100,7 +100,7 @@ impl Context<'_> {
             return;
         }
         let message = format!("`{name}` takes no block");
-        let span = block.open.span;
+        let span = block.open;
         self.say(match self.options.compat {
             Compat::Vipd => Diagnostic::warning(Code::UnexpectedBlock, span, message)
                 .label("skipped up to its `}`")
