@@ -118,21 +118,30 @@ impl Judge<'_> {
                     }
                     _ => true,
                 });
-                let more = &mut *real.more;
-                let runs = [&mut more.notify_up, &mut more.notify_down];
-                self.runs(runs, span);
+                // Most share these with others: who writes has a copy of its own from then on.
+                if self.refuses(real.more.notify_up.as_ref(), span) {
+                    real.more.notify_up = None;
+                }
+                if self.refuses(real.more.notify_down.as_ref(), span) {
+                    real.more.notify_down = None;
+                }
             }
-            let pool = &mut *server.pool;
-            self.runs([&mut pool.quorum_up, &mut pool.quorum_down], span);
+            if self.refuses(server.pool.quorum_up.as_ref(), span) {
+                server.pool.quorum_up = None;
+            }
+            if self.refuses(server.pool.quorum_down.as_ref(), span) {
+                server.pool.quorum_down = None;
+            }
         }
+    }
+
+    fn refuses(&mut self, run: Option<&Run>, span: Option<Span>) -> bool {
+        run.is_some_and(|run| !self.may_run(&run.argv, run.user.as_ref(), span, "it is not run"))
     }
 
     fn runs<const N: usize>(&mut self, runs: [&mut Option<Run>; N], span: Option<Span>) {
         for slot in runs {
-            let refused = slot.as_ref().is_some_and(|run| {
-                !self.may_run(&run.argv, run.user.as_ref(), span, "it is not run")
-            });
-            if refused {
+            if self.refuses(slot.as_ref(), span) {
                 *slot = None;
             }
         }

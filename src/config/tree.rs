@@ -15,7 +15,7 @@ use super::diagnostic::{Code, Diagnostic, Diagnostics};
 use super::lexer::{Token, TokenKind};
 use super::source::{FileId, SourceMap, Span};
 
-pub use packed::Packed;
+pub use packed::{Packed, Unpacker};
 
 /// How deep blocks may be nested.
 pub const DEPTH_MAX: usize = 32;
@@ -154,7 +154,7 @@ fn for_each_span(items: &[Item], see: &mut dyn FnMut(Span)) {
         match item {
             Item::Stray(span) => see(*span),
             Item::Statement(statement) | Item::Include(statement, _) => {
-                let statement = statement.unpacked();
+                let statement = statement.unpacked(&mut Unpacker::default());
                 for word in &statement.words {
                     see(word.span);
                 }
@@ -169,6 +169,7 @@ fn for_each_span(items: &[Item], see: &mut dyn FnMut(Span)) {
 }
 
 /// A block that is being read.
+#[derive(Debug)]
 struct Frame {
     head: Box<[Word]>,
     open: Span,

@@ -9,7 +9,7 @@ use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
 use crate::config::model::{InitialState, Instance, InstanceMore, Preempt};
 use crate::config::source::Span;
-use crate::config::tree::{Block, Item};
+use crate::config::tree::{Block, Item, Unpacker};
 use crate::net::{Family, InterfaceName};
 use crate::units::{Priority, Vrid};
 
@@ -34,6 +34,7 @@ pub(super) struct Instances<'d> {
     defaults: &'d Defaults,
     known: Trackable<'d>,
     list: Vec<Instance>,
+    unpacker: Unpacker,
     used_scripts: BTreeSet<String>,
     /// Where instances stand in the list, and in the text.
     links: BTreeMap<Place, Vec<(usize, Span)>>,
@@ -45,6 +46,7 @@ impl<'d> Instances<'d> {
             defaults,
             known,
             list: Vec::new(),
+            unpacker: Unpacker::default(),
             used_scripts: BTreeSet::new(),
             links: BTreeMap::new(),
         }
@@ -63,7 +65,7 @@ impl<'d> Instances<'d> {
         }
         ctx.origins().instances.insert(block.name.clone(), span);
         let mut draft = InstanceDraft::new(&block.name, span, self.known);
-        let statement = block.statement.unpacked();
+        let statement = block.statement.unpacked(&mut self.unpacker);
         ctx.read_block(BlockKind::VrrpInstance, &statement, &mut draft);
         let used = draft.tracked.scripts.iter().map(|t| t.script.clone());
         self.used_scripts.extend(used);

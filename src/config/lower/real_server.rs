@@ -85,7 +85,13 @@ impl RealServerDraft {
         Family::of(self.addr)
     }
 
-    fn finish(self, ctx: &mut Context<'_>, pool: &Pool) -> Option<RealServer> {
+    /// `before`: the server that stands before it in the pool.
+    fn finish(
+        self,
+        ctx: &mut Context<'_>,
+        pool: &Pool,
+        before: Option<&RealServer>,
+    ) -> Option<RealServer> {
         let Forwarding {
             method: forwarding,
             tunnel,
@@ -126,7 +132,7 @@ impl RealServerDraft {
             alpha,
             connections: self.connections.within(pool.connections),
             checkers,
-            more: self.more.into(),
+            more: Shared::or_as(self.more, before.map(|before| &before.more)),
         })
     }
 
@@ -192,17 +198,17 @@ impl<'t> Draft<'t> for RealServerDraft {
     }
 }
 
-/// The servers of a pool; of two with one endpoint the first counts.
+/// The servers of a pool, out of the list; of two with one endpoint the first counts.
 pub(super) fn finish(
     ctx: &mut Context<'_>,
     pool: &Pool,
-    drafts: Vec<RealServerDraft>,
+    drafts: &mut Vec<RealServerDraft>,
 ) -> Vec<RealServer> {
     let mut seen: BTreeMap<Endpoint, Span> = BTreeMap::new();
     let mut servers = Vec::with_capacity(drafts.len());
-    for draft in drafts {
+    for draft in drafts.drain(..) {
         let span = draft.span;
-        let Some(server) = draft.finish(ctx, pool) else {
+        let Some(server) = draft.finish(ctx, pool, servers.last()) else {
             continue;
         };
         if let Some(&first) = seen.get(&server.endpoint) {

@@ -15,7 +15,8 @@ use super::context::Context;
 pub(super) struct Services {
     list: Vec<VirtualServer>,
     places: BTreeMap<VirtualServerAddress, usize>,
-    members: BTreeSet<(usize, Endpoint)>,
+    /// The servers of those that others have joined.
+    members: BTreeMap<usize, BTreeSet<Endpoint>>,
 }
 
 impl Services {
@@ -48,8 +49,6 @@ impl Services {
             self.places.insert(address, place);
             ctx.origins().virtual_servers.insert(address, span);
         }
-        let members = server.real_servers.iter().map(|r| (place, r.endpoint));
-        self.members.extend(members);
         self.list.push(server);
     }
 
@@ -78,8 +77,16 @@ impl Services {
             return;
         };
         if let Some(first) = self.list.get_mut(known) {
+            let members = self.members.entry(known);
+            let members = members.or_insert_with(|| {
+                first
+                    .real_servers
+                    .iter()
+                    .map(|real| real.endpoint)
+                    .collect()
+            });
             for joining in server.real_servers {
-                if self.members.insert((known, joining.endpoint)) {
+                if members.insert(joining.endpoint) {
                     first.real_servers.push(joining);
                 }
             }

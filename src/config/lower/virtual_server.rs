@@ -12,7 +12,7 @@ use crate::config::model::{
 };
 use crate::config::source::Span;
 use crate::config::suggest::nearest;
-use crate::config::tree::{Statement, Word};
+use crate::config::tree::{Statement, Unpacker, Word};
 use crate::net::{Endpoint, Family, FwMark, Protocol, Scheduler, SchedulerFlag};
 
 use super::check::CheckWords;
@@ -35,20 +35,31 @@ pub(super) fn lower(
 ) -> Vec<VirtualServer> {
     let mut services = Services::default();
     let mut readers = Vec::new();
+    // The same lists for all of them, one after the other.
+    let (mut drafts, mut unpacker) = (Vec::new(), Unpacker::default());
     for statement in statements {
         let Some(span) = statement.span() else {
             continue;
         };
         let head = head(ctx, statement, groups);
-        let mut draft = VirtualServerDraft::default();
-        ctx.read_block(BlockKind::VirtualServer, &statement.unpacked(), &mut draft);
-        let Some(head) = head else { continue };
-        let mut words = std::mem::take(&mut draft.writers);
-        if let Some(mut server) = draft.finish(ctx, &head, span, defaults) {
-            server.writers = words.own(ctx);
-            readers.extend(words.readers(server.address));
+        let mut draft = VirtualServerDraft {
+            real_servers: std::mem::take(&mut drafts),
+            ..VirtualServerDraft::default()
+        };
+        ctx.read_block(
+            BlockKind::VirtualServer,
+            &statement.unpacked(&mut unpacker),
+            &mut draft,
+        );
+        if let Some(head) = head
+            && let Some(mut server) = draft.finish(ctx, &head, span, defaults)
+        {
+            server.writers = draft.writers.own(ctx);
+            readers.extend(draft.writers.readers(server.address));
             services.add(ctx, server, span);
         }
+        drafts = std::mem::take(&mut draft.real_servers);
+        drafts.clear();
     }
     let mut list = services.into_list();
     writers::find_writers(ctx, &mut list, readers);
@@ -223,16 +234,16 @@ impl VirtualServerDraft {
         self.flags.insert(flag);
     }
 
-    /// `None`: it was said why.
+    /// `None`: it was said why. What is left is the list of servers, empty.
     fn finish(
-        mut self,
+        &mut self,
         ctx: &mut Context<'_>,
         head: &Head,
         span: Span,
         defaults: &Defaults,
     ) -> Option<VirtualServer> {
         let addresses = self.addresses(ctx, head, span);
-        let drafts = std::mem::take(&mut self.real_servers);
+        let mut drafts = std::mem::take(&mut self.real_servers);
         let (&address, more) = addresses.split_first()?;
         if drafts.is_empty() {
             let message = "this virtual server has no real server";
@@ -269,7 +280,8 @@ impl VirtualServerDraft {
             connections: self.connections,
             log_all_failures: defaults.checker_log_all_failures,
         };
-        let real_servers = real_server::finish(ctx, &pool, drafts);
+        let real_servers = real_server::finish(ctx, &pool, &mut drafts);
+        self.real_servers = drafts;
         let sorry_forwarding = self.sorry_forwarding.unwrap_or(forwarding);
         Some(VirtualServer {
             address,
@@ -288,7 +300,7 @@ impl VirtualServerDraft {
                 tunnel: sorry_forwarding.tunnel,
             }),
             writers: None,
-            pool: self.more.into(),
+            pool: std::mem::take(&mut self.more).into(),
         })
     }
 

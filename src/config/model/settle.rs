@@ -1,46 +1,39 @@
-//! A configuration that stays: while text became a configuration, its parts came to lie between things
-//! that are gone by now, in lists with room for more.
+//! A configuration that stays: equal parts of it are one. While text became an instance, its parts came to lie
+//! between things that are gone by now: instances are written anew.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{
-    BackendCheck, Checker, CheckerKind, Config, HttpCheck, Instance, RealServer, Shared,
-    VirtualAddress, VirtualServer,
+    Checker, CheckerKind, Config, Instance, RealServer, Shared, VirtualAddress, VirtualServer,
 };
 
 impl Config {
-    /// The same configuration in as little memory as it needs, written anew from end to end: equal
-    /// neighbours share what they have in common, and instances and checks that `running` has too are
-    /// shared with it. The caller drops what it was made from.
+    /// The same configuration in less memory: equal neighbours share what they have in common, and instances
+    /// and checks that `running` has too are shared with it.
+    #[must_use]
     pub fn settled(mut self, running: &Config) -> Config {
-        let instances = std::mem::take(&mut self.instances);
-        let servers = std::mem::take(&mut self.virtual_servers);
-        let mut settled = self.clone();
         let known = running.instances.iter().map(|i| (i.name.as_str(), i));
         let known: BTreeMap<&str, &Arc<Instance>> = known.collect();
-        settled.instances.reserve_exact(instances.len());
-        for instance in &instances {
+        let mut before: Option<&Instance> = None;
+        for instance in &mut self.instances {
             let same = known.get(instance.name.as_str());
-            let instance = match same.filter(|same| **same == instance) {
-                Some(same) => Arc::clone(same),
-                None => {
-                    let before = settled.instances.last();
-                    Arc::new(settled_instance(instance, before.map(|before| &**before)))
-                }
-            };
-            settled.instances.push(instance);
+            match same.filter(|same| **same == instance) {
+                Some(same) => *instance = Arc::clone(same),
+                None => *instance = Arc::new(settled_instance(instance, before)),
+            }
+            before = Some(instance);
         }
-        settled.virtual_servers.reserve_exact(servers.len());
         let known = running.virtual_servers.iter().map(|vs| (vs.address, vs));
         let known: BTreeMap<_, &VirtualServer> = known.collect();
-        for server in &servers {
+        let mut before: Option<&VirtualServer> = None;
+        for server in &mut self.virtual_servers {
             let same = known.get(&server.address).copied();
-            let server = settled_server(server, settled.virtual_servers.last(), same);
-            settled.virtual_servers.push(server);
+            settle_server(server, before, same);
+            before = Some(server);
         }
-        settled.keep_marks_of(running);
-        settled
+        self.keep_marks_of(running);
+        self
     }
 }
 
@@ -48,63 +41,63 @@ fn settled_instance(instance: &Instance, before: Option<&Instance>) -> Instance 
     let mut instance = instance.clone();
     instance
         .adverts
-        .settle(before.map(|before| &before.adverts));
-    instance.garp.settle(before.map(|before| &before.garp));
-    instance.more.settle(before.map(|before| &before.more));
+        .settle_anew(before.map(|before| &before.adverts));
+    instance.garp.settle_anew(before.map(|before| &before.garp));
+    instance.more.settle_anew(before.map(|before| &before.more));
     let mut last = before.and_then(|before| before.all_vips().last());
     for vip in instance.vips.iter_mut().chain(&mut instance.vips_excluded) {
         vip.more
-            .settle(last.map(|last: &VirtualAddress| &last.more));
+            .settle_anew(last.map(|last: &VirtualAddress| &last.more));
         last = Some(vip);
     }
     instance
 }
 
-fn settled_server(
-    server: &VirtualServer,
+fn settle_server(
+    server: &mut VirtualServer,
     before: Option<&VirtualServer>,
     running: Option<&VirtualServer>,
-) -> VirtualServer {
-    let mut server = server.clone();
+) {
     server.pool.settle(before.map(|before| &before.pool));
+    let running = running.map_or(&[][..], |vs| &vs.real_servers);
+    // Most often they stand in the same order.
+    let mut others: Option<BTreeMap<_, &RealServer>> = None;
     let mut last = before.and_then(|before| before.real_servers.last());
-    let known = running.into_iter().flat_map(|vs| &vs.real_servers);
-    let known: BTreeMap<_, &RealServer> = known.map(|real| (real.endpoint, real)).collect();
-    for real in &mut server.real_servers {
+    for (at, real) in server.real_servers.iter_mut().enumerate() {
+        let same = match running
+            .get(at)
+            .filter(|same| same.endpoint == real.endpoint)
+        {
+            Some(same) => Some(same),
+            None => {
+                let all = running.iter().map(|real| (real.endpoint, real));
+                let others = others.get_or_insert_with(|| all.collect());
+                others.get(&real.endpoint).copied()
+            }
+        };
         real.more.settle(last.map(|last| &last.more));
-        settle_checkers(real, last, known.get(&real.endpoint).copied());
+        settle_checkers(real, last, same);
         last = Some(real);
     }
-    server
 }
 
-/// As `running` has them, or anew.
+/// As `running` has them, or as the server before.
 fn settle_checkers(real: &mut RealServer, last: Option<&RealServer>, running: Option<&RealServer>) {
     for (at, checker) in real.checkers.iter_mut().enumerate() {
         let same = running.and_then(|running| running.checkers.get(at));
-        *checker = match same.filter(|same| *same == checker) {
-            Some(same) => same.clone(),
-            None => settled_checker(checker, last.and_then(|last| last.checkers.get(at))),
-        };
+        match same.filter(|same| *same == checker) {
+            Some(same) => *checker = same.clone(),
+            None => settle_checker(checker, last.and_then(|last| last.checkers.get(at))),
+        }
     }
 }
 
-fn settled_checker(checker: &Checker, before: Option<&Shared<Checker>>) -> Shared<Checker> {
-    let mut checker = checker.clone();
-    match &mut checker.kind {
-        CheckerKind::Http(check) => {
-            let mut own = HttpCheck::clone(check);
-            let before = match before.map(|before| &before.kind) {
-                Some(CheckerKind::Http(before)) => Some(&before.urls),
-                _ => None,
-            };
-            own.urls.settle(before);
-            *check = Arc::new(own);
-        }
-        CheckerKind::Backend(check) => *check = Arc::new(BackendCheck::clone(check)),
-        _ => {}
+fn settle_checker(checker: &mut Shared<Checker>, before: Option<&Shared<Checker>>) {
+    if let CheckerKind::Http(check) = &mut checker.kind
+        && let Some(CheckerKind::Http(before)) = before.map(|before| &before.kind)
+    {
+        Arc::make_mut(check).urls.settle(Some(&before.urls));
     }
-    checker.into()
 }
 
 #[cfg(test)]

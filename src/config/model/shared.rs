@@ -11,13 +11,23 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shared<T>(Arc<T>);
 
-impl<T: Clone + PartialEq> Shared<T> {
-    /// Becomes one with `other` if both say the same, else a copy that nobody else has.
+impl<T: PartialEq> Shared<T> {
+    /// `other` if it says the same.
+    pub(in crate::config) fn or_as(part: T, other: Option<&Shared<T>>) -> Shared<T> {
+        match other {
+            Some(other) if **other == part => Shared(Arc::clone(&other.0)),
+            _ => Shared::from(part),
+        }
+    }
+
+    /// Becomes one with `other` if both say the same.
     pub(super) fn settle(&mut self, other: Option<&Shared<T>>) {
-        *self = match other {
-            Some(other) if self == other => other.clone(),
-            _ => Shared::from((**self).clone()),
-        };
+        if let Some(other) = other
+            && !Arc::ptr_eq(&self.0, &other.0)
+            && self == other
+        {
+            self.0 = Arc::clone(&other.0);
+        }
     }
 }
 
@@ -55,6 +65,16 @@ impl<T: Serialize> Serialize for Shared<T> {
     }
 }
 
+impl<T: Clone + PartialEq> Shared<T> {
+    /// The same, and otherwise a copy that nobody else has.
+    pub(super) fn settle_anew(&mut self, other: Option<&Shared<T>>) {
+        *self = match other {
+            Some(other) if self == other => other.clone(),
+            _ => Shared::from((**self).clone()),
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,9 +90,11 @@ mod tests {
             (first.as_slice(), second.as_slice()),
             ([1].as_slice(), [1, 2].as_slice())
         );
-        let before = Arc::as_ptr(&second.0);
         second.settle(Some(&first));
         assert_eq!(*second, [1, 2]);
-        assert_ne!(Arc::as_ptr(&second.0), before, "a place of its own");
+        let third = Shared::or_as(vec![1], Some(&first));
+        assert!(Arc::ptr_eq(&first.0, &third.0));
+        let other = Shared::or_as(vec![3], Some(&first));
+        assert_eq!(*other, [3]);
     }
 }

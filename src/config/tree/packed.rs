@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Block, Builder, DEPTH_MAX, FileId, Item, Statement, Word};
+use super::{Block, Builder, DEPTH_MAX, FileId, Frame, Item, Statement, Word};
 use crate::config::lexer::{Token, TokenKind};
 use crate::config::source::SourceMap;
 
@@ -17,17 +17,33 @@ pub struct Packed {
     to: usize,
 }
 
-impl Packed {
-    fn items(&self) -> Box<[Item]> {
-        let mut builder = Builder::new(self.file, None);
-        builder.read(self.tokens.get(self.from..self.to).unwrap_or_default());
-        builder.finish().0
+/// Lists that are used for one block after the other: each would grow anew.
+#[derive(Debug, Default)]
+pub struct Unpacker {
+    stack: Vec<Frame>,
+    items: Vec<Item>,
+    words: Vec<Word>,
+}
+
+impl Unpacker {
+    fn items(&mut self, packed: &Packed) -> Box<[Item]> {
+        let tokens = packed.tokens.get(packed.from..packed.to);
+        let mut builder = Builder {
+            stack: std::mem::take(&mut self.stack),
+            items: std::mem::take(&mut self.items),
+            words: std::mem::take(&mut self.words),
+            ..Builder::new(packed.file, None)
+        };
+        builder.read(tokens.unwrap_or_default());
+        let items = builder.items.drain(..).collect();
+        (self.stack, self.items, self.words) = (builder.stack, builder.items, builder.words);
+        items
     }
 }
 
 impl Statement {
     /// The same with all that its block holds.
-    pub fn unpacked(&self) -> Cow<'_, Statement> {
+    pub fn unpacked(&self, by: &mut Unpacker) -> Cow<'_, Statement> {
         let block = self.block.as_deref();
         let Some((block, packed)) = block.and_then(|block| Some((block, block.packed.as_ref()?)))
         else {
@@ -37,7 +53,7 @@ impl Statement {
             words: self.words.clone(),
             block: Some(Box::new(Block {
                 open: block.open,
-                items: packed.items(),
+                items: by.items(packed),
                 packed: None,
                 close: block.close,
             })),

@@ -20,9 +20,10 @@ fn both(text: &str) -> [String; 2] {
     [ROOT_BLOCKS.all_read(), ROOT_BLOCKS].map(|roots| {
         let mut diagnostics = Diagnostics::default();
         let mut tree = Tree::parse(file, tokens.clone(), &sources, roots, &mut diagnostics);
+        let mut unpacker = Unpacker::default();
         for item in &mut tree.items {
             if let Item::Statement(statement) = item {
-                *statement = statement.unpacked().into_owned();
+                *statement = statement.unpacked(&mut unpacker).into_owned();
             }
         }
         format!("{tree:?} {:?}", diagnostics.iter().collect::<Vec<_>>())
