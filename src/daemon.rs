@@ -58,7 +58,6 @@ use crate::kernel::route::{Monitor, Route};
 use crate::kernel::scheduling::Thread;
 use crate::kernel::spawner::Spawner;
 use crate::kernel::{clock, memory};
-use crate::lvs::Owned;
 use crate::probe::Kit;
 use crate::vrrp;
 
@@ -230,8 +229,11 @@ fn serve_logged(
     let ipvs_place = home.place_of_ipvs(&place)?;
     let left = LeftBehind::read(&run_dir.file("masters"), &place);
     let left_ipvs = record::read_ipvs(&run_dir.file("ipvs.json"), &ipvs_place);
-    let mut owned = Owned::named_by(&prepared.config);
-    owned.extend(&left_ipvs);
+    let overrides = overrides::OverridesFile::within(&options.state_dir);
+    let seed = clock::now().as_nanos();
+    let balancer = Balancer::new(Arc::clone(&prepared.config), left_ipvs, seed)
+        .with_overrides(overrides.known().clone());
+    let owned = Arc::clone(balancer.owned());
     let kit = Kit::new(&prepared.config)
         .map_err(|error| Failure::fatal(format!("checks cannot be made: {error}")))?;
     let ipvs = balancer_thread::open_ipvs(&prepared.config, &owned).map_err(|error| {
@@ -278,9 +280,6 @@ fn serve_logged(
         now,
     );
     engine.begin_in_standby(standby.is_some());
-    let overrides = overrides::OverridesFile::within(&options.state_dir);
-    let balancer = Balancer::new(Arc::clone(&prepared.config), left_ipvs, now.as_nanos())
-        .with_overrides(overrides.known().clone());
     let resources = Resources {
         route,
         monitor,
@@ -295,7 +294,7 @@ fn serve_logged(
         options: options.clone(),
         file: file.to_owned(),
         config: prepared.config,
-        owned: Arc::new(owned),
+        owned,
         standby,
         run_dir,
         home,

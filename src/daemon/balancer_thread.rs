@@ -157,7 +157,7 @@ where
         .build()?;
     let body = move || {
         let room = balancer.size() * ROOM_EACH;
-        memory::make_room(room);
+        let room = memory::Room::make(room);
         let (answers, answered) = mpsc::unbounded_channel();
         let context = runtime.enter();
         let thread = Thread {
@@ -176,7 +176,7 @@ where
             waiting: VecDeque::new(),
             probes_max: inbox.probes_max.max(1),
             reloads: 0,
-            room,
+            room: Some(room),
         };
         drop(context);
         let local = LocalSet::new();
@@ -210,8 +210,8 @@ struct Thread<A> {
     probes_max: usize,
     /// Orders to reload that came.
     reloads: u64,
-    /// Bytes that there was room made for, until the table is in place.
-    room: usize,
+    /// Until the table is in place.
+    room: Option<memory::Room>,
 }
 
 impl<A, F> Thread<A>
@@ -409,7 +409,7 @@ where
                 self.status.send_modify(|s| s.overrides = Some(all));
             }
             Action::Ready => {
-                memory::leave_room(std::mem::take(&mut self.room));
+                self.room = None;
                 let placed = self.reloads;
                 self.status.send_modify(|s| {
                     s.ready = true;

@@ -73,8 +73,9 @@ pub(super) fn load_for(file: &Path, options: &Options) -> Result<Loaded, Failure
     Ok(loaded)
 }
 
-/// What is made of a text while it is read, in multiples of its size; and what room is made for at most.
-const ROOM_EACH: usize = 24;
+/// What a text, its words and what is made of them take while it is read, in multiples of its size: of virtual
+/// servers, which are what makes files large. And what room is made for at most.
+const ROOM_EACH: usize = 6;
 const ROOM_MAX: usize = 48 * 1024 * 1024;
 
 /// [`load`] on a thread of its own, and so with a heap of its own: what is made of a large text on the way
@@ -92,10 +93,8 @@ fn load_apart(file: &Path, reading: &config::Options) -> Result<Loaded, Failure>
             let size = std::fs::metadata(file).map_or(0, |file| file.len());
             let room = usize::try_from(size).unwrap_or(ROOM_MAX);
             let room = room.saturating_mul(ROOM_EACH).min(ROOM_MAX);
-            memory::make_room(room);
-            let loaded = load(file, reading);
-            memory::leave_room(room);
-            loaded
+            let _room = memory::Room::make(room);
+            load(file, reading)
         };
         match thread.spawn_scoped(scope, read) {
             Ok(reader) => reader.join().map_err(|_| fault()),

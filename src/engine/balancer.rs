@@ -257,6 +257,11 @@ impl Balancer {
         }
     }
 
+    /// The keys that are ours: what the configuration names, and what the record lists.
+    pub fn owned(&self) -> &Arc<Owned> {
+        &self.owned
+    }
+
     /// How many services and destinations the configuration asks for.
     pub fn size(&self) -> usize {
         let each = |vs: &VirtualServer| vs.addresses().count() * (1 + vs.real_servers.len());

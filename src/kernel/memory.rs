@@ -1,6 +1,8 @@
 //! Memory that is not used any more goes back to the kernel. What a daemon needs for a moment, to read a
 //! large configuration or to compare two, it would otherwise keep for as long as it runs.
 
+use std::sync::Mutex;
+
 use super::sys;
 
 /// Lists of at least this size are mapped one by one, and unmapped when they go. glibc begins with as much,
@@ -8,37 +10,67 @@ use super::sys;
 /// things, and leave holes there.
 const LARGE: i32 = 128 * 1024;
 
+/// While there is room for them in the heap, lists up to this size lie there: the most that glibc takes.
+const LARGE_WITH_ROOM: i32 = 32 * 1024 * 1024;
+
 /// Small enough to lie in the heap.
 const ROOM_BLOCK: usize = 64 * 1024;
 
+/// How many [`Room`]s there are.
+static ROOMS: Mutex<usize> = Mutex::new(0);
+
 /// To be called once, before anything large is made.
 pub fn keep_large_apart() {
-    sys::memory::set_thresholds(LARGE);
+    sys::memory::set_mapped_from(LARGE);
+    sys::memory::set_kept_free(LARGE);
 }
 
-/// Makes room for so many bytes in the heap of this thread, all of which it is about to use. glibc grows the
-/// heap of a thread by a page each time, with a system call for each; what has been there once it grows into
-/// without one. The pages are had at once, which is cheaper than one by one as they are used.
-pub fn make_room(bytes: usize) {
-    let blocks = blocks(bytes);
-    let places = blocks.iter().map(|block| block.as_ptr().addr());
-    let (first, last) = (places.clone().min(), places.max());
-    let count = blocks.len();
-    drop(blocks);
-    let (Some(first), Some(last)) = (first, last) else {
-        return;
-    };
-    // Side by side, but for what the allocator has between them: nobody else's pages are among these.
-    if last - first <= count * (ROOM_BLOCK + ROOM_BLOCK / 64) {
-        sys::memory::populate(first, last - first);
+/// Room in the heap of a thread for what it is about to make. glibc grows the heap of a thread by a page each
+/// time, with a system call for each; what has been there once it grows into without one. The pages are had at
+/// once, which is cheaper than one by one as they are used, and large lists lie there too. To be dropped by the
+/// thread that made it; what was not used of it goes back then.
+#[derive(Debug)]
+pub struct Room {
+    bytes: usize,
+}
+
+impl Room {
+    /// Makes room for so many bytes.
+    pub fn make(bytes: usize) -> Room {
+        count_rooms(|rooms| rooms + 1);
+        let blocks = blocks(bytes);
+        let places = blocks.iter().map(|block| block.as_ptr().addr());
+        let (first, last) = (places.clone().min(), places.max());
+        let count = blocks.len();
+        drop(blocks);
+        if let (Some(first), Some(last)) = (first, last)
+            // Side by side, but for what the allocator has between them: nobody else's pages are among these.
+            && last - first <= count * (ROOM_BLOCK + ROOM_BLOCK / 64)
+        {
+            sys::memory::populate(first, last - first);
+        }
+        Room { bytes }
     }
 }
 
-/// Gives back what is left of the room that this thread made: [`give_back`] does not reach the end of the heap
-/// of another thread. `bytes`: as they were told [`make_room`].
-pub fn leave_room(bytes: usize) {
-    // The heap grows over all of it, and shrinks again: glibc gives back what it shrinks by.
-    drop(blocks(bytes));
+impl Drop for Room {
+    /// [`give_back`] does not reach the end of the heap of another thread.
+    fn drop(&mut self) {
+        // The heap grows over all of it, and shrinks again: glibc gives back what it shrinks by.
+        drop(blocks(self.bytes));
+        count_rooms(|rooms| rooms.saturating_sub(1));
+    }
+}
+
+fn count_rooms(change: fn(usize) -> usize) {
+    let mut rooms = ROOMS
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    *rooms = change(*rooms);
+    sys::memory::set_mapped_from(match *rooms {
+        0 => LARGE,
+        _ => LARGE_WITH_ROOM,
+    });
 }
 
 fn blocks(bytes: usize) -> Vec<Vec<u8>> {
@@ -143,10 +175,10 @@ mod tests {
         let room = 48 * 1024 * 1024;
         let measure = move || {
             let before = resident_kib();
-            make_room(room);
+            let made_room = Room::make(room);
             let made = resident_kib();
             let used = vec![vec![1; 1024]; 1024];
-            leave_room(room);
+            drop(made_room);
             let left = resident_kib();
             drop(used);
             (before, made, left)

@@ -3,13 +3,21 @@
 
 use std::ffi::c_void;
 
-/// mallopt(3): blocks of at least so many bytes are mapped and unmapped one by one, and so much at the end
-/// of the heap is kept. Setting either ends that glibc raises both by itself.
+/// mallopt(3), M_MMAP_THRESHOLD: blocks of at least so many bytes are mapped and unmapped one by one. Setting it
+/// ends that glibc raises it by itself.
 #[cfg(target_env = "gnu")]
-pub(crate) fn set_thresholds(bytes: i32) {
+pub(crate) fn set_mapped_from(bytes: i32) {
     // SAFETY: takes no pointers; what it does not understand it leaves alone.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, bytes);
+    }
+}
+
+/// mallopt(3), M_TRIM_THRESHOLD: so many bytes at the end of the heap are kept.
+#[cfg(target_env = "gnu")]
+pub(crate) fn set_kept_free(bytes: i32) {
+    // SAFETY: as above.
+    unsafe {
         libc::mallopt(libc::M_TRIM_THRESHOLD, bytes);
     }
 }
@@ -25,7 +33,11 @@ pub(crate) fn trim() {
 
 /// Nothing to set.
 #[cfg(not(target_env = "gnu"))]
-pub(crate) fn set_thresholds(_bytes: i32) {}
+pub(crate) fn set_mapped_from(_bytes: i32) {}
+
+/// Nothing to set.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn set_kept_free(_bytes: i32) {}
 
 /// Nothing to give back.
 #[cfg(not(target_env = "gnu"))]
