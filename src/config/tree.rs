@@ -121,7 +121,11 @@ impl Tree {
         let mut builder = Builder::new(file, None);
         builder.read(&tokens);
         if !builder.stack.is_empty() {
-            builder = Builder::new(file, Some((sources, root_blocks.begins)));
+            let unbalanced = Unbalanced {
+                sources,
+                begins_root_block: root_blocks.begins,
+            };
+            builder = Builder::new(file, Some(unbalanced));
             builder.read(&tokens);
         }
         let (items, problems) = builder.finish();
@@ -179,10 +183,16 @@ struct Frame {
     first: usize,
 }
 
+/// What shows where braces are missing.
+struct Unbalanced<'a> {
+    sources: &'a SourceMap,
+    begins_root_block: fn(&str) -> bool,
+}
+
 struct Builder<'a> {
     file: FileId,
-    /// Set when braces are known not to balance; with it, which keywords begin a block outside all others.
-    unbalanced: Option<(&'a SourceMap, fn(&str) -> bool)>,
+    /// Set when braces are known not to balance.
+    unbalanced: Option<Unbalanced<'a>>,
     stack: Vec<Frame>,
     /// What was read of the blocks that are open, the outer ones' first.
     items: Vec<Item>,
@@ -199,7 +209,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(file: FileId, unbalanced: Option<(&'a SourceMap, fn(&str) -> bool)>) -> Builder<'a> {
+    fn new(file: FileId, unbalanced: Option<Unbalanced<'a>>) -> Builder<'a> {
         Builder {
             file,
             unbalanced,
@@ -348,11 +358,12 @@ impl<'a> Builder<'a> {
 
     /// A keyword that only stands outside all blocks shows that the open ones were never closed.
     fn recover(&mut self, span: Span) {
-        let Some((sources, begins_root_block)) = self.unbalanced else {
+        let Some(unbalanced) = &self.unbalanced else {
             return;
         };
-        let name = sources.text(span);
-        if self.stack.is_empty() || self.too_deep > 0 || !begins_root_block(name) {
+        let name = unbalanced.sources.text(span);
+        let begins = || (unbalanced.begins_root_block)(name);
+        if self.stack.is_empty() || self.too_deep > 0 || !begins() {
             return;
         }
         let label = format!("`{name}` begins inside it");
@@ -388,7 +399,7 @@ impl<'a> Builder<'a> {
 
     /// Asked for only where braces do not balance.
     fn column(&self, span: Span) -> Option<usize> {
-        let (sources, _) = self.unbalanced?;
+        let sources = self.unbalanced.as_ref()?.sources;
         sources.place(span).map(|place| place.column)
     }
 
