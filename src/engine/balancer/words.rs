@@ -155,7 +155,8 @@ fn ordered(
     }
     match how {
         Given::Now(None) => write!(f, " ({by})")?,
-        Given::Now(Some(lasts)) => write!(f, " ({by}, for {}s)", lasts.as_secs())?,
+        // It was given a moment ago.
+        Given::Now(Some(lasts)) => write!(f, " ({by}, for {:.0}s)", lasts.as_secs_f64())?,
         Given::Back(other) => return write!(f, " ({other})"),
         Given::Over => write!(f, " (the time that {by} gave is over)")?,
     }
