@@ -120,9 +120,12 @@ impl Daemon<'_> {
             .sequence
             .begin(Arc::clone(&ready.rest.prepared.config));
         // Before the kernel hears of it: what a crash in between leaves must be known as ours.
-        let mut owned = Owned::clone(&threads.balancer.borrow().owned);
-        owned.extend(&Owned::named_by(&config));
-        self.write_record(&owned);
+        let owned = Arc::clone(&threads.balancer.borrow().owned);
+        if !owned.lists_all_of(&config) {
+            let mut owned = Owned::clone(&owned);
+            owned.extend(&Owned::named_by(&config));
+            self.write_record(&owned);
+        }
         let picture = &ready.rest.prepared.picture;
         let found = self.vs_settings.apply(&config, picture);
         self.note_settings(threads, found);

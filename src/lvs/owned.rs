@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Config;
+use crate::config::model::VirtualServer;
 use crate::ipvs::{DestinationKey, ServiceKey, SyncRole};
 use crate::time::Time;
 
@@ -23,29 +24,32 @@ pub struct Owned {
 impl Owned {
     /// What a configuration names, whether its servers are up or not.
     pub fn named_by(config: &Config) -> Owned {
-        let services = config.virtual_servers.iter().flat_map(|vs| {
-            service_keys(vs).map(|key| {
-                let servers = vs.real_servers.iter();
-                let servers = servers.map(|rs| destination_in(&key, rs));
-                let sorry = vs.sorry_server.iter();
-                let sorry = sorry.map(|sorry| sorry_key(&key, sorry));
-                (key, servers.chain(sorry).collect())
-            })
-        });
-        let syncs = config.globals.lvs_sync_daemon.is_some()
-            || config
-                .instances
-                .iter()
-                .any(|i| i.more.lvs_sync_daemon_interface.is_some());
+        let services = config
+            .virtual_servers
+            .iter()
+            .flat_map(|vs| service_keys(vs).map(move |key| (key, destinations(vs, key).collect())));
         Owned {
             services: services.collect(),
-            daemons: if syncs {
+            daemons: if syncs(config) {
                 BTreeSet::from([SyncRole::Master, SyncRole::Backup])
             } else {
                 BTreeSet::new()
             },
             draining: BTreeMap::new(),
         }
+    }
+
+    /// Whether it lists all that a configuration names.
+    pub fn lists_all_of(&self, config: &Config) -> bool {
+        let mut keys = config
+            .virtual_servers
+            .iter()
+            .flat_map(|vs| service_keys(vs).map(move |key| (key, vs)));
+        let listed = keys.all(|(key, vs)| {
+            let listed = self.services.get(&key);
+            listed.is_some_and(|listed| destinations(vs, key).all(|d| listed.contains(&d)))
+        });
+        listed && (!syncs(config) || self.daemons.len() == 2)
     }
 
     /// Everything that is in the kernel (`lvs_flush`, `lvs_flush_on_stop`).
@@ -133,4 +137,19 @@ impl Owned {
         let destinations = self.services.get(service);
         destinations.is_some_and(|d| d.contains(destination))
     }
+}
+
+/// The destinations of a virtual server in one of its services.
+fn destinations(vs: &VirtualServer, key: ServiceKey) -> impl Iterator<Item = DestinationKey> {
+    let servers = vs.real_servers.iter();
+    let servers = servers.map(move |rs| destination_in(&key, rs));
+    let sorry = vs.sorry_server.iter();
+    servers.chain(sorry.map(move |sorry| sorry_key(&key, sorry)))
+}
+
+/// Whether a configuration has sync daemons.
+fn syncs(config: &Config) -> bool {
+    let mut instances = config.instances.iter();
+    config.globals.lvs_sync_daemon.is_some()
+        || instances.any(|i| i.more.lvs_sync_daemon_interface.is_some())
 }

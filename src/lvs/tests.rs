@@ -135,7 +135,14 @@ fn owned_keys_are_forgotten_only_when_neither_named_nor_there() {
         ..Default::default()
     };
     let named = Owned::named_by(&config);
+    assert!(named.lists_all_of(&config));
     let key = service_key(&by_endpoint("10.0.0.1:80"));
+    assert!(!Owned::default().lists_all_of(&config));
+    let mut other = config.clone();
+    other.virtual_servers[0].real_servers[0].endpoint = endpoint("10.1.0.9:80");
+    assert!(!named.lists_all_of(&other));
+    other.virtual_servers.clear();
+    assert!(named.lists_all_of(&other));
     let mut owned = named.clone();
     let gone = DestinationKey(endpoint("10.1.0.9:80"));
     owned.services.entry(key).or_default().insert(gone);

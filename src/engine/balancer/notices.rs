@@ -205,6 +205,15 @@ impl Balancer {
     /// Servers that were up, and pools that had a quorum, and leave with a reload are down for those who
     /// are told.
     pub(super) fn tell_gone(&self, next: &Config, out: &mut Vec<Action>) {
+        // Mostly all stay.
+        let keys = |config| servers(config).map(|(key, ..)| key);
+        let first = |config: &Config| -> Vec<ServiceKey> {
+            let all = config.virtual_servers.iter();
+            all.map(|vs| lvs::service_key(&vs.address)).collect()
+        };
+        if keys(&self.config).eq(keys(next)) && first(&self.config) == first(next) {
+            return;
+        }
         let moved = moved_groups(&self.config, next);
         let stay: BTreeSet<ServerKey> = servers(next).map(|(key, ..)| key).collect();
         for (key, vs, server) in servers(&self.config) {

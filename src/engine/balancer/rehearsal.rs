@@ -30,6 +30,8 @@ impl Balancer {
     pub fn rehearse(mut self, config: Arc<Config>, found: Observation, now: Time) -> Rehearsal {
         let mut rehearsal = Rehearsal::default();
         self.doing = Doing::Idle;
+        // Compared with what was found, not with the picture that it had.
+        self.look_again = true;
         let mut actions = self.handle(Input::Reload(config), now);
         if actions.contains(&Action::Observe) {
             actions.extend(self.handle(Input::Observed(Ok(found)), now));

@@ -23,24 +23,27 @@ impl Balancer {
             let service = *moved.get(&server.service)?;
             Some(ServerKey { service, ..*server })
         };
-        self.monitor.rename(rename);
-        let named = notices::servers(&self.config);
-        let named: BTreeSet<ServerKey> = named.map(|(key, ..)| key).collect();
-        self.returning.rename(|server| {
-            let key = rename(server).unwrap_or(*server);
-            named.contains(&key).then_some(key)
-        });
+        if !moved.is_empty() {
+            self.monitor.rename(rename);
+        }
+        // Mostly none is.
+        if !self.returning.is_empty() {
+            let named = notices::servers(&self.config);
+            let named: BTreeSet<ServerKey> = named.map(|(key, ..)| key).collect();
+            self.returning.rename(|server| {
+                let key = rename(server).unwrap_or(*server);
+                named.contains(&key).then_some(key)
+            });
+        }
         if self.reverts() {
             self.pools.forget_by_hand();
         }
         if self.phase == Phase::New {
             self.owned = Arc::new(self.record.clone());
         }
-        let mut owned = Owned::clone(&self.owned);
-        owned.extend(&Owned::named_by(&self.config));
-        let more = owned != *self.owned;
+        let more = !self.owned.lists_all_of(&self.config);
         if more {
-            self.owned = Arc::new(owned);
+            Arc::make_mut(&mut self.owned).extend(&Owned::named_by(&self.config));
         }
         if !self.is_running() {
             return;
@@ -54,6 +57,8 @@ impl Balancer {
         }
         self.configure(Some(&old), now, out);
         self.dirty.everything(Cause::Reload);
+        // What it changes need not wait until tens of thousands of lines are read again.
+        self.dirty.before_looking = !self.look_again && self.seen.is_some();
         self.look_again = true;
     }
 

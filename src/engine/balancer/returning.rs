@@ -39,6 +39,11 @@ pub(super) enum Comes {
 }
 
 impl Returning {
+    /// Whether nothing is known of any server.
+    pub(super) fn is_empty(&self) -> bool {
+        self.growing.is_empty() && self.failures.is_empty() && self.held.is_empty()
+    }
+
     pub(super) fn is_held(&self, server: &ServerKey) -> bool {
         self.held.contains_key(server)
     }

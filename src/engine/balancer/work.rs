@@ -42,6 +42,9 @@ pub(super) struct Dirty {
     all: Option<Cause>,
     pub(super) services: BTreeSet<ServiceKey>,
     pub(super) daemons: bool,
+    /// Compared with the picture that there is, although the table is to be read again: what a reload
+    /// changes.
+    pub(super) before_looking: bool,
     /// Objects that failed before and whose time has come.
     retried: Vec<Object>,
 }
@@ -76,7 +79,8 @@ impl Balancer {
             self.dirty = Dirty::default();
             return self.settle(out);
         }
-        let look = self.look_again || self.seen.is_none();
+        let at_once = std::mem::take(&mut self.dirty.before_looking);
+        let look = self.seen.is_none() || (self.look_again && !at_once);
         if look && !self.backoff.holds(Object::Table, now) {
             self.look_again = false;
             self.next_observe = now + self.observe_every();
@@ -93,6 +97,9 @@ impl Balancer {
             self.tell_repairs(&commands, out);
         }
         self.forget_resolved(&dirty.retried, &commands);
+        if commands.is_empty() && at_once {
+            return self.advance(now, out);
+        }
         if commands.is_empty() {
             return self.settle(out);
         }

@@ -65,13 +65,13 @@ fn what_the_new_file_does_not_name_goes_and_is_then_nobodys() {
         rig.take_log(),
         [
             "owned 10.0.0.1:80/tcp 10.0.0.2:80/tcp",
-            "observe",
             "add service 10.0.0.2:80/tcp",
             "add destination 10.1.0.1:80 to 10.0.0.2:80/tcp",
             "delete service 10.0.0.1:80/tcp",
             "Info: IPVS programmed: services 1 added, 0 changed, 1 removed; servers 1 added, 0 \
              changed, 0 removed",
             "owned 10.0.0.2:80/tcp",
+            "observe",
             "ready",
         ]
     );
