@@ -81,6 +81,9 @@ pub(super) struct Expanded {
     pub(super) includes: BTreeMap<Span, Vec<Tree>>,
 }
 
+/// Bytes of text for each word or brace, the blanks before it included: at least so many in most files.
+const BYTES_PER_TOKEN: usize = 6;
+
 /// Reads one file; `frame` is where its include line stands.
 pub(super) fn expand(
     reader: &mut Reader<'_>,
@@ -98,7 +101,11 @@ pub(super) fn expand(
         file,
         text: Arc::clone(&text),
         frame,
-        done: Expanded::default(),
+        done: Expanded {
+            // A list that grows is copied, and takes twice as much memory.
+            tokens: Vec::with_capacity(text.len() / BYTES_PER_TOKEN),
+            ..Expanded::default()
+        },
         here: Span::empty(file),
         continues: false,
         open: None,

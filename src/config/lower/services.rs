@@ -20,6 +20,14 @@ pub(super) struct Services {
 }
 
 impl Services {
+    /// For so many virtual servers.
+    pub(super) fn with_capacity(servers: usize) -> Services {
+        Services {
+            list: Vec::with_capacity(servers),
+            ..Services::default()
+        }
+    }
+
     pub(super) fn into_list(self) -> Vec<VirtualServer> {
         self.list
     }

@@ -33,7 +33,7 @@ pub(super) fn lower(
     groups: &Groups,
     defaults: &Defaults,
 ) -> Vec<VirtualServer> {
-    let mut services = Services::default();
+    let mut services = Services::with_capacity(statements.len());
     let mut readers = Vec::new();
     // The same lists for all of them, one after the other.
     let (mut drafts, mut unpacker) = (Vec::new(), Unpacker::default());
