@@ -33,10 +33,11 @@ pub fn run() -> ExitCode {
     if let Some(args) = as_genhash(std::env::args_os()) {
         return genhash::run(&genhash::Genhash::parse_from(args).args);
     }
-    let mut args = args::Args::parse();
-    args.called_by(std::env::args_os().next());
-    let args = args;
-    match &args.command {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let args::Args { mut run, command } = args::Args::of(&line);
+    run.called_by(line.into_iter().next());
+    let run = run;
+    match &command {
         Some(args::Command::Genhash(args)) => return genhash::run(args),
         Some(args::Command::Check(args)) => return check::run(args),
         Some(args::Command::Plan(args)) => return plan::run(args),
@@ -48,13 +49,13 @@ pub fn run() -> ExitCode {
         Some(command) => return asked(command),
         None => {}
     }
-    if let Some(function) = &args.signum {
+    if let Some(function) = &run.signum {
         return signum(function);
     }
-    if let Some(log) = &args.config_test {
-        return config_test::run(&args, log);
+    if let Some(log) = &run.config_test {
+        return config_test::run(&run, log);
     }
-    match daemon::run(&args.options()) {
+    match daemon::run(&run.options()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             say(&failure.text);

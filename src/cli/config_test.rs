@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::config::{Code, Diagnostic, Style};
 use crate::daemon::prepare;
 
-use super::args::Args;
+use super::args::RunArgs;
 
 /// It would not run.
 const ERRORS: u8 = 4;
@@ -16,7 +16,7 @@ const WARNINGS: u8 = 5;
 const SECURITY: u8 = 6;
 
 /// Reads the file, prints every problem to standard error, or to `log` unless that is `-`.
-pub(super) fn run(args: &Args, log: &Path) -> ExitCode {
+pub(super) fn run(args: &RunArgs, log: &Path) -> ExitCode {
     let options = args.options();
     let file = match prepare::config_file(options.file.as_deref()).and_then(|file| {
         prepare::readable(&file)?;

@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn each_has_a_directory_and_a_name_of_its_own_unless_it_was_named() {
-        let options = Args::parse_from(["vipd"]).options();
+        let options = Args::parse_from(["vipd"]).run.options();
         let both = Home::of(&config(Some("blue"), None, Some("one"))).options(&options);
         assert_eq!(
             both.run_dir.to_str(),
@@ -227,7 +227,9 @@ mod tests {
         let plain = Home::default().options(&options);
         assert_eq!(plain.run_dir.to_str(), Some("/run/vipd"));
         assert_eq!(plain.log.ident, "vipd");
-        let options = Args::parse_from(["vipd", "--run-dir", "/run/x"]).options();
+        let options = Args::parse_from(["vipd", "--run-dir", "/run/x"])
+            .run
+            .options();
         let stand_in = Options {
             stand_in: true,
             ..options.clone()
