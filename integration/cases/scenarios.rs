@@ -56,7 +56,7 @@ pub(crate) const DOCKER: &[Case] = &[
         name: "scenario.compose",
         proves: "a compose project with the daemon beside nginx in two containers: docker stop moves the \
                  address, docker start brings it back, and the virtual server is in the kernel as keepalived \
-                 has it there",
+                 has it there; nginx in a container of Docker is seen by the script of two masters",
         limit: Duration::from_secs(900),
         run: compose::run,
     },

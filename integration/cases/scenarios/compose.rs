@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::site::PAIRS;
 use super::steps::{Step, Steps};
-use super::{lines, note};
+use super::{lines, nginx_docker, note};
 use crate::cases::daemon::only_vipd;
 use crate::demo::timeline::{Timeline, Who};
 use crate::lab::Lab;
@@ -102,7 +102,10 @@ pub(super) fn run(lab: &Lab) -> Outcome {
         ended.push((pair, played?));
     }
     note(lab, &lines(&ended));
-    Ok(())
+    // Docker runs here anyway.
+    let played = nginx_docker::in_docker(&docker, &client, &host, NGINX);
+    timeline.say(Who::Stage, "nginx in Docker has played");
+    played
 }
 
 /// What the containers say goes to the case's logs.

@@ -4,13 +4,17 @@
 //! keepalived loses the address of VI_2 by it, so that the pair to compare with gets it corrected. The author saw that a lost nginx moved nothing, and gave up. `nopreempt` on both backups is why: a backup
 //! that has it lets a master be whose priority has fallen. vipd says both when it reads the files.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::site::{Plan, Play};
+use super::steps::Steps;
 use super::{Story, perform};
 use crate::lab::Lab;
 use crate::lab::check::{Outcome, ensure, wait_until};
-use crate::lab::daemon::Kind;
+use crate::lab::daemon::{Daemon, Kind};
+use crate::lab::docker::Docker;
+use crate::lab::net::Host;
 
 const FIRST: usize = 0;
 const SECOND: usize = 1;
@@ -148,4 +152,51 @@ fn lost_nginx(play: &mut Play<'_>) -> Outcome {
         |site| site.nodes[FIRST].sh(NGINX).map(drop),
         &[FIRST, SECOND],
     )
+}
+
+/// The file of 128 on one machine where Docker runs nginx, as the author starts it: the script sees whether that
+/// container's nginx runs, and both addresses lead into it.
+pub(super) fn in_docker(docker: &Docker, client: &Host, host: &Host, image: &str) -> Outcome {
+    const NAME: &str = "128";
+    let machine = docker.machine();
+    host.ip("addr add 192.168.202.128/24 dev eth0\n")?;
+    client.ip("addr add 192.168.202.1/24 dev eth0\n")?;
+    machine.write(FILE, include_str!("../../fixtures/scenarios/s0-128.conf"))?;
+    machine.write("/tmp/docker/index.html", NAME)?;
+    let words = Daemon::command_line(Kind::Vipd, Path::new(FILE));
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let daemon = machine.spawn("scenario-128", &words)?;
+    let vips = ["192.168.202.131:80", "192.168.202.132:80"];
+    let mut steps = Steps::begin(client, "vipd and Docker", &vips, LIMIT, false)?;
+    steps.step(
+        "docker run nginx",
+        || {
+            docker.docker(&format!(
+                "run --name nginx_m --restart=always -v /tmp/docker:/usr/share/nginx/html:ro -p 80:80 -d {image} \
+                 nginx -g 'daemon off;'"
+            ))?;
+            Ok(())
+        },
+        &[NAME, NAME],
+    )?;
+    let times = |phrase: &str| daemon.log().matches(phrase).count();
+    let logs = |phrase: &str, number: usize| {
+        let what = format!("vipd beside Docker logs {phrase:?} ({number} times)");
+        wait_until(what, LIMIT, || Ok(times(phrase) >= number))
+    };
+    let (good, bad) = (
+        "VRRP_Script(chk_nginx) succeeded",
+        "VRRP_Script(chk_nginx) failed",
+    );
+    logs(good, 1)?;
+    let (was_good, was_bad) = (times(good), times(bad));
+    docker.docker("stop nginx_m")?;
+    logs(bad, was_bad + 1)?;
+    steps.step(
+        "docker start nginx_m",
+        || docker.docker("start nginx_m").map(drop),
+        &[NAME, NAME],
+    )?;
+    logs(good, was_good + 1)?;
+    docker.docker("rm -f nginx_m").map(drop)
 }
