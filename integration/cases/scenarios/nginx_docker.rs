@@ -172,7 +172,8 @@ pub(super) fn in_docker(docker: &Docker, client: &Host, host: &Host, image: &str
         "docker run nginx",
         || {
             docker.docker(&format!(
-                "run --name nginx_m --restart=always -v /tmp/docker:/usr/share/nginx/html:ro -p 80:80 -d {image} \
+                "network create site; \
+                 /usr/bin/docker run --net=site --name nginx_m --restart=always -v /tmp/docker:/usr/share/nginx/html:ro -p 80:80 -d {image} \
                  nginx -g 'daemon off;'"
             ))?;
             Ok(())
@@ -198,5 +199,7 @@ pub(super) fn in_docker(docker: &Docker, client: &Host, host: &Host, image: &str
         &[NAME, NAME],
     )?;
     logs(good, was_good + 1)?;
-    docker.docker("rm -f nginx_m").map(drop)
+    docker
+        .docker("rm -f nginx_m; /usr/bin/docker network rm site")
+        .map(drop)
 }
