@@ -3,8 +3,9 @@
 //! Everything goes one way: the table is observed, what should be there is compared with it, and only the
 //! difference is written. After single events only the pool concerned is compared; the whole table at a
 //! start, after a reload, every 30 s, and at once after any error of the kernel's. What a command that
-//! succeeded did is noted in the picture, so no reading is needed in between. At most one observation or
-//! one batch of commands is under way; what happens meanwhile waits in `dirty`.
+//! succeeded did is noted in the picture, so no reading is needed in between: what a reload changes is
+//! written by it, and the table is read afterwards. At most one observation or one batch of commands is
+//! under way; what happens meanwhile waits in `dirty`.
 
 mod backoff;
 mod checks;
