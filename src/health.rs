@@ -16,7 +16,8 @@ mod slab;
 mod spread;
 
 pub use backend::{
-    agent_outcome, mysql_outcome, mysql_questions, pgsql_outcome, pgsql_statements, redis_outcome,
+    agent_outcome, grpc_outcome, mysql_outcome, mysql_questions, pgsql_outcome, pgsql_statements,
+    redis_outcome,
 };
 pub use check::{Check, Status, Verdict};
 pub use file::file_outcome;

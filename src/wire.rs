@@ -11,6 +11,7 @@ pub mod arp;
 pub mod bfd;
 pub mod dns;
 pub mod echo;
+pub mod grpc;
 pub mod http;
 pub mod ipv4;
 pub mod ipv6;
@@ -22,6 +23,7 @@ pub mod smtp;
 pub mod talk;
 pub mod tls;
 pub mod vrrp;
+pub mod x509;
 
 /// IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
 pub const PROTOCOL_VRRP: u8 = 112;

@@ -18,8 +18,8 @@ struct Read {
     ending: Option<Ending>,
 }
 
-fn read(bytes: &[u8], step: usize) -> Read {
-    let mut answer = Answer::default();
+fn read(bytes: &[u8], step: usize, head: bool) -> Read {
+    let mut answer = Answer::to(if head { "HEAD" } else { "GET" });
     let mut read = Read::default();
     for piece in bytes.chunks(step.max(1)) {
         let (body, wire) = (&mut read.body, &mut read.wire);
@@ -46,10 +46,11 @@ fn read(bytes: &[u8], step: usize) -> Read {
     read
 }
 
-fuzz_target!(|input: (u8, &[u8])| {
-    let (step, bytes) = input;
-    let one = read(bytes, usize::from(step));
-    assert_eq!(one, read(bytes, bytes.len()));
+fuzz_target!(|input: (u8, bool, &[u8])| {
+    let (step, head, bytes) = input;
+    let one = read(bytes, usize::from(step), head);
+    assert_eq!(one, read(bytes, bytes.len(), head));
+    assert!(!head || one.body.is_empty());
     assert!(one.body.len() <= bytes.len() && one.wire.len() <= bytes.len());
     if one.whole {
         assert_eq!(one.ending, Some(Ending::Whole));

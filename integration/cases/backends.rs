@@ -3,6 +3,7 @@
 mod agent;
 mod bad;
 mod galera;
+mod grpc;
 mod pgsql;
 mod redis;
 mod writer;
@@ -27,6 +28,13 @@ pub(crate) const CASES: &[Case] = &[
         proves: "HAPROXY_CHECK makes of an agent's words the weights that a real HAProxy makes of them",
         limit: Duration::from_secs(90),
         run: agent::run,
+    },
+    Case {
+        name: "backends.grpc",
+        proves: "GRPC_CHECK follows a real gRPC server, itself and through nginx with TLS; method and header of a page \
+             and the certificate of its server are as asked for",
+        limit: Duration::from_secs(90),
+        run: grpc::run,
     },
     Case {
         name: "backends.galera",

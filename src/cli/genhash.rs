@@ -108,6 +108,7 @@ impl GenhashArgs {
             sni_name: None,
             fast_recovery: false,
             tls_compliant: false,
+            certificate: None,
             urls: vec![HttpUrl::new(&self.path)].into(),
         }
     }

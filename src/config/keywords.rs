@@ -82,11 +82,13 @@ pub enum BlockKind {
     MysqlCheck,
     /// `PGSQL_CHECK`.
     PgsqlCheck,
+    /// `GRPC_CHECK`.
+    GrpcCheck,
 }
 
 impl BlockKind {
     /// Every kind.
-    pub const ALL: [BlockKind; 31] = [
+    pub const ALL: [BlockKind; 32] = [
         BlockKind::Root,
         BlockKind::GlobalDefs,
         BlockKind::TrackGroup,
@@ -118,6 +120,7 @@ impl BlockKind {
         BlockKind::HaproxyCheck,
         BlockKind::MysqlCheck,
         BlockKind::PgsqlCheck,
+        BlockKind::GrpcCheck,
     ];
 
     /// The keyword that begins such a block; `None` for what stands outside all blocks.
@@ -154,6 +157,7 @@ impl BlockKind {
             BlockKind::HaproxyCheck => "HAPROXY_CHECK",
             BlockKind::MysqlCheck => "MYSQL_CHECK",
             BlockKind::PgsqlCheck => "PGSQL_CHECK",
+            BlockKind::GrpcCheck => "GRPC_CHECK",
         })
     }
 }
@@ -376,8 +380,14 @@ pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
         ],
         BlockKind::TcpCheck | BlockKind::PingCheck => &[check::COMMON, check::DEFAULTS],
         BlockKind::HttpGet => &[check::HTTP, check::COMMON, check::DEFAULTS],
-        BlockKind::SslGet => &[check::HTTP, check::TLS, check::COMMON, check::DEFAULTS],
-        BlockKind::Url => &[check::URL, check::TLS],
+        BlockKind::SslGet => &[
+            check::HTTP,
+            check::TLS,
+            check::VERIFY,
+            check::COMMON,
+            check::DEFAULTS,
+        ],
+        BlockKind::Url => &[check::URL, check::TLS, check::ASKING],
         BlockKind::SmtpCheck => &[check::SMTP, check::COMMON, check::DEFAULTS],
         BlockKind::SmtpHost => &[check::COMMON, check::TIMEOUT],
         BlockKind::DnsCheck => &[check::DNS, check::COMMON, check::DEFAULTS],
@@ -385,6 +395,13 @@ pub fn rows(kind: BlockKind) -> impl Iterator<Item = &'static Keyword> {
         BlockKind::BfdCheck => &[check::BFD],
         BlockKind::UdpCheck => &[check::UDP, check::COMMON, check::DEFAULTS],
         BlockKind::FileCheck => &[check::FILE, check::DEFAULTS],
+        BlockKind::GrpcCheck => &[
+            backend::GRPC,
+            backend::TLS,
+            backend::CERTIFICATE,
+            &backend::COMMON,
+            &backend::DEFAULTS,
+        ],
         BlockKind::RedisCheck => &[
             backend::REDIS,
             backend::LOGIN,

@@ -27,8 +27,8 @@ pub use backend::{
 };
 pub use capabilities::Capabilities;
 pub use check::{
-    Checker, CheckerKind, ConnectOptions, DnsCheck, FileCheck, HttpCheck, HttpProtocol, HttpScheme,
-    HttpUrl, MaskedByte, MiscCheck, SmtpCheck, UdpCheck,
+    Checker, CheckerKind, ConnectOptions, DnsCheck, FileCheck, HttpCheck, HttpMethod, HttpProtocol,
+    HttpScheme, HttpUrl, MaskedByte, MiscCheck, ServerCertificate, SmtpCheck, UdpCheck,
 };
 pub use globals::{
     ControlSettings, FilterSettings, Globals, LvsSettings, MailSettings, NodeSettings, NotifyFifo,

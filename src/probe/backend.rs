@@ -21,11 +21,11 @@ use crate::config::model::{
 };
 use crate::errno::Words;
 use crate::health::{
-    CheckOutcome, agent_outcome, mysql_outcome, mysql_questions, pgsql_outcome, pgsql_statements,
-    redis_outcome,
+    CheckOutcome, agent_outcome, grpc_outcome, mysql_outcome, mysql_questions, pgsql_outcome,
+    pgsql_statements, redis_outcome,
 };
 use crate::wire::tls::anybody;
-use crate::wire::{agent, mysql, pgsql, redis};
+use crate::wire::{agent, grpc, mysql, pgsql, redis};
 
 use super::tls::{handshake_error, own_key};
 use super::{Kit, ProbeError, talk};
@@ -56,6 +56,14 @@ pub(super) async fn ask(kit: &Kit, check: &BackendCheck) -> Result<CheckOutcome,
             let asks = agent::Asks::new(send.as_deref());
             let said = talk::hold(connect, None, false, asks).await?;
             Ok(agent_outcome(&said))
+        }
+        Backend::Grpc { service, authority } => {
+            let at_once = check.tls.mode != TlsMode::Off;
+            let whom = connect.destination.to_string();
+            let authority = authority.as_deref().unwrap_or(&whom);
+            let asks = grpc::Asks::new(service, authority, at_once);
+            let health = talk::hold(connect, secure, at_once, asks).await?;
+            Ok(grpc_outcome(&health, service))
         }
         Backend::Mysql { database, wants } => {
             let login = mysql::Login {
@@ -126,8 +134,28 @@ impl Secure<'_> {
 #[derive(Default)]
 pub(super) struct Logins {
     passwords: BTreeMap<String, Secret>,
-    /// By the file of those whom to trust; `None`: anybody.
-    connectors: BTreeMap<Option<String>, TlsConnector>,
+    connectors: BTreeMap<Manner, TlsConnector>,
+}
+
+/// How TLS is spoken.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Manner {
+    /// File of those whom to trust; `None`: anybody.
+    trusted: Option<String>,
+    /// For HTTP/2, which servers of gRPC want to be told (RFC 9113 section 3.2).
+    h2: bool,
+}
+
+impl Manner {
+    fn new(tls: &BackendTls, h2: bool) -> Manner {
+        let file = || tls.ca.clone().unwrap_or_else(|| TRUSTED.to_owned());
+        let trusted = (tls.mode == TlsMode::Verify).then(file);
+        Manner { trusted, h2 }
+    }
+
+    fn of(check: &BackendCheck) -> Manner {
+        Manner::new(&check.tls, matches!(check.backend, Backend::Grpc { .. }))
+    }
 }
 
 impl Logins {
@@ -149,14 +177,37 @@ impl Logins {
                 logins.passwords.insert(file.clone(), password);
             }
             if check.tls.mode != TlsMode::Off {
-                let trusted = trusted(&check.tls);
-                if let Entry::Vacant(place) = logins.connectors.entry(trusted) {
-                    let connector = connector(config.ssl.as_ref(), place.key().as_deref());
-                    place.insert(connector.map_err(|why| format!("{keyword}: {why}"))?);
-                }
+                logins.add(Manner::of(check), config, keyword)?;
             }
         }
         Ok(logins)
+    }
+
+    /// Makes TLS ready for a check whose server has to have a certificate.
+    pub(super) fn look(&mut self, tls: &BackendTls, config: &Config) -> Result<(), String> {
+        self.add(Manner::new(tls, false), config, "SSL_GET")
+    }
+
+    fn add(&mut self, manner: Manner, config: &Config, keyword: &str) -> Result<(), String> {
+        if let Entry::Vacant(place) = self.connectors.entry(manner) {
+            let connector = connector(config.ssl.as_ref(), place.key());
+            place.insert(connector.map_err(|why| format!("{keyword}: {why}"))?);
+        }
+        Ok(())
+    }
+
+    /// For a server whose certificate is looked at, as that of this name, else of its address.
+    pub(super) fn looking<'a>(
+        &'a self,
+        tls: &BackendTls,
+        name: Option<&'a str>,
+        address: IpAddr,
+    ) -> Option<Secure<'a>> {
+        Some(Secure {
+            connector: self.connectors.get(&Manner::new(tls, false))?,
+            name,
+            address,
+        })
     }
 
     fn password<'a>(&'a self, check: &'a BackendCheck) -> Option<&'a str> {
@@ -170,16 +221,11 @@ impl Logins {
             return None;
         }
         Some(Secure {
-            connector: self.connectors.get(&trusted(&check.tls))?,
+            connector: self.connectors.get(&Manner::of(check))?,
             name: check.tls.name.as_deref(),
             address: check.connect.destination.addr,
         })
     }
-}
-
-fn trusted(tls: &BackendTls) -> Option<String> {
-    let file = || tls.ca.clone().unwrap_or_else(|| TRUSTED.to_owned());
-    (tls.mode == TlsMode::Verify).then(file)
 }
 
 /// The first line of a file.
@@ -197,11 +243,11 @@ fn password_in(file: &str) -> Result<Secret, String> {
     }
 }
 
-fn connector(ssl: Option<&SslSettings>, trusted: Option<&str>) -> Result<TlsConnector, String> {
+fn connector(ssl: Option<&SslSettings>, manner: &Manner) -> Result<TlsConnector, String> {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("set TLS up: {error}"))?;
-    let builder = match trusted {
+    let builder = match &manner.trusted {
         Some(file) => builder.with_root_certificates(roots(file)?),
         None => builder
             .dangerous()
@@ -214,6 +260,9 @@ fn connector(ssl: Option<&SslSettings>, trusted: Option<&str>) -> Result<TlsConn
             .map_err(|error| format!("SSL: `certificate` and `key` cannot be used: {error}"))?,
     };
     config.resumption = Resumption::disabled();
+    if manner.h2 {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
     Ok(TlsConnector::from(Arc::new(config)))
 }
 

@@ -2,15 +2,17 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use crate::config::model::{HttpCheck, HttpProtocol, HttpScheme, HttpUrl};
+use crate::config::model::{HttpCheck, HttpProtocol, HttpScheme, HttpUrl, ServerCertificate};
 use crate::health::Page;
 use crate::net::Endpoint;
-use crate::wire::http::{Answer, Ending, Part, Progress, Version, request};
+use crate::wire::http::{Answer, Ending, Part, Progress, Request, Version, request};
+use crate::wire::x509;
 
 use super::read::read;
 use super::{Kit, ProbeError, tcp};
@@ -37,7 +39,8 @@ pub(super) async fn ask(
     let judged = page
         .judge(got.status, got.ending)
         .map(|odd| odd.or(got.odd));
-    judged.map_err(|why| ProbeError::Answer(format!("GET {}: {why}", url.path)))
+    let method = url.method.word();
+    judged.map_err(|why| ProbeError::Answer(format!("{method} {}: {why}", url.path)))
 }
 
 /// What came of asking for a page.
@@ -66,11 +69,20 @@ pub async fn get(
         Some(host) => host.clone(),
         None => authority(check.connect.destination),
     };
-    let question = request(&url.path, &whom, version(check.protocol));
+    let method = url.method.word();
+    let asked = Request {
+        method,
+        path: &url.path,
+        host: &whom,
+        version: version(check.protocol),
+    };
+    let headers = url.headers.iter();
+    let headers: Vec<(&str, &str)> = headers.map(|(n, v)| (n.as_str(), v.reveal())).collect();
+    let question = request(asked, &headers);
     let mut talk = Talk {
         limit,
-        path: &url.path,
-        answer: Answer::default(),
+        asked: format!("{method} {}", url.path),
+        answer: Answer::to(method),
         sink,
         read: 0,
         tls: None,
@@ -81,28 +93,94 @@ pub async fn get(
             talk.run(stream, &question).await
         }
         HttpScheme::Https => {
-            let Some(tls) = &kit.tls else {
-                return Err(ProbeError::prepare(|| "use TLS".to_owned())(
-                    io::ErrorKind::Unsupported.into(),
-                ));
-            };
             talk.tls = Some(url.tls_compliant.unwrap_or(check.tls_compliant));
-            let host = host.map(String::as_str).filter(|_| check.enable_sni);
-            let name = check.sni_name.as_deref().or(host);
-            let address = check.connect.destination.addr;
-            // One time for both, as in keepalived.
-            let connecting = async {
-                let stream = tcp::open(&check.connect).await?;
-                tls.connect(stream, name, address).await
-            };
-            match timeout(limit, connecting).await {
-                Ok(stream) => talk.run(stream?, &question).await,
-                Err(_) => Err(ProbeError::Answer(format!(
-                    "no TLS handshake within {limit:?}"
-                ))),
+            let host = host.map(String::as_str);
+            match &check.certificate {
+                None => secured(kit, check, host, talk, &question).await,
+                Some(wanted) => looked_at(kit, (check, wanted), host, talk, &question).await,
             }
         }
     }
+}
+
+/// With whoever answers.
+async fn secured(
+    kit: &Kit,
+    check: &HttpCheck,
+    host: Option<&str>,
+    talk: Talk<'_>,
+    question: &[u8],
+) -> Result<Got, ProbeError> {
+    let tls = kit.tls.as_ref().ok_or_else(no_tls)?;
+    let limit = check.connect.connect_timeout;
+    let name = check.sni_name.as_deref();
+    let name = name.or(host.filter(|_| check.enable_sni));
+    // One time for both, as in keepalived.
+    let connecting = async {
+        let stream = tcp::open(&check.connect).await?;
+        tls.connect(stream, name, check.connect.destination.addr)
+            .await
+    };
+    match timeout(limit, connecting).await {
+        Ok(stream) => talk.run(stream?, question).await,
+        Err(_) => Err(no_handshake(limit)),
+    }
+}
+
+/// With a server whose certificate must be good, or not about to expire. Who it is is told it in any case: its
+/// certificate depends on that.
+async fn looked_at(
+    kit: &Kit,
+    (check, wanted): (&HttpCheck, &ServerCertificate),
+    host: Option<&str>,
+    talk: Talk<'_>,
+    question: &[u8],
+) -> Result<Got, ProbeError> {
+    let limit = check.connect.connect_timeout;
+    let name = wanted.tls.name.as_deref().or(check.sni_name.as_deref());
+    let name = name.or(host.map(|host| host.split(':').next().unwrap_or(host)));
+    let address = check.connect.destination.addr;
+    let secure = kit.logins.looking(&wanted.tls, name, address);
+    let secure = secure.ok_or_else(no_tls)?;
+    let connecting = async { secure.connect(tcp::open(&check.connect).await?).await };
+    let stream = match timeout(limit, connecting).await {
+        Ok(stream) => stream?,
+        Err(_) => return Err(no_handshake(limit)),
+    };
+    let certificates = stream.get_ref().1.peer_certificates();
+    let expiry = expiry(certificates.unwrap_or_default(), wanted.expiry_days);
+    let got = talk.run(stream, question).await?;
+    Ok(Got {
+        odd: expiry.or(got.odd),
+        ..got
+    })
+}
+
+/// What is to be said of how long the first certificate is good.
+fn expiry(certificates: &[CertificateDer<'_>], days: Option<u32>) -> Option<String> {
+    let days = days?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "certificates end by the wall's clock"
+    )]
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    match certificates
+        .first()
+        .and_then(|first| x509::not_after(first))
+    {
+        Some(end) => x509::expiry_words(end, now, days),
+        None => Some("the server's certificate does not say until when it is good".to_owned()),
+    }
+}
+
+fn no_tls() -> ProbeError {
+    ProbeError::prepare(|| "use TLS".to_owned())(io::ErrorKind::Unsupported.into())
+}
+
+fn no_handshake(limit: Duration) -> ProbeError {
+    ProbeError::Answer(format!("no TLS handshake within {limit:?}"))
 }
 
 /// `192.0.2.1:80`, `[2001:db8::1]:80`.
@@ -122,7 +200,8 @@ fn version(protocol: HttpProtocol) -> Version {
 
 struct Talk<'a> {
     limit: Duration,
-    path: &'a str,
+    /// Method and path.
+    asked: String,
     answer: Answer,
     sink: &'a mut dyn FnMut(Part<'_>),
     read: u64,
@@ -152,13 +231,13 @@ impl Talk<'_> {
             Some(_) => self.limit,
             None => self.limit * ANSWER_TIMES,
         };
-        let (limit, path) = (self.limit, self.path);
+        let (limit, asked) = (self.limit, self.asked.clone());
         let rest = async {
             while over.is_none() {
                 over = match timeout(limit, self.step(&mut stream)).await {
                     Ok(step) => step?,
                     Err(_) => {
-                        let why = format!("GET {path}: the answer stopped for {limit:?}");
+                        let why = format!("{asked}: the answer stopped for {limit:?}");
                         return Err(ProbeError::Answer(why));
                     }
                 };
@@ -168,7 +247,7 @@ impl Talk<'_> {
         let odd = match timeout(whole, rest).await {
             Ok(over) => over?,
             Err(_) => {
-                let why = format!("GET {path}: the answer does not end within {whole:?}");
+                let why = format!("{asked}: the answer does not end within {whole:?}");
                 return Err(ProbeError::Answer(why));
             }
         };
@@ -201,15 +280,15 @@ impl Talk<'_> {
         self.read += bytes.len() as u64;
         if self.read > ANSWER_MAX {
             return Err(ProbeError::Answer(format!(
-                "GET {}: the answer goes on after {} MiB",
-                self.path,
+                "{}: the answer goes on after {} MiB",
+                self.asked,
                 ANSWER_MAX >> 20
             )));
         }
         let progress = self
             .answer
             .read(bytes, self.sink)
-            .map_err(|fault| ProbeError::Answer(format!("GET {}: {fault}", self.path)))?;
+            .map_err(|fault| ProbeError::Answer(format!("{}: {fault}", self.asked)))?;
         // How TLS ends is only known at its end.
         Ok(match progress {
             Progress::Whole if self.tls != Some(true) => Some(None),

@@ -55,6 +55,9 @@ impl Kit {
         if check.scheme == HttpScheme::Https && self.tls.is_none() {
             self.tls = Some(Tls::new(config.ssl.as_ref())?);
         }
+        if let Some(certificate) = &check.certificate {
+            self.logins.look(&certificate.tls, config)?;
+        }
         for url in check.urls.iter() {
             let Some(key) = key(url).filter(|key| !self.patterns.contains_key(key)) else {
                 continue;

@@ -1,4 +1,4 @@
-//! The little of HTTP that a health check needs (RFC 9110, RFC 9112): one GET out, one answer in.
+//! The little of HTTP that a health check needs (RFC 9110, RFC 9112): one request out, one answer in.
 //!
 //! An answer is read as it comes, whatever its length: nothing of a body is kept here, and a header is
 //! kept only up to [`HEAD_MAX`]. Servers behind a balancer are often old, so what RFC 9112 tells a
@@ -24,16 +24,43 @@ pub struct Version {
     pub close: bool,
 }
 
-/// A GET request, byte for byte as keepalived sends it. `host`: as it is to stand in the header.
-pub fn request(path: &str, host: &str, version: Version) -> Vec<u8> {
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// `GET`.
+    pub method: &'a str,
+    /// Path and query.
+    pub path: &'a str,
+    /// As it is to stand in the header.
+    pub host: &'a str,
+    /// Of the protocol.
+    pub version: Version,
+}
+
+/// A request with these lines in its header beside its own; a `User-Agent` among them takes the place of ours.
+/// With GET and without lines it is byte for byte as keepalived sends it.
+pub fn request(asked: Request<'_>, headers: &[(&str, &str)]) -> Vec<u8> {
+    let Request {
+        method,
+        path,
+        host,
+        version,
+    } = asked;
     let minor = u8::from(version.one_one);
     let close = match version.close {
         true => "Connection: close\r\n",
         false => "",
     };
-    let text = format!(
-        "GET {path} HTTP/1.{minor}\r\nUser-Agent: KeepAliveClient\r\n{close}Host: {host}\r\n\r\n"
-    );
+    let named = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case("User-Agent");
+    let agent = match headers.iter().any(named) {
+        true => "",
+        false => "User-Agent: KeepAliveClient\r\n",
+    };
+    let mut text = format!("{method} {path} HTTP/1.{minor}\r\n{agent}{close}Host: {host}\r\n");
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    text += "\r\n";
     text.into_bytes()
 }
 
@@ -112,6 +139,8 @@ pub struct Answer {
     head_len: usize,
     status: Option<u16>,
     state: State,
+    /// It answers HEAD: it ends with its header, whatever that says of a body.
+    no_body: bool,
 }
 
 #[derive(Debug)]
@@ -130,11 +159,20 @@ impl Default for Answer {
             head_len: 0,
             status: None,
             state: State::Head,
+            no_body: false,
         }
     }
 }
 
 impl Answer {
+    /// To a request with this method.
+    pub fn to(method: &str) -> Answer {
+        Answer {
+            no_body: method == "HEAD",
+            ..Answer::default()
+        }
+    }
+
     /// Status of the final answer (RFC 9110 section 15), once its header is there.
     pub fn status(&self) -> Option<u16> {
         self.status
@@ -231,7 +269,10 @@ impl Answer {
             return Ok(rest);
         }
         self.status = Some(status);
-        self.state = body_of(status, &head);
+        self.state = match self.no_body {
+            true => State::Whole,
+            false => body_of(status, &head),
+        };
         sink(Part::Head(&head));
         Ok(rest)
     }

@@ -35,6 +35,13 @@ pub(super) const CHECKERS: &[Keyword] = &[
         .block(BlockKind::PgsqlCheck)
         .own(),
     row(
+        "GRPC_CHECK",
+        FLAG,
+        "A gRPC server says that it serves (grpc.health.v1).",
+    )
+    .block(BlockKind::GrpcCheck)
+    .own(),
+    row(
         "HAPROXY_CHECK",
         FLAG,
         "An agent as HAProxy has them says so.",
@@ -90,6 +97,15 @@ pub(super) const REDIS: &[Keyword] = &[row(
 .default("either")
 .strict()
 .own()];
+
+pub(super) const GRPC: &[Keyword] = &[
+    row("service", TEXT, "Name of the service that is asked for.")
+        .default("the server as a whole")
+        .own(),
+    row("authority", TEXT, "Whom the server is to think it is.")
+        .default("its address and port")
+        .own(),
+];
 
 const ALLOWED: Arguments = Arguments::One(Type::Choice(&["allow", "deny"]));
 const COUNT: Arguments = integer(0, 4_294_967_295);

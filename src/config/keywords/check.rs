@@ -120,6 +120,44 @@ pub(super) const TLS: &[Keyword] = &[row(
 )
 .default("false")];
 
+/// vipd's own, of `SSL_GET`.
+pub(super) const VERIFY: &[Keyword] = &[
+    row("tls_verify", BOOL, "The server's certificate must be good.")
+        .default("it is not looked at")
+        .own(),
+    row("tls_ca", TEXT, "File of those whom `tls_verify` trusts.")
+        .default("those of the system")
+        .own(),
+    row("tls_name", TEXT, "Name of the server in its certificate.")
+        .default("sni_name, else the virtualhost, else its address")
+        .own(),
+    row(
+        "tls_expiry_warning",
+        integer(1, 3_650),
+        "The log says so each day when the server's certificate has fewer days left.",
+    )
+    .default("nobody looks")
+    .own(),
+];
+
+/// vipd's own, of a `url`.
+pub(super) const ASKING: &[Keyword] = &[
+    row(
+        "method",
+        Arguments::One(Type::Choice(&["GET", "HEAD", "OPTIONS"])),
+        "Method of the request.",
+    )
+    .default("GET")
+    .strict()
+    .own(),
+    row(
+        "header",
+        Arguments::Words(2, usize::MAX),
+        "NAME VALUE: another line in the header of the request; may stand several times.",
+    )
+    .own(),
+];
+
 const COUNT: Arguments = integer(0, 4_294_967_295);
 
 pub(super) const URL: &[Keyword] = &[

@@ -53,6 +53,13 @@ pub enum Backend {
         /// All else.
         wants: Box<PgsqlWants>,
     },
+    /// `GRPC_CHECK`.
+    Grpc {
+        /// `service`; empty: the server as a whole.
+        service: String,
+        /// `authority`; its address and port when absent.
+        authority: Option<String>,
+    },
 }
 
 impl Backend {
@@ -63,13 +70,14 @@ impl Backend {
             Backend::Haproxy { .. } => "HAPROXY_CHECK",
             Backend::Mysql { .. } => "MYSQL_CHECK",
             Backend::Pgsql { .. } => "PGSQL_CHECK",
+            Backend::Grpc { .. } => "GRPC_CHECK",
         }
     }
 
     /// Whether its answers may change the weight of a server.
     pub fn weighs(&self) -> bool {
         match self {
-            Backend::Redis { .. } | Backend::Pgsql { .. } => false,
+            Backend::Redis { .. } | Backend::Pgsql { .. } | Backend::Grpc { .. } => false,
             Backend::Haproxy { .. } => true,
             Backend::Mysql { wants, .. } => {
                 let galera = wants.galera.as_ref();

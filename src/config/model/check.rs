@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::net::{Endpoint, FwMark, InterfaceName};
 use crate::units::seconds;
 
-use super::{BackendCheck, FileWeight, Run, ScriptUser, Shared};
+use super::{BackendCheck, BackendTls, FileWeight, Run, ScriptUser, Secret, Shared};
 
 /// One check of one real server; what it inherits from `real_server` and `virtual_server` is filled in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -147,8 +147,20 @@ pub struct HttpCheck {
     pub fast_recovery: bool,
     /// `tls_compliant`: that a connection ends without a TLS close is told.
     pub tls_compliant: bool,
+    /// What is asked of the server's certificate; `None`: it is not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Box<ServerCertificate>>,
     /// `url` blocks, in the order of the file, at least one.
     pub urls: Shared<Vec<HttpUrl>>,
+}
+
+/// What is asked of a server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ServerCertificate {
+    /// `tls_verify`, `tls_ca`, `tls_name`: whether it must be good, and for whom.
+    pub tls: BackendTls,
+    /// `tls_expiry_warning`: with fewer days left it passes, and the log says so.
+    pub expiry_days: Option<u32>,
 }
 
 /// With or without TLS.
@@ -197,6 +209,34 @@ pub struct HttpUrl {
     pub regex_max_offset: Option<u32>,
     /// `tls_compliant`.
     pub tls_compliant: Option<bool>,
+    /// `method`.
+    pub method: HttpMethod,
+    /// `header`, of every line: name and value. Values may be secrets.
+    pub headers: Vec<(String, Secret)>,
+}
+
+/// `method`: RFC 9110 section 9.3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpMethod {
+    /// `GET`, the default.
+    #[default]
+    Get,
+    /// `HEAD`: its answer has no body.
+    Head,
+    /// `OPTIONS`.
+    Options,
+}
+
+impl HttpMethod {
+    /// As it stands in a request.
+    pub const fn word(self) -> &'static str {
+        match self {
+            HttpMethod::Get => "GET",
+            HttpMethod::Head => "HEAD",
+            HttpMethod::Options => "OPTIONS",
+        }
+    }
 }
 
 impl HttpUrl {
@@ -213,6 +253,8 @@ impl HttpUrl {
             regex_min_offset: None,
             regex_max_offset: None,
             tls_compliant: None,
+            method: HttpMethod::default(),
+            headers: Vec::new(),
         }
     }
 }

@@ -279,6 +279,7 @@ fn pages(count: usize, fast_recovery: bool) -> Checker {
             sni_name: None,
             fast_recovery,
             tls_compliant: false,
+            certificate: None,
             urls: vec![url; count].into(),
         })),
         ..checker(80)

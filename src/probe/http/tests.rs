@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::model::SslSettings;
+use crate::config::model::{BackendTls, HttpMethod, Secret, SslSettings, TlsMode};
 use crate::probe::tests::{local, run};
 use crate::probe::tls::Tls;
 use std::io::{Read, Write};
@@ -35,6 +35,7 @@ fn server(serve: impl FnOnce(&mut TcpStream) + Send + 'static) -> (HttpCheck, Re
         sni_name: None,
         fast_recovery: false,
         tls_compliant: false,
+        certificate: None,
         urls: vec![url].into(),
     };
     (check, asked)
@@ -237,6 +238,54 @@ fn tls_is_spoken_with_anybody_and_the_name_is_told_only_where_asked_for() {
     let remark = verdict(&check).unwrap().unwrap();
     assert_eq!(remark, "the connection ended without a TLS close");
     assert_eq!(asked.recv().unwrap(), "other.example.org");
+}
+
+#[test]
+fn a_certificate_is_looked_at_where_that_is_asked_for() {
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let ask = |mode, expiry_days| {
+        let (mut check, asked) = tls_server(OK, true);
+        check.virtualhost = Some("www.example.org:443".to_owned());
+        let ca = Some(key_file());
+        let tls = BackendTls {
+            mode,
+            ca,
+            name: None,
+        };
+        check.certificate = Some(Box::new(ServerCertificate { tls, expiry_days }));
+        (verdict(&check), asked)
+    };
+    // It is good for a hundred years, and for another name.
+    let (good, asked) = ask(TlsMode::On, Some(3650));
+    assert_eq!(good, Ok(None));
+    assert_eq!(asked.recv().unwrap(), "www.example.org");
+    let (soon, _asked) = ask(TlsMode::On, Some(100_000));
+    let soon = soon.unwrap().unwrap();
+    assert!(soon.contains(" days, at 2126-10-28T13:06:24Z"), "{soon}");
+    let (bad, _asked) = ask(TlsMode::Verify, None);
+    let bad = bad.unwrap_err();
+    assert!(
+        bad.starts_with("TLS handshake: invalid peer certificate"),
+        "{bad}"
+    );
+}
+
+#[test]
+fn method_and_header_are_as_configured() {
+    let (mut check, asked) = answers("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+    let mut url = HttpUrl::new("/x");
+    url.method = HttpMethod::Head;
+    url.headers = vec![("Authorization".to_owned(), Secret::new("Basic abc"))];
+    check.urls = vec![url].into();
+    assert_eq!(verdict(&check), Ok(None));
+    let port = check.connect.destination.port;
+    assert_eq!(
+        asked.recv().unwrap(),
+        format!(
+            "HEAD /x HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: 127.0.0.1:{port}\r\n\
+             Authorization: Basic abc\r\n\r\n"
+        )
+    );
 }
 
 #[test]

@@ -47,15 +47,43 @@ fn body(text: &str) -> (String, bool, Ending) {
 
 #[test]
 fn requests_are_keepalived_s() {
-    let version = |one_one, close| Version { one_one, close };
+    let asked = |path, host, (one_one, close)| Request {
+        method: "GET",
+        path,
+        host,
+        version: Version { one_one, close },
+    };
     assert_eq!(
-        request("/a?b", "10.1.0.1:80", version(false, false)),
+        request(asked("/a?b", "10.1.0.1:80", (false, false)), &[]),
         b"GET /a?b HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: 10.1.0.1:80\r\n\r\n"
     );
     assert_eq!(
-        request("/", "www.example.org", version(true, true)),
+        request(asked("/", "www.example.org", (true, true)), &[]),
         b"GET / HTTP/1.1\r\nUser-Agent: KeepAliveClient\r\nConnection: close\r\nHost: www.example.org\r\n\r\n"
     );
+    let lines = [("Accept", "text/html, */*"), ("user-agent", "probe")];
+    let head = Request {
+        method: "HEAD",
+        ..asked("/", "www", (true, false))
+    };
+    assert_eq!(
+        request(head, &lines),
+        b"HEAD / HTTP/1.1\r\nHost: www\r\nAccept: text/html, */*\r\nuser-agent: probe\r\n\r\n"
+    );
+}
+
+#[test]
+fn an_answer_to_head_ends_with_its_header() {
+    for more in ["Content-Length: 500", "Transfer-Encoding: chunked"] {
+        let text = format!("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n{more}\r\n\r\n");
+        let mut answer = Answer::to("HEAD");
+        let progress = answer.read(text.as_bytes(), &mut |_| {});
+        assert_eq!(progress, Ok(Progress::Whole), "{more}");
+        assert_eq!(
+            (answer.status(), answer.ended()),
+            (Some(200), Ending::Whole)
+        );
+    }
 }
 
 #[test]

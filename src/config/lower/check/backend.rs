@@ -35,6 +35,10 @@ impl BackendDraft {
                 database: None,
                 wants: Box::default(),
             },
+            BlockKind::GrpcCheck => Backend::Grpc {
+                service: String::new(),
+                authority: None,
+            },
             _ => return None,
         };
         let mut tls = BackendTls::default();
@@ -78,6 +82,10 @@ impl BackendDraft {
                     });
                 }
                 Backend::Haproxy { send } if name == "send" => *send = Some(value.text()),
+                Backend::Grpc { service, .. } if name == "service" => *service = value.text(),
+                Backend::Grpc { authority, .. } if name == "authority" => {
+                    *authority = Some(value.text());
+                }
                 Backend::Mysql { database, .. } | Backend::Pgsql { database, .. }
                     if name == "database" =>
                 {

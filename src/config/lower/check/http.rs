@@ -6,7 +6,8 @@ use crate::config::command;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::keywords::BlockKind;
 use crate::config::model::{
-    CheckerKind, ConnectOptions, HttpCheck, HttpProtocol, HttpScheme, HttpUrl,
+    BackendTls, CheckerKind, ConnectOptions, HttpCheck, HttpMethod, HttpProtocol, HttpScheme,
+    HttpUrl, Secret, ServerCertificate, TlsMode,
 };
 use crate::config::pattern::{Pattern, is_option};
 use crate::config::source::Span;
@@ -24,6 +25,10 @@ pub(super) struct HttpDraft {
     sni_name: Option<String>,
     fast_recovery: bool,
     tls_compliant: bool,
+    verify: bool,
+    expiry_days: Option<u32>,
+    ca: Option<String>,
+    name: Option<String>,
     urls: Vec<HttpUrl>,
     urls_refused: bool,
 }
@@ -38,6 +43,10 @@ impl HttpDraft {
             sni_name: None,
             fast_recovery: false,
             tls_compliant: false,
+            verify: false,
+            expiry_days: None,
+            ca: None,
+            name: None,
             urls: Vec::new(),
             urls_refused: false,
         }
@@ -69,6 +78,10 @@ impl HttpDraft {
             "sni_name" => self.sni_name = Some(value.text()),
             "fast_recovery" => self.fast_recovery = value.is_true(),
             "tls_compliant" => self.tls_compliant = value.is_true(),
+            "tls_verify" => self.verify = value.is_true(),
+            "tls_expiry_warning" => self.expiry_days = value.number(),
+            "tls_ca" => self.ca = Some(value.text()),
+            "tls_name" => self.name = Some(value.text()),
             _ => return Handled::No,
         }
         Handled::Yes
@@ -92,6 +105,27 @@ impl HttpDraft {
             }
             return None;
         }
+        if !self.verify && (self.ca.is_some() || self.name.is_some()) {
+            let message = "`tls_ca` and `tls_name` do nothing: no certificate must be good";
+            ctx.say(
+                Diagnostic::warning(Code::Contradiction, span, message)
+                    .hint("write `@vipd tls_verify`".to_owned()),
+            );
+        }
+        let mode = match self.verify {
+            true => TlsMode::Verify,
+            false => TlsMode::On,
+        };
+        let certificate = (self.verify || self.expiry_days.is_some()).then(|| {
+            Box::new(ServerCertificate {
+                tls: BackendTls {
+                    mode,
+                    ca: self.ca,
+                    name: self.name,
+                },
+                expiry_days: self.expiry_days,
+            })
+        });
         Some(CheckerKind::Http(Arc::new(HttpCheck {
             scheme: self.scheme,
             connect,
@@ -101,6 +135,7 @@ impl HttpDraft {
             sni_name: self.sni_name,
             fast_recovery: self.fast_recovery,
             tls_compliant: self.tls_compliant,
+            certificate,
             urls: self.urls.into(),
         })))
     }
@@ -118,6 +153,8 @@ pub(in crate::config::lower) struct UrlDraft {
     regex_min_offset: Option<u32>,
     regex_max_offset: Option<u32>,
     tls_compliant: Option<bool>,
+    method: HttpMethod,
+    headers: Vec<(String, Secret)>,
     regex_span: Option<Span>,
     pattern_refused: bool,
 }
@@ -134,6 +171,11 @@ impl UrlDraft {
             return None;
         };
         self.say_unused(ctx, span);
+        if self.method == HttpMethod::Head && (self.digest.is_some() || self.regex.is_some()) {
+            let message =
+                "the answer to HEAD has no body: its `digest` and `regex` are those of nothing";
+            ctx.say(Diagnostic::warning(Code::Contradiction, span, message));
+        }
         let offsets = (self.regex_min_offset, self.regex_max_offset);
         let (regex_min_offset, regex_max_offset) = match offsets {
             (Some(min), Some(max)) if min > max => {
@@ -158,6 +200,8 @@ impl UrlDraft {
             regex_min_offset,
             regex_max_offset,
             tls_compliant: self.tls_compliant,
+            method: self.method,
+            headers: self.headers,
         })
     }
 
@@ -190,6 +234,30 @@ impl UrlDraft {
                 .note("keepalived searches with PCRE; vipd with an engine that no answer can keep busy")
                 .hint("write it without, or check with MISC_CHECK".to_owned()),
         );
+    }
+
+    /// `NAME VALUE`: one more line of the header.
+    fn header(&mut self, ctx: &mut Context<'_>, line: &Line<'_>) {
+        let Some((name, value)) = line.args.split_first() else {
+            return;
+        };
+        let name = ctx.text(name).into_owned();
+        let name = name.strip_suffix(':').unwrap_or(&name);
+        let words: Vec<String> = value.iter().map(|w| ctx.text(w).into_owned()).collect();
+        let value = words.join(" ");
+        // RFC 9110 section 5.6.2.
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        let ours = ["host", "connection", "content-length", "transfer-encoding"];
+        let why = if name.is_empty() || !name.chars().all(token) {
+            format!("`{name}` is no name of a header")
+        } else if value.chars().any(char::is_control) {
+            "the value of a header is one line".to_owned()
+        } else if ours.contains(&name.to_ascii_lowercase().as_str()) {
+            format!("`{name}` is not for this: say `virtualhost` and `http_protocol`")
+        } else {
+            return self.headers.push((name.to_owned(), Secret::new(value)));
+        };
+        ctx.say(Diagnostic::error(Code::InvalidValue, line.args_span(), why));
     }
 
     fn digest(&mut self, ctx: &mut Context<'_>, line: &Line<'_>, text: &str) {
@@ -272,6 +340,14 @@ impl<'t> Draft<'t> for UrlDraft {
             "regex_min_offset" => self.regex_min_offset = value.number(),
             "regex_max_offset" => self.regex_max_offset = value.number(),
             "tls_compliant" => self.tls_compliant = Some(value.is_true()),
+            "header" => self.header(ctx, line),
+            "method" => {
+                self.method = match value {
+                    Value::Choice("HEAD") => HttpMethod::Head,
+                    Value::Choice("OPTIONS") => HttpMethod::Options,
+                    _ => HttpMethod::Get,
+                }
+            }
             _ => return Handled::No,
         }
         Handled::Yes

@@ -103,3 +103,86 @@ fn who_logs_in_has_to_be_said_and_a_queue_has_an_order() {
     let expected = "`max_recv_queue` takes HIGH, or HIGH and LOW, which is not above it";
     assert_eq!(said, [expected]);
 }
+
+#[test]
+fn grpc_asks_for_a_service_or_for_the_server_as_a_whole() {
+    let (checks, said) = checks(
+        "@vipd GRPC_CHECK {\n@vipd }\n@vipd GRPC_CHECK {\n@vipd service shop.Cart\n@vipd authority shop\n\
+         @vipd tls on\n@vipd }",
+    );
+    assert_eq!(said, [""; 0]);
+    let whole = Backend::Grpc {
+        service: String::new(),
+        authority: None,
+    };
+    assert_eq!(
+        (&checks[0].backend, checks[0].tls.mode),
+        (&whole, TlsMode::Off)
+    );
+    let one = Backend::Grpc {
+        service: "shop.Cart".to_owned(),
+        authority: Some("shop".to_owned()),
+    };
+    assert_eq!(
+        (&checks[1].backend, checks[1].tls.mode),
+        (&one, TlsMode::On)
+    );
+}
+
+#[test]
+fn a_page_is_asked_for_as_wanted_and_its_server_s_certificate_looked_at() {
+    let read = |block: &str| {
+        let loaded = read(&format!(
+            "virtual_server 10.0.0.1 443 {{\n protocol TCP\n lb_algo rr\n lb_kind NAT\n real_server 10.1.0.1 443 {{\nSSL_GET {{\n{block}\n\
+             }}\n}}\n}}\n"
+        ));
+        let said: Vec<String> = loaded
+            .diagnostics
+            .iter()
+            .map(|d| d.message.clone())
+            .collect();
+        let config = loaded.config.unwrap_or_default();
+        let check = config.checkers().find_map(|checker| match &checker.kind {
+            CheckerKind::Http(check) => Some((**check).clone()),
+            _ => None,
+        });
+        (check, said)
+    };
+    let (check, said) = read(
+        "@vipd tls_verify\n@vipd tls_ca /ca\n@vipd tls_expiry_warning 14\nurl {\npath /\n@vipd method HEAD\n\
+         @vipd header Accept text/html\n@vipd header Authorization: \"Basic abc\"\n}",
+    );
+    assert_eq!(said, [""; 0]);
+    let check = check.unwrap();
+    let certificate = check.certificate.unwrap();
+    assert_eq!(certificate.tls.mode, TlsMode::Verify);
+    assert_eq!(certificate.tls.ca.as_deref(), Some("/ca"));
+    assert_eq!(certificate.expiry_days, Some(14));
+    let url = &check.urls[0];
+    assert_eq!(url.method.word(), "HEAD");
+    let headers = url.headers.iter();
+    let headers: Vec<_> = headers.map(|(n, v)| (n.as_str(), v.reveal())).collect();
+    assert_eq!(
+        headers,
+        [("Accept", "text/html"), ("Authorization", "Basic abc")]
+    );
+    let (check, said) = read("@vipd tls_name a\nurl {\npath /\n@vipd method HEAD\nregex a\n}");
+    assert!(check.unwrap().certificate.is_none());
+    assert_eq!(
+        said,
+        [
+            "`tls_ca` and `tls_name` do nothing: no certificate must be good",
+            "the answer to HEAD has no body: its `digest` and `regex` are those of nothing",
+        ]
+    );
+    for (line, why) in [
+        (
+            "Host a",
+            "`Host` is not for this: say `virtualhost` and `http_protocol`",
+        ),
+        ("a(b c", "`a(b` is no name of a header"),
+    ] {
+        let (_, said) = read(&format!("url {{\npath /\n@vipd header {line}\n}}"));
+        assert!(said.iter().any(|said| said == why), "{said:?}");
+    }
+}
