@@ -1,11 +1,12 @@
-//! A configuration that stays: equal parts of it are one. While text became an instance, its parts came to lie
-//! between things that are gone by now: instances are written anew.
+//! A configuration that stays: equal parts of it are one. While text became an instance or a check, its parts
+//! came to lie between things that are gone by now: those are written anew.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{
-    Checker, CheckerKind, Config, Instance, RealServer, Shared, VirtualAddress, VirtualServer,
+    BackendCheck, Checker, CheckerKind, Config, HttpCheck, Instance, RealServer, Shared,
+    VirtualAddress, VirtualServer,
 };
 
 impl Config {
@@ -15,6 +16,8 @@ impl Config {
     pub fn settled(mut self, running: &Config) -> Config {
         let known = running.instances.iter().map(|i| (i.name.as_str(), i));
         let known: BTreeMap<&str, &Arc<Instance>> = known.collect();
+        // What was read goes when all is written: holes that are filled at once would be as scattered as it was.
+        let read = self.instances.clone();
         let mut before: Option<&Instance> = None;
         for instance in &mut self.instances {
             let same = known.get(instance.name.as_str());
@@ -24,14 +27,22 @@ impl Config {
             }
             before = Some(instance);
         }
+        drop(read);
         let known = running.virtual_servers.iter().map(|vs| (vs.address, vs));
         let known: BTreeMap<_, &VirtualServer> = known.collect();
+        let mut servers = self.virtual_servers.iter().flat_map(|vs| &vs.real_servers);
+        let checks = servers.any(|real| !real.checkers.is_empty());
+        let read = checks.then(|| {
+            let anew = self.virtual_servers.clone();
+            std::mem::replace(&mut self.virtual_servers, anew)
+        });
         let mut before: Option<&VirtualServer> = None;
         for server in &mut self.virtual_servers {
             let same = known.get(&server.address).copied();
             settle_server(server, before, same);
             before = Some(server);
         }
+        drop(read);
         self.keep_marks_of(running);
         self
     }
@@ -81,23 +92,33 @@ fn settle_server(
     }
 }
 
-/// As `running` has them, or as the server before.
+/// As `running` has them, or anew.
 fn settle_checkers(real: &mut RealServer, last: Option<&RealServer>, running: Option<&RealServer>) {
     for (at, checker) in real.checkers.iter_mut().enumerate() {
         let same = running.and_then(|running| running.checkers.get(at));
-        match same.filter(|same| *same == checker) {
-            Some(same) => *checker = same.clone(),
-            None => settle_checker(checker, last.and_then(|last| last.checkers.get(at))),
-        }
+        *checker = match same.filter(|same| *same == checker) {
+            Some(same) => same.clone(),
+            None => settled_checker(checker, last.and_then(|last| last.checkers.get(at))),
+        };
     }
 }
 
-fn settle_checker(checker: &mut Shared<Checker>, before: Option<&Shared<Checker>>) {
-    if let CheckerKind::Http(check) = &mut checker.kind
-        && let Some(CheckerKind::Http(before)) = before.map(|before| &before.kind)
-    {
-        Arc::make_mut(check).urls.settle(Some(&before.urls));
+fn settled_checker(checker: &Checker, before: Option<&Shared<Checker>>) -> Shared<Checker> {
+    let mut checker = checker.clone();
+    match &mut checker.kind {
+        CheckerKind::Http(check) => {
+            let mut own = HttpCheck::clone(check);
+            let before = match before.map(|before| &before.kind) {
+                Some(CheckerKind::Http(before)) => Some(&before.urls),
+                _ => None,
+            };
+            own.urls.settle_anew(before);
+            *check = Arc::new(own);
+        }
+        CheckerKind::Backend(check) => *check = Arc::new(BackendCheck::clone(check)),
+        _ => {}
     }
+    checker.into()
 }
 
 #[cfg(test)]
