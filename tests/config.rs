@@ -13,5 +13,7 @@ mod files;
 mod goldens;
 #[path = "config/properties.rs"]
 mod properties;
+#[path = "config/scenarios.rs"]
+mod scenarios;
 #[path = "config/summary.rs"]
 mod summary;
