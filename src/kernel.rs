@@ -21,6 +21,7 @@ pub mod own_link;
 pub mod poll;
 pub mod processes;
 pub mod route;
+pub mod runtime;
 pub mod scheduling;
 pub mod spawner;
 mod sys;

@@ -2,6 +2,7 @@
 //! decided by who asks. What a server sends is never trusted with memory or with time.
 
 mod backend;
+mod connects;
 mod datagram;
 mod dns;
 mod error;
@@ -12,21 +13,22 @@ mod read;
 mod smtp;
 mod socket;
 pub mod talk;
-pub mod tcp;
+mod tcp;
 mod tls;
 mod udp;
 
+pub use connects::{Answer, Connects};
 pub use error::ProbeError;
 pub use kit::Kit;
 
 use crate::config::model::CheckerKind;
 use crate::health::{CheckOutcome, Question};
 
-/// Asks one question over the network. Scripts are run elsewhere, and what is only told of is not asked.
+/// Asks one question over the network. `TCP_CHECK` is asked by [`Connects`], scripts are run elsewhere, and what is
+/// only told of is not asked.
 pub async fn ask(question: &Question, kit: &Kit) -> CheckOutcome {
     let result = match question.kind() {
-        CheckerKind::Tcp(options) => tcp::connect(options).await,
-        // In boxes: most checks open a connection, and need no room for more than that.
+        // In boxes: each has room for itself only.
         CheckerKind::Udp(check) => Box::pin(udp::ask(check)).await,
         CheckerKind::Dns(check) => Box::pin(dns::ask(check)).await,
         CheckerKind::Ping(options) => Box::pin(ping::ask(options)).await,
@@ -40,11 +42,16 @@ pub async fn ask(question: &Question, kit: &Kit) -> CheckOutcome {
             Ok(outcome) => return outcome,
             Err(error) => Err(error),
         },
-        CheckerKind::Misc(_) | CheckerKind::Bfd(_) | CheckerKind::File(_) => {
+        CheckerKind::Tcp(_) | CheckerKind::Misc(_) | CheckerKind::Bfd(_) | CheckerKind::File(_) => {
             let keyword = question.kind().keyword();
-            return CheckOutcome::NotAsked(format!("{keyword} is not asked over the network"));
+            return CheckOutcome::NotAsked(format!("{keyword} is not asked in this way"));
         }
     };
+    outcome(result)
+}
+
+/// What an attempt makes of a check.
+fn outcome(result: Result<(), ProbeError>) -> CheckOutcome {
     match result {
         Ok(()) => CheckOutcome::Passed,
         Err(error) if error.is_local() => CheckOutcome::NotAsked(error.to_string()),

@@ -4,17 +4,15 @@
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
-use tokio::task::{LocalSet, spawn_local};
-use tokio::time::sleep;
 use vipd::config::model::{Checker, CheckerKind, ConnectOptions, Shared};
 use vipd::health::{Monitor, Output};
 use vipd::kernel::clock;
+use vipd::kernel::runtime::{Alarm, wait_for};
 use vipd::net::Endpoint;
-use vipd::probe::{self, Kit};
+use vipd::probe::Connects;
 
 use super::connects::{PORT, address};
-use crate::lab::check::Outcome;
+use crate::lab::check::{Doing as _, Outcome};
 
 /// A `TCP_CHECK` of the server of this number.
 fn checker(number: usize, interval: Duration) -> Checker {
@@ -44,7 +42,7 @@ pub(super) fn check_for(
 ) -> Outcome<Vec<Duration>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let checks = checks(count, interval, lasts);
-    LocalSet::new().block_on(&runtime, checks)
+    runtime.block_on(checks)
 }
 
 async fn checks(count: usize, interval: Duration, lasts: Duration) -> Outcome<Vec<Duration>> {
@@ -56,32 +54,40 @@ async fn checks(count: usize, interval: Duration, lasts: Duration) -> Outcome<Ve
         .iter()
         .map(|(number, checkers)| (*number, &checkers[..]));
     let mut outputs = monitor.configure(all, clock::now());
-    let (answers, mut answered) = mpsc::unbounded_channel();
+    let mut connects = Connects::open(wait_for, clock::now).doing("wait for connections")?;
+    let mut alarm = Alarm::new().doing("a timer")?;
     let (began, mut late) = (Instant::now(), Vec::new());
     while began.elapsed() < lasts {
         for output in outputs.drain(..) {
             match output {
-                Output::Start(id, question) => {
-                    let answers = answers.clone();
-                    spawn_local(async move {
-                        let outcome = probe::ask(&question, &Kit::default()).await;
-                        let _ = answers.send((id, outcome));
-                    });
-                }
+                Output::Start(id, question) => match question.kind() {
+                    CheckerKind::Tcp(options) => connects.begin(id, options),
+                    other => return Err(format!("{other:?} is no TCP check").into()),
+                },
                 Output::Changed { server, status } => {
                     return Err(format!("server {server} became {status:?}").into());
                 }
                 _ => {}
             }
         }
-        let deadline = monitor.next_deadline().unwrap_or(clock::now());
-        outputs = tokio::select! {
+        connects.look();
+        let due = monitor.next_deadline();
+        alarm.set(due.into_iter().chain(connects.next_deadline()).min());
+        tokio::select! {
             biased;
-            Some((id, outcome)) = answered.recv() => monitor.finished(id, outcome, clock::now()),
-            () = sleep(deadline.since(clock::now())) => {
+            answers = connects.answered() => {
                 let now = clock::now();
-                late.push(now.since(deadline));
-                monitor.timer(now)
+                for (id, outcome) in answers {
+                    outputs.extend(monitor.finished(id, outcome, now));
+                }
+            }
+            () = alarm.rings() => {
+                let now = clock::now();
+                connects.expire(now);
+                if let Some(due) = due.filter(|due| *due <= now) {
+                    late.push(now.since(due));
+                    outputs = monitor.timer(now);
+                }
             }
         };
     }

@@ -1,11 +1,11 @@
 //! The balancer's thread: it carries out what [`engine::balancer`](crate::engine::balancer) decides. IPVS
-//! is written here and now; checks run beside each other on one current-thread runtime.
+//! is written here and now; checks run beside each other on one current-thread runtime, those that only open a
+//! connection without a task.
 //!
 //! Orders come over a queue, roles in a latest-value cell, and what others wait for (the table is in
 //! place, everything is removed, which keys are ours) leaves in one. A panic ends the thread: its
 //! `JoinHandle` says so, and whoever started it may start another, which adopts the table.
 
-mod alarm;
 mod followed;
 mod kernel;
 mod prepared;
@@ -32,14 +32,15 @@ use crate::engine::shared::{FileFacts, Roles, SessionFacts};
 use crate::health::{CheckOutcome, ProbeId, Question};
 use crate::ipvs::Command;
 use crate::kernel::ipvs::{Ipvs, Snapshot};
+use crate::kernel::runtime::{Alarm, wait_for};
 use crate::kernel::spawner::Spawner;
 use crate::kernel::{clock, memory};
 use crate::lvs::Owned;
-use crate::probe::Kit;
+use crate::probe::{Answer, Connects, Kit};
+use crate::time::Time;
 
 use super::logging;
 use super::notify_thread::Notices;
-use alarm::Alarm;
 use followed::{Followed, changed};
 use scripts::Scripts;
 use told::{Report, Told};
@@ -138,7 +139,7 @@ pub fn start(ipvs: Option<Ipvs>, balancer: Balancer, inbox: Inbox) -> io::Result
     })
 }
 
-/// [`start`] with another kernel or other checks. `ask` is called for each check.
+/// [`start`] with another kernel or other checks. `ask` is called for each check but `TCP_CHECK`.
 ///
 /// # Errors
 /// As for [`start`].
@@ -155,6 +156,9 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let context = runtime.enter();
+    let (connects, alarm) = (Connects::open(wait_for, clock::now)?, Alarm::new()?);
+    drop(context);
     let body = move || {
         let room = balancer.size() * ROOM_EACH;
         let room = memory::Room::make(room);
@@ -171,6 +175,7 @@ where
             events: inbox.events,
             ask: Rc::new(ask),
             kit: Arc::new(inbox.kit),
+            connects,
             running: BTreeMap::new(),
             answers,
             waiting: VecDeque::new(),
@@ -181,14 +186,12 @@ where
         drop(context);
         let local = LocalSet::new();
         let told = Told::new(inbox.roles, inbox.sessions, inbox.files);
-        runtime.block_on(local.run_until(thread.run(inbox.orders, told, answered)));
+        runtime.block_on(local.run_until(thread.run(inbox.orders, told, alarm, answered)));
     };
     std::thread::Builder::new()
         .name("balancer".to_owned())
         .spawn(body)
 }
-
-type Answer = (ProbeId, CheckOutcome);
 
 struct Thread<A> {
     /// Hears of addresses, while the configuration asks after some.
@@ -203,6 +206,9 @@ struct Thread<A> {
     events: Events,
     ask: Rc<A>,
     kit: Arc<Kit>,
+    /// The `TCP_CHECK`s among the checks that run.
+    connects: Connects,
+    /// The others.
     running: BTreeMap<ProbeId, AbortHandle>,
     answers: mpsc::UnboundedSender<Answer>,
     /// Checks whose turn has not come, in the order of their times.
@@ -223,6 +229,7 @@ where
         mut self,
         mut orders: mpsc::UnboundedReceiver<Order>,
         mut told: Told,
+        mut alarm: Alarm,
         mut answered: mpsc::UnboundedReceiver<Answer>,
     ) {
         let ipvs_open = self.kernel.is_some();
@@ -237,9 +244,10 @@ where
         self.input(Input::Started);
         self.follow();
         told.begin();
-        let (mut alarm, mut ended) = (Alarm::new(), Vec::new());
+        let mut ended = Vec::new();
         while !self.status.borrow().stopped {
-            alarm.set(self.balancer.next_deadline().map(|(time, _)| time));
+            self.connects.look();
+            alarm.set(self.next_deadline());
             let follows = match self.followed {
                 Some(_) => self.balancer.follows(),
                 None => BTreeSet::new(),
@@ -290,14 +298,29 @@ where
                 (probe, outcome) = scripts::ended(self.scripts.as_mut()) => {
                     Input::CheckFinished { probe, outcome }
                 }
+                ended = self.connects.answered() => {
+                    self.answers(ended.into_iter());
+                    continue;
+                }
                 _ = answered.recv_many(&mut ended, ANSWERS_AT_ONCE) => {
                     self.answers(ended.drain(..));
                     continue;
                 }
-                () = alarm.rings() => Input::Timer,
+                () = alarm.rings() => {
+                    self.connects.expire(clock::now());
+                    Input::Timer
+                }
             };
             self.input(input);
         }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        let engine = self.balancer.next_deadline().map(|(time, _)| time);
+        engine
+            .into_iter()
+            .chain(self.connects.next_deadline())
+            .min()
     }
 
     /// Begins to hear of addresses when the configuration asks after some, and ends when it does not.
@@ -388,6 +411,7 @@ where
                 }
                 match self.running.remove(&probe) {
                     Some(running) => running.abort(),
+                    None if self.connects.cancel(probe) => {}
                     None => self.waiting.retain(|(waits, _)| *waits != probe),
                 }
                 self.start_waiting();
@@ -445,9 +469,9 @@ where
         self.start_waiting();
     }
 
-    /// A check has a task only while it runs.
+    /// A check has a task or a socket only while it runs.
     fn start_waiting(&mut self) {
-        while self.running.len() < self.probes_max
+        while self.running.len() + self.connects.len() < self.probes_max
             && let Some((probe, question)) = self.waiting.pop_front()
         {
             self.run_check(probe, question);
@@ -455,6 +479,9 @@ where
     }
 
     fn run_check(&mut self, probe: ProbeId, question: Question) {
+        if let CheckerKind::Tcp(options) = question.kind() {
+            return self.connects.begin(probe, options);
+        }
         let report = Report {
             probe,
             outcome: None,

@@ -13,7 +13,7 @@ pub(super) const BOOTSTRAP_DELAY: Duration = Duration::from_secs(1);
 
 /// A check may begin by so much of its delay before its time, and by [`EARLY_MAX`] at most: together with
 /// another whose time has come. Of thousands a few begin at a time, and the machine wakes up once for them.
-const EARLY_PART: u32 = 1024;
+const EARLY_PART: u32 = 512;
 const EARLY_MAX: Duration = Duration::from_millis(10);
 
 /// What a checker, or all checkers of a server together, say.
@@ -100,6 +100,8 @@ enum Step {
     },
     Running {
         since: Time,
+        /// How long before that its time had come, in microseconds; less than 0: after it.
+        late: i32,
     },
     /// Nobody asks: somebody tells.
     Told,
@@ -159,7 +161,7 @@ impl Check {
 
     /// Notes an answer before it is taken in; `None` when nothing was asked.
     pub(super) fn note_answer(&mut self, said: Said, now: Time) -> Option<&Answer> {
-        let Step::Running { since } = self.step else {
+        let Step::Running { since, .. } = self.step else {
             return None;
         };
         let took = now.since(since);
@@ -297,7 +299,8 @@ impl Check {
         let latest = now + self.early();
         match self.step {
             Step::Waiting { until } if until <= latest && !self.paused => {
-                self.step = Step::Running { since: now };
+                let late = late(until, now, self.settings.delay_loop / 4);
+                self.step = Step::Running { since: now, late };
                 true
             }
             Step::Waiting { .. } | Step::Running { .. } | Step::Told => false,
@@ -387,7 +390,10 @@ impl Check {
             Step::Waiting { until } if !self.paused && self.answered && waits_for_loop => {
                 let near = until <= now + self.settings.delay_loop / 4;
                 if near {
-                    self.step = Step::Running { since: now };
+                    self.step = Step::Running {
+                        since: now,
+                        late: 0,
+                    };
                 }
                 near
             }
@@ -470,15 +476,41 @@ impl Check {
         }
     }
 
+    /// The delay is counted from the end, as in keepalived. From an answer that comes at once it is counted from
+    /// when the check was due: those that began together would stay together, be late together and meet more of
+    /// them, until all thousands began at one moment.
     fn end(&mut self, now: Time, delay: Duration) -> Option<()> {
         match self.step {
             Step::Waiting { .. } | Step::Told => None,
-            Step::Running { .. } => {
-                self.step = Step::Waiting { until: now + delay };
+            Step::Running { since, late } => {
+                let from = match now.since(since) <= (delay / EARLY_PART).min(EARLY_MAX) {
+                    true => due(since, late),
+                    false => now,
+                };
+                self.step = Step::Waiting {
+                    until: from + delay,
+                };
                 Some(())
             }
         }
     }
+}
+
+/// By how much a check that begins now is late, in microseconds; one that comes later than `most` begins a rhythm
+/// of its own.
+fn late(due: Time, now: Time, most: Duration) -> i32 {
+    let (late, early) = (now.since(due), due.since(now));
+    let micros = |time: Duration| i32::try_from(time.as_micros()).unwrap_or(0);
+    match late <= most {
+        true => micros(late) - micros(early),
+        false => 0,
+    }
+}
+
+/// When a check was due that began so late.
+fn due(since: Time, late: i32) -> Time {
+    let late = i64::from(late) * 1000;
+    Time::from_nanos(since.as_nanos().saturating_add_signed(-late))
 }
 
 #[cfg(test)]

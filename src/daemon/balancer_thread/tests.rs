@@ -42,7 +42,7 @@ impl Kernel for Shared {
 
 fn real(last: u8) -> RealServer {
     let endpoint = Endpoint::new(Ipv4Addr::new(10, 1, 0, last).into(), 80);
-    let kind = CheckerKind::Tcp(ConnectOptions {
+    let kind = CheckerKind::Ping(ConnectOptions {
         destination: endpoint,
         bind_to: None,
         bind_port: 0,

@@ -8,8 +8,7 @@ use tokio::sync::{mpsc, watch};
 use crate::engine::balancer::Input;
 use crate::engine::shared::{FileFacts, Roles, SessionFacts};
 use crate::health::{CheckOutcome, ProbeId};
-
-use super::Answer;
+use crate::probe::Answer;
 
 /// The cells of other threads.
 pub(super) struct Told {

@@ -168,3 +168,22 @@ fn shorter_times_count_at_once_and_longer_ones_from_the_next_check_on() {
 fn thousands_of_checks_are_small() {
     assert!(size_of::<Check>() <= 128, "{}", size_of::<Check>());
 }
+
+#[test]
+fn the_rhythm_stays_where_answers_come_at_once_and_follows_those_that_take_their_time() {
+    let mut check = Check::new(settings(1).into(), Time::ZERO, Duration::ZERO);
+    let ms = Time::from_millis;
+    // Late, early, and answered quickly: every 10 s.
+    for (begins, ends) in [(1400, 1404), (10_992, 11_000), (21_000, 21_000)] {
+        assert!(check.start(ms(begins)));
+        check.passed(ms(ends));
+    }
+    assert_eq!(check.due(), Some(ms(31_000)));
+    assert!(check.start(ms(31_000)));
+    check.passed(ms(31_100));
+    assert_eq!(check.due(), Some(ms(41_100)));
+    // Later than a quarter of the delay: a rhythm of its own.
+    assert!(check.start(ms(44_000)));
+    check.passed(ms(44_000));
+    assert_eq!(check.due(), Some(ms(54_000)));
+}
