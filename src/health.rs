@@ -11,6 +11,7 @@ mod monitor;
 mod page;
 mod question;
 mod record;
+pub mod reply;
 mod script;
 mod slab;
 mod spread;

@@ -1,6 +1,7 @@
 //! `UDP_CHECK`: a datagram is sent; it must not be refused, or it must be answered.
 
-use crate::config::model::{MaskedByte, UdpCheck};
+use crate::config::model::UdpCheck;
+use crate::health::reply;
 
 use super::ProbeError;
 use super::datagram::exchange;
@@ -12,7 +13,12 @@ pub(super) async fn ask(check: &UdpCheck) -> Result<(), ProbeError> {
     // One byte more than is wanted tells that there are too many.
     let mut answer = vec![0; usize::from(check.max_reply_length) + 1];
     let required = check.require_reply.as_deref();
-    let accept = |bytes: &[u8]| Some(required.map_or(Ok(()), |wanted| judge(check, wanted, bytes)));
+    let lengths = (check.min_reply_length, check.max_reply_length);
+    let judge = |bytes: &[u8]| match required {
+        Some(wanted) => reply::judge(lengths, wanted, bytes),
+        None => Ok(()),
+    };
+    let accept = |bytes: &[u8]| Some(judge(bytes));
     match exchange(options, &check.payload, &mut answer, accept).await? {
         Some(()) => Ok(()),
         // Silence is what a server says to a datagram that it does not understand.
@@ -21,36 +27,10 @@ pub(super) async fn ask(check: &UdpCheck) -> Result<(), ProbeError> {
     }
 }
 
-/// Whether these bytes are the required answer.
-fn judge(check: &UdpCheck, wanted: &[MaskedByte], bytes: &[u8]) -> Result<(), String> {
-    let (min, max) = (check.min_reply_length, check.max_reply_length);
-    let length = bytes.len();
-    if length < usize::from(min) || length > usize::from(max) {
-        let more = if length > usize::from(max) {
-            " or more"
-        } else {
-            ""
-        };
-        return Err(format!(
-            "the reply has {length} bytes{more}, not {min} to {max}"
-        ));
-    }
-    let differs = |(at, want): (usize, &MaskedByte)| {
-        let have = bytes.get(at).copied();
-        have.is_none_or(|have| have & want.mask != want.value & want.mask)
-            .then_some(at)
-    };
-    match wanted.iter().enumerate().find_map(differs) {
-        Some(at) => Err(format!(
-            "the reply differs from `require_reply` at byte {at}"
-        )),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::model::MaskedByte;
     use crate::probe::tests::{local, run};
     use std::net::UdpSocket;
     use std::time::Duration;
