@@ -10,6 +10,7 @@ mod audit;
 pub mod background;
 pub mod balancer_thread;
 pub mod channels;
+mod config_save;
 mod config_watch;
 mod control;
 pub mod failover_thread;
@@ -30,6 +31,8 @@ mod planning;
 pub mod prepare;
 pub mod record;
 mod reload;
+mod reload_file;
+mod reload_time;
 mod restart;
 pub mod run_dir;
 mod scheduling;
@@ -71,6 +74,7 @@ use main_loop::Daemon;
 use options::{Options, STAND_IN};
 use prepare::{Prepared, Routes};
 use record::{LeftBehind, Masters, Place};
+use reload_file::ReloadFile;
 use run_dir::{PidFiles, RunDir};
 
 /// Runs until a signal ends it.
@@ -220,6 +224,8 @@ fn serve_logged(
         warn!("{flag} has no effect in vipd");
     }
     let pid_files = write_pid_files(options, &run_dir)?;
+    // Whoever wrote the configuration before this start waits for the same as before a reload.
+    ReloadFile::remove(reload_file::path(&prepared.config, options, &run_dir).as_deref());
     let place = Place::here().map_err(|error| {
         Failure::fatal(format!(
             "read boot id and network namespace: {error}; mount /proc first"

@@ -225,7 +225,6 @@ fn describe(block: BlockKind, row: &Keyword) -> String {
     match row.support {
         Support::Acts => {}
         Support::NoEffect(why) => text.push_str(&format!("  no effect in vipd: {why}\n")),
-        Support::NotYet => text.push_str("  this version of vipd does not act on it yet\n"),
         Support::Refused(why) => text.push_str(&format!("  refused by vipd: {why}\n")),
         Support::VipdOwn => {
             text.push_str("  vipd's own: stands on a line that begins with @vipd\n")

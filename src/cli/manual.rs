@@ -166,7 +166,6 @@ fn entry(row: &Keyword) -> String {
     match row.support {
         Support::Acts | Support::VipdOwn => {}
         Support::NoEffect(why) => drop(write!(text, " Without effect: {}.", roff(why))),
-        Support::NotYet => text += " Not acted on yet.",
         Support::Refused(why) => drop(write!(text, " Refused: {}.", roff(why))),
     }
     let _ = writeln!(out, "{text}");

@@ -61,8 +61,6 @@ pub enum Code {
     MissingValue,
     /// A keyword that has no effect.
     NoEffect,
-    /// A keyword that this version does not act on.
-    NotYet,
     /// A number outside its range.
     OutOfRange,
     /// It runs, and most likely does not do what was meant.
@@ -113,7 +111,6 @@ impl Code {
             Code::MissingKeyword => "missing-keyword",
             Code::MissingValue => "missing-value",
             Code::NoEffect => "no-effect",
-            Code::NotYet => "not-yet",
             Code::OutOfRange => "out-of-range",
             Code::Risk => "risk",
             Code::Script => "script",

@@ -424,6 +424,11 @@ impl Expander<'_, '_> {
             if let Ok(seed) = seed.parse() {
                 self.reader.state.random = Random::new(seed);
             }
+        } else if keyword == "include_check" {
+            let words = self.done.tokens.get(from + 1..).unwrap_or_default().iter();
+            let words = words.take_while(|token| token.kind == TokenKind::Word);
+            let words: Vec<Span> = words.map(|token| token.span(file)).collect();
+            self.reader.include_check(&words);
         } else if is_include(keyword) {
             let trees = self
                 .reader

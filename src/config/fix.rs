@@ -198,10 +198,7 @@ fn is_better(before: &Loaded, after: &Loaded, corrected: &[Correction]) -> bool 
         }
     }
     after.diagnostics.iter().all(|diagnostic| {
-        let harmless = matches!(
-            diagnostic.code,
-            Code::NotYet | Code::NoEffect | Code::Risk | Code::Unused
-        );
+        let harmless = matches!(diagnostic.code, Code::NoEffect | Code::Risk | Code::Unused);
         let fixable = edits(diagnostic, after).next().is_some();
         let known = allowed.get_mut(&key(diagnostic)).is_some_and(|count| {
             let left = *count > 0;

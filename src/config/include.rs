@@ -22,27 +22,66 @@ const INCLUDE_DEPTH_MAX: usize = 16;
 const FILES_MAX: usize = 10_000;
 
 /// What must hold of the files that an include names (keepalived.conf(5)).
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Demands {
     /// `includer`: each can be read.
     read: bool,
-    /// `includem`: there is one.
+    /// `includem`: the one that is named is there.
     found: bool,
     /// `includew`: a wildcard matches something.
     wildcard: bool,
-    /// `includeb`: each alternative in braces matches something.
+    /// `includeb`: each that is named by alternatives in braces is there.
     brace: bool,
 }
 
 impl Demands {
-    fn of(keyword: &str, every: bool) -> Demands {
-        let all = every || keyword == "includea";
-        Demands {
-            read: all || keyword == "includer",
-            found: all || keyword == "includem",
-            wildcard: all || keyword == "includew",
-            brace: all || keyword == "includeb",
+    const ALL: Demands = Demands {
+        read: true,
+        found: true,
+        wildcard: true,
+        brace: true,
+    };
+
+    /// `self` and what the keyword of the line adds. The others ask for what can be read, too.
+    fn and(mut self, keyword: &str) -> Demands {
+        match keyword {
+            "includea" => return Demands::ALL,
+            "includer" => self.read = true,
+            "includem" => self.found = true,
+            "includew" => self.wildcard = true,
+            "includeb" => self.brace = true,
+            _ => {}
         }
+        self.read |= self.found || self.wildcard || self.brace;
+        self
+    }
+
+    /// `include_check`: the words that count instead of those before, or that are added behind a `+` and
+    /// taken away behind a `-`; none: all. With what it does not know.
+    fn checked<'w>(self, words: &[&'w str]) -> (Demands, Vec<&'w str>) {
+        let signed = |word: &&str| word.starts_with(['+', '-']);
+        let mut demands = match words.first() {
+            None => return (Demands::ALL, Vec::new()),
+            Some(word) if signed(word) => self,
+            Some(_) => Demands::default(),
+        };
+        let (mut wanted, mut unknown) = (true, Vec::new());
+        for word in words {
+            if signed(word) {
+                wanted = word.starts_with('+');
+            }
+            match word.trim_start_matches(['+', '-']) {
+                "" => {}
+                // The manual and the parser of keepalived have a name each.
+                "read" | "readable" => demands.read = wanted,
+                "match" => demands.found = wanted,
+                "wildcard_match" => demands.wildcard = wanted,
+                "brace_match" => demands.brace = wanted,
+                _ => unknown.push(*word),
+            }
+        }
+        demands.read |= demands.found || demands.wildcard || demands.brace;
+        (demands, unknown)
     }
 }
 
@@ -58,6 +97,8 @@ pub(super) struct Reader<'a> {
     /// The files that are being read, outermost first.
     open: Vec<PathBuf>,
     count: usize,
+    /// `include_check`, in the file that is being read.
+    demands: Demands,
 }
 
 impl<'a> Reader<'a> {
@@ -72,6 +113,10 @@ impl<'a> Reader<'a> {
             packs,
             open: Vec::new(),
             count: 0,
+            demands: match options.every_file {
+                true => Demands::ALL,
+                false => Demands::default(),
+            },
         }
     }
 
@@ -97,10 +142,13 @@ impl<'a> Reader<'a> {
             .add(path.to_path_buf(), bytes)
             .map_err(|e| e.to_string())?;
         self.open.push(path.to_path_buf());
+        let demands = self.demands;
         let Expanded {
             tokens,
             mut includes,
         } = expand::expand(self, file, path, frame);
+        // What a file asks for holds in it and in those that it includes.
+        self.demands = demands;
         self.open.pop();
         // What was read up to a bound has braces that are open.
         let tokens = if self.state.stopped {
@@ -135,7 +183,7 @@ impl<'a> Reader<'a> {
         from: &Path,
         frame: FrameId,
     ) -> Vec<Tree> {
-        let demands = Demands::of(self.sources.text(keyword), self.options.every_file);
+        let demands = self.demands.and(self.sources.text(keyword));
         let Some(at) = word else {
             let message = "`include` needs the name of a file";
             self.say(
@@ -159,12 +207,37 @@ impl<'a> Reader<'a> {
         trees
     }
 
+    /// Heeds an `include_check` line with these words behind it.
+    pub(super) fn include_check(&mut self, words: &[Span]) {
+        if self.options.every_file {
+            return;
+        }
+        let texts: Vec<&str> = words.iter().map(|word| self.sources.text(*word)).collect();
+        let (demands, unknown) = self.demands.checked(&texts);
+        let unknown: Vec<(Span, String)> = words
+            .iter()
+            .zip(&texts)
+            .filter(|(_, text)| unknown.contains(text))
+            .map(|(word, text)| {
+                let known = "read, match, wildcard_match and brace_match";
+                (
+                    *word,
+                    format!("`include_check` knows {known}, not `{text}`"),
+                )
+            })
+            .collect();
+        self.demands = demands;
+        for (word, message) in unknown {
+            self.say(Severity::Warning, Code::InvalidValue, word, message);
+        }
+    }
+
     /// The files that a pattern names, in order.
     fn matching(&mut self, pattern: &str, demands: Demands, from: &Path, at: Span) -> Vec<PathBuf> {
         let base = from.parent().unwrap_or(Path::new(""));
         let alternatives = expand_braces(pattern);
         let braces = alternatives.len() > 1;
-        let mut paths = Vec::new();
+        let (mut paths, mut said) = (Vec::new(), false);
         for alternative in alternatives {
             let full = base.join(&alternative);
             let found = match has_wildcard(&alternative) {
@@ -172,21 +245,22 @@ impl<'a> Reader<'a> {
                 false if self.files.exists(&full) => vec![full],
                 false => Vec::new(),
             };
-            let wanted =
-                (demands.wildcard && has_wildcard(&alternative)) || (demands.brace && braces);
-            if found.is_empty() && wanted {
+            let severity = match (has_wildcard(&alternative), braces) {
+                (true, _) => demands.wildcard.then_some(Severity::Error),
+                (false, true) if demands.brace => Some(Severity::Error),
+                (false, false) if demands.found => Some(Severity::Error),
+                (false, _) => Some(Severity::Warning),
+            };
+            if let Some(severity) = severity.filter(|_| found.is_empty()) {
                 let message = format!("no file matches `{alternative}`");
-                self.say(Severity::Error, Code::CannotRead, at, message);
+                self.say(severity, Code::CannotRead, at, message);
+                said = true;
             }
             paths.extend(found);
         }
-        if paths.is_empty() {
-            let severity = match demands.found {
-                true => Severity::Error,
-                false => Severity::Warning,
-            };
+        if paths.is_empty() && !said {
             let message = format!("no file matches `{pattern}`");
-            self.say(severity, Code::CannotRead, at, message);
+            self.say(Severity::Warning, Code::CannotRead, at, message);
         }
         paths
     }

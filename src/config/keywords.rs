@@ -216,8 +216,6 @@ pub enum Support {
     Acts,
     /// Nothing, for good; why.
     NoEffect(&'static str),
-    /// Nothing yet: a warning says so.
-    NotYet,
     /// It cannot do it and would do harm by leaving it out: it is read, and a configuration with it is
     /// not run; why.
     Refused(&'static str),
@@ -278,11 +276,6 @@ impl Keyword {
 
     const fn strict(mut self) -> Keyword {
         self.invalid = Invalid::Error;
-        self
-    }
-
-    const fn not_yet(mut self) -> Keyword {
-        self.support = Support::NotYet;
         self
     }
 

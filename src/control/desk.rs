@@ -136,7 +136,7 @@ impl Desk {
 
     /// An order was carried out and is about to be answered: whoever looks from then on sees what it did,
     /// nothing that was kept from before.
-    pub(super) fn ordered(&self) {
+    pub fn ordered(&self) {
         let now = clock::now().as_nanos();
         self.0.ordered.fetch_max(now, Ordering::Relaxed);
     }
@@ -257,7 +257,7 @@ impl Desk {
     }
 
     /// The same as JSON, made once for all who ask in the same moment; `traffic`: with what the kernel counts.
-    pub(super) async fn status_json(&self, traffic: bool) -> Result<axum::body::Bytes, Stuck> {
+    pub async fn status_json(&self, traffic: bool) -> Result<axum::body::Bytes, Stuck> {
         let [without, with] = &self.0.status;
         let mut kept = if traffic { with } else { without }.lock().await;
         let asked = clock::now();

@@ -78,6 +78,11 @@ impl Place {
         }
     }
 
+    /// A file of its own.
+    pub fn at(path: PathBuf, mode: u32) -> Place {
+        Place { path, mode }
+    }
+
     /// Writes it so that nobody reads half of it: beside its place, in a file that nobody else has made, and
     /// renamed. A link in its place is replaced, not followed. Others may write where it is (/tmp): what
     /// they put there beforehand is not opened.

@@ -1,4 +1,5 @@
-//! `@vipd watch_config`: the configuration is read again when one of its files has changed.
+//! When the configuration is read again without being asked: `@vipd watch_config`, when one of its files has
+//! changed, and `reload_time_file`, at a time.
 //!
 //! What is watched are the directories, not the files: editors, configuration managers and Kubernetes (whose
 //! ConfigMaps are links through `..data`, which is renamed) put another file in the place of the old one.
@@ -22,12 +23,13 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::glob::has_wildcard;
-use crate::config::model::ScriptUser;
+use crate::config::model::{Globals, ScriptUser};
 use crate::config::{self, Audit, Files, ScriptFile, load};
 use crate::errno::Words;
 use crate::kernel::inotify::Inotify;
 
 use super::files::Disk;
+use super::reload_time::ReloadTime;
 
 /// How long nothing more may happen before a change counts: several files are written one after the other.
 const QUIET: Duration = Duration::from_millis(300);
@@ -45,13 +47,16 @@ pub(super) struct ConfigWatch {
     /// When it was begun to be read, at the start.
     since: Option<Duration>,
     task: Option<JoinHandle<()>>,
+    /// What waits for a time.
+    timed: Option<(ReloadTime, JoinHandle<()>)>,
     say: mpsc::Sender<()>,
     changed: mpsc::Receiver<()>,
 }
 
 impl Drop for ConfigWatch {
     fn drop(&mut self) {
-        self.watch(false);
+        self.watch_files(false);
+        self.wait_for(None);
     }
 }
 
@@ -64,13 +69,32 @@ impl ConfigWatch {
             reading: reading.clone(),
             since: Some(wall()),
             task: None,
+            timed: None,
             say,
             changed,
         }
     }
 
-    /// Begins to watch, or ends it. In a tokio runtime.
-    pub(super) fn watch(&mut self, wanted: bool) {
+    /// Does what a configuration asks for, from now on. In a tokio runtime.
+    pub(super) fn watch(&mut self, globals: &Globals) {
+        self.watch_files(globals.control.watch_config);
+        self.wait_for(ReloadTime::of(&globals.outputs));
+    }
+
+    fn wait_for(&mut self, wanted: Option<ReloadTime>) {
+        if self.timed.as_ref().map(|(time, _)| time) == wanted.as_ref() {
+            return;
+        }
+        if let Some((_, task)) = self.timed.take() {
+            task.abort();
+        }
+        self.timed = wanted.map(|time| {
+            let task = tokio::spawn(time.clone().wait(self.say.clone()));
+            (time, task)
+        });
+    }
+
+    fn watch_files(&mut self, wanted: bool) {
         let since = self.since.take();
         if !wanted {
             if let Some(task) = self.task.take() {
@@ -84,7 +108,7 @@ impl ConfigWatch {
         }
     }
 
-    /// Waits until the files have changed. May be given up at any time.
+    /// Waits until the files have changed, or it is time. May be given up at any time.
     pub(super) async fn changed(&mut self) {
         // It holds an end itself, so that there is always somebody to wait for.
         if self.changed.recv().await.is_none() {
@@ -116,7 +140,7 @@ async fn watch(
         if missed && say.send(()).await.is_err() {
             return;
         }
-        let mut ears = Ears::open(&fresh.directories);
+        let mut ears = Ears::open("watch_config", &fresh.directories);
         seen = loop {
             ears.wait().await;
             let Some(print) = fresh.trail.clone().print().await else {
@@ -179,7 +203,7 @@ struct Trail {
 }
 
 /// What the clock on the wall says, since 1970: that of the file system.
-fn wall() -> Duration {
+pub(super) fn wall() -> Duration {
     #[expect(
         clippy::disallowed_methods,
         reason = "it is compared with the times of files"
@@ -327,10 +351,11 @@ fn word(component: Component<'_>) -> OsString {
 }
 
 /// Hears that something happened in directories.
-struct Ears(Option<(Inotify, AsyncFd<OwnedFd>)>);
+pub(super) struct Ears(Option<(Inotify, AsyncFd<OwnedFd>)>);
 
 impl Ears {
-    fn open(directories: &BTreeSet<PathBuf>) -> Ears {
+    /// `keyword`: for what.
+    pub(super) fn open(keyword: &str, directories: &BTreeSet<PathBuf>) -> Ears {
         let open = || {
             let inotify = Inotify::open()?;
             let mut none = None;
@@ -341,7 +366,7 @@ impl Ears {
             }
             if let Some((directory, error)) = none {
                 let (directory, error) = (directory.display(), Words(&error));
-                warn!("watch_config: watch {directory}: {error}; it is looked at now and then");
+                warn!("{keyword}: watch {directory}: {error}; it is looked at now and then");
             }
             let readiness = inotify.readiness()?;
             Ok::<_, io::Error>((inotify, readiness))
@@ -349,7 +374,7 @@ impl Ears {
         Ears(open().map_or_else(
             |error| {
                 let (error, every) = (Words(&error), LOOK.as_secs());
-                warn!("watch_config: {error}; files are looked at every {every} s only");
+                warn!("{keyword}: {error}; files are looked at every {every} s only");
                 None
             },
             Some,
@@ -357,7 +382,7 @@ impl Ears {
     }
 
     /// Until something happened and it is quiet again, or for [`LOOK`].
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         let look = tokio::time::sleep(LOOK);
         let Some(ears) = &mut self.0 else {
             return look.await;
@@ -418,7 +443,7 @@ mod tests {
             .unwrap();
         runtime.block_on(async {
             let mut watch = ConfigWatch::new(file, &config::Options::default());
-            watch.watch(true);
+            watch.watch_files(true);
             let settle = Duration::from_millis(1500);
             let begun = tokio::time::timeout(settle, watch.changed()).await;
             assert!(begun.is_err(), "nothing has changed yet");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::config::model::ControlSettings;
@@ -13,6 +13,7 @@ use crate::control::{Address, Ask, Desk, Events, Facts, Level, Serving, start};
 use crate::kernel::clock;
 use crate::kernel::spawner::group_of;
 
+use super::config_save::Saving;
 use super::failover_thread::Command;
 use super::main_loop::Daemon;
 use super::prepare;
@@ -153,6 +154,28 @@ impl Control {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => error!("{error}"),
                 Err(error) => error!("write a dump: {error}"),
+            }
+        });
+    }
+
+    /// Keeps the status as it is now, before or after a reload.
+    pub(super) fn save(&self, saving: Saving, when: &'static str) {
+        let Some(desk) = self.desk.clone() else {
+            return;
+        };
+        tokio::spawn(async move {
+            desk.ordered();
+            match desk.status_json(false).await {
+                Ok(json) => {
+                    let text = String::from_utf8_lossy(&json).into_owned();
+                    let written = tokio::task::spawn_blocking(move || {
+                        saving.write(&format!("{when}.json"), &text);
+                    });
+                    if let Err(error) = written.await {
+                        error!("config_save_dir: {error}");
+                    }
+                }
+                Err(stuck) => warn!("config_save_dir: {stuck}"),
             }
         });
     }

@@ -62,5 +62,5 @@ fn read(
     running: &Config,
     home: &Home,
 ) -> Result<(), Failure> {
-    prepare::prepare_anew(file, options, (running, home)).map(drop)
+    prepare::prepare_anew(file, options, (running, home), |_| {}).map(drop)
 }

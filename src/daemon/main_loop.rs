@@ -199,8 +199,7 @@ impl Daemon<'_> {
             );
             threads.control.open(desk, &self.config);
             self.watch_tracked(&mut threads, !restart::is_resumed());
-            self.config_watch
-                .watch(self.config.globals.control.watch_config);
+            self.config_watch.watch(&self.config.globals);
             let mut scheduling = Scheduling::new(threads.failover.lateness.clone()).await;
             scheduling.apply(&self.config);
             threads.scheduling = Some(scheduling);

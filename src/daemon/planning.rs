@@ -113,7 +113,8 @@ fn read(
     options: &Options,
     (running, home): (&Config, &Home),
 ) -> Result<Prepared, Failure> {
-    prepare::prepare_anew(file, options, (running, home)).map(|(prepared, _)| prepared)
+    let read = prepare::prepare_anew(file, options, (running, home), |_| {});
+    read.map(|(prepared, _)| prepared)
 }
 
 /// The daemon has had nothing to do with IPVS: others may have. The module is not loaded for a look.

@@ -137,7 +137,8 @@ pub fn prepare(
     prepare_loaded(loaded, options, (running, home), routes)
 }
 
-/// The same for a daemon that runs, with sockets of its own; the one of its own namespace is handed on.
+/// The same for a daemon that runs, with sockets of its own; the one of its own namespace is handed on. `seen`
+/// is shown what was read, as soon as it was.
 ///
 /// # Errors
 /// As for [`prepare`], and when the kernel gives no socket.
@@ -145,6 +146,7 @@ pub(super) fn prepare_anew(
     file: &Path,
     options: &Options,
     (running, home): (&Config, &Home),
+    seen: impl FnOnce(&Loaded),
 ) -> Result<(Prepared, Route), Failure> {
     let mut route = Route::open()
         .map_err(|error| Failure::fatal(format!("open route netlink socket: {error}")))?;
@@ -153,7 +155,10 @@ pub(super) fn prepare_anew(
         here: &mut route,
         at_ipvs: at_ipvs.as_mut(),
     };
-    let prepared = prepare(file, options, (running, home), &mut routes)?;
+    readable(file)?;
+    let loaded = load_for(file, options)?;
+    seen(&loaded);
+    let prepared = prepare_loaded(loaded, options, (running, home), &mut routes)?;
     Ok((prepared, route))
 }
 

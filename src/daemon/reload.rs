@@ -9,18 +9,20 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::control::{self, model::Plan, model::Reload};
 use crate::lvs::Owned;
 
 use super::balancer_thread::{self, Order, Status};
 use super::channels::{self, Sockets};
+use super::config_save::Saving;
 use super::failover_thread::Command;
 use super::failure::{self, Failure};
 use super::home::Home;
 use super::main_loop::{Daemon, Threads, at, notify};
 use super::options::Options;
 use super::prepare::{self, Prepared};
+use super::reload_file::{self, ReloadFile};
 use super::sequence::{Sequence, Step};
 use super::{notify_thread, own_links};
 
@@ -40,6 +42,11 @@ impl Daemon<'_> {
         info!("reloading {}", self.file.display());
         let (reply, reading) = oneshot::channel();
         let (options, file) = (self.options.clone(), self.file.clone());
+        let busy = reload_file::path(&self.config, &self.options, &self.run_dir);
+        let saving = Saving::of(&self.config);
+        if let Some(saving) = saving.clone() {
+            threads.control.save(saving, "before");
+        }
         let status = threads.balancer.borrow().clone();
         let running = Arc::clone(&self.config);
         let home = self.home.clone();
@@ -47,7 +54,20 @@ impl Daemon<'_> {
         let spawned = std::thread::Builder::new()
             .name("reload".into())
             .spawn(move || {
-                let mut read = prepare_reload(&options, &file, (&running, &home), &status);
+                let busy = ReloadFile::make(busy);
+                let seen = |loaded: &Loaded| {
+                    drop(busy);
+                    if let Some(saving) = &saving {
+                        saving.files(&loaded.sources);
+                    }
+                };
+                let mut read = prepare_reload(&options, &file, (&running, &home), &status, seen);
+                if let (Err(failure), Some(saving)) = (&read, &saving) {
+                    saving.write("refused", &failure.to_string());
+                }
+                if let Ok(ready) = &mut read {
+                    ready.rest.saving = saving;
+                }
                 if let (Ok(ready), Some(planner)) = (&mut read, planner) {
                     ready.plan = planner.plan(&ready.rest.prepared, &running).ok();
                 }
@@ -184,6 +204,7 @@ impl Daemon<'_> {
             prepared,
             sockets,
             links,
+            saving,
         } = rest;
         links.keep();
         self.config = prepared.config;
@@ -202,8 +223,10 @@ impl Daemon<'_> {
             scheduling.apply(&self.config);
         }
         threads.control.apply(&self.config);
-        self.config_watch
-            .watch(self.config.globals.control.watch_config);
+        self.config_watch.watch(&self.config.globals);
+        if let Some(saving) = saving {
+            threads.control.save(saving, "after");
+        }
         info!("reloaded {}", self.file.display());
         notify(&[NotifyState::Ready]);
     }
@@ -260,6 +283,8 @@ struct Rest {
     prepared: Prepared,
     sockets: Sockets,
     links: own_links::Made,
+    /// Where the state is kept that it leads to.
+    saving: Option<Saving>,
 }
 
 impl Ready {
@@ -291,8 +316,9 @@ fn prepare_reload(
     file: &std::path::Path,
     (running, home): (&Config, &Home),
     status: &Status,
+    seen: impl FnOnce(&Loaded),
 ) -> ReadResult {
-    let (mut prepared, mut route) = prepare::prepare_anew(file, options, (running, home))?;
+    let (mut prepared, mut route) = prepare::prepare_anew(file, options, (running, home), seen)?;
     let made = own_links::make(&mut route, None, &mut prepared)?;
     let mut balancer = balancer_thread::Prepared::new(Arc::clone(&prepared.config), status)
         .map_err(|error| Failure::fatal(error.to_string()))?;
@@ -304,6 +330,7 @@ fn prepare_reload(
         prepared,
         sockets,
         links: made,
+        saving: None,
     };
     Ok(Ready {
         balancer,

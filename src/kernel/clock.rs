@@ -6,6 +6,8 @@ use crate::time::Time;
 
 use super::sys;
 
+pub use super::sys::time::{Local, local};
+
 /// Now, by `CLOCK_BOOTTIME`: goes on while the machine is suspended, and never jumps. Takes tens of
 /// nanoseconds (vdso(7)).
 pub fn now() -> Time {

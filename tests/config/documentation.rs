@@ -89,7 +89,6 @@ fn support(support: Support) -> String {
     match support {
         Support::Acts => "acts".to_owned(),
         Support::NoEffect(why) => format!("no effect: {why}"),
-        Support::NotYet => "not yet".to_owned(),
         Support::Refused(why) => format!("refused: {why}"),
         Support::VipdOwn => "vipd's own".to_owned(),
     }

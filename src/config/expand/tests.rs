@@ -353,3 +353,34 @@ fn sixty_five_thousand_instances_are_not_too_many() {
     assert!(read.diagnostics.is_empty(), "{}", said(&read));
     assert_eq!(read.tree.unwrap().items.len(), 65_024);
 }
+
+#[test]
+fn include_check_counts_from_there_to_the_end_of_its_file() {
+    let files = &[(
+        "/etc/a",
+        "include no-1\nglobal_defs { include_check -match }\ninclude no-2\n",
+    )];
+    let text = "include no-0\nglobal_defs {\n include_check match\n}\ninclude a\ninclude no-3\ninclude {no-6,a}\ninclude no-7*\n\
+                include_check + wildcard_match\ninclude no-*\ninclude_check read nothing\ninclude no-4\n\
+                include_check\ninclude {no-5,a}\n";
+    let said = said(&read_with(text, files, &options()));
+    let found = |wanted: &str| {
+        let line = said.lines().find(|line| line.contains(wanted));
+        line.unwrap_or("").to_owned()
+    };
+    for (file, severity) in [
+        ("no-0", "warning"),
+        ("no-1", "error"),
+        ("no-2", "warning"),
+        ("no-3", "error"),
+        ("no-*", "error"),
+        ("no-4", "warning"),
+        ("no-5", "error"),
+        ("no-6", "warning"),
+        ("no-7*", "warning"),
+    ] {
+        let line = found(&format!("no file matches `{file}`"));
+        assert!(line.contains(&format!("{severity}[cannot-read]")), "{said}");
+    }
+    assert!(found("not `nothing`").contains("warning[invalid-value]"));
+}

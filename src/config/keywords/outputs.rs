@@ -60,15 +60,27 @@ pub(super) const OUTPUTS: &[Keyword] = &[
         "Check before a reload.",
     )
     .no_effect("vipd always checks before a reload"),
-    row("reload_time_file", TEXT, "When to reload.").not_yet(),
-    row("reload_repeat", FLAG, "Reload each day.").not_yet(),
+    row(
+        "reload_time_file",
+        TEXT,
+        "A file whose first line says when to reload.",
+    ),
+    row(
+        "reload_repeat",
+        FLAG,
+        "That file stays: a time without a date is one of every day.",
+    ),
     row(
         "reload_file",
         Arguments::Optional(Type::Text),
-        "Reload only if it is there.",
+        "A file that is there, and empty, while the configuration is read.",
     )
-    .not_yet(),
-    row("include_check", ANY, "What includes must hold.").not_yet(),
+    .default("keepalived.reload in the run directory"),
+    row(
+        "include_check",
+        ANY,
+        "What must hold of files that are included from here on.",
+    ),
     row(
         "tmp_config_directory",
         TEXT,
@@ -78,9 +90,8 @@ pub(super) const OUTPUTS: &[Keyword] = &[
     row(
         "config_save_dir",
         TEXT,
-        "Where read configurations are kept.",
-    )
-    .not_yet(),
+        "Where files and states of reloads are kept.",
+    ),
     row(
         "control_mode",
         TEXT,

@@ -190,8 +190,8 @@ impl<'t> Draft<'t> for Defaults {
             "vrrp_lower_prio_no_advert" => self.lower_prio_no_advert = value.is_true(),
             "vrrp_higher_prio_send_advert" => self.higher_prio_send_advert = value.is_true(),
             "checker_log_all_failures" => self.checker_log_all_failures = value.is_true(),
-            // It was heeded when variables were replaced.
-            "random_seed" => {}
+            // They were heeded when variables were replaced and files included.
+            "random_seed" | "include_check" => {}
             _ => return self.globals(ctx, line, value),
         }
         Handled::Yes

@@ -131,11 +131,6 @@ impl Context<'_> {
                 line.span,
                 format!("`{said}` has no effect: {why}"),
             ),
-            Support::NotYet => Diagnostic::warning(
-                Code::NotYet,
-                line.span,
-                format!("`{said}` is not acted on by this version"),
-            ),
             Support::Refused(why) => Diagnostic::refusal(
                 line.span,
                 format!("this version of vipd cannot run `{said}`: {why}"),
