@@ -232,3 +232,48 @@ fn configurations_of_the_examples_have_no_mistakes() {
         assert!(check.status.success() && said.is_empty(), "{said}");
     }
 }
+
+/// Links from one document to another, and to pictures.
+#[test]
+fn links_of_the_documents_lead_to_what_is_there_and_what_is_packaged() {
+    let packaged: BTreeSet<String> = DEB
+        .into_iter()
+        .flat_map(assets)
+        .map(|(from, _)| from)
+        .collect();
+    let mut seen = 0;
+    for folder in ["docs", "docs/scenarios"] {
+        for entry in std::fs::read_dir(root().join(folder))
+            .expect(folder)
+            .flatten()
+        {
+            let path = entry.path();
+            if path.extension().is_none_or(|end| end != "md") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a document");
+            for link in text
+                .split("](")
+                .skip(1)
+                .filter_map(|rest| rest.split_once(')'))
+            {
+                let link = link.0.split('#').next().unwrap_or_default();
+                if link.is_empty() || link.contains("://") {
+                    continue;
+                }
+                let target = root().join(folder).join(link).canonicalize();
+                let target = target.unwrap_or_else(|_| panic!("{}: {link}", path.display()));
+                let target = target.strip_prefix(root()).expect("in the repository");
+                let (Ok(inside), Some(end)) = (target.strip_prefix("docs"), target.extension())
+                else {
+                    continue;
+                };
+                let place = Path::new("docs").join(inside).with_file_name("*");
+                let pattern = format!("{}.{}", place.display(), end.to_string_lossy());
+                assert!(packaged.contains(&pattern), "{pattern}, for {link}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
