@@ -1,19 +1,21 @@
-//! The status page in a browser.
+//! The status page in a browser, and what a terminal shows of the same.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::scene::{Instance, Lan, wait_owner};
+use super::scene::{Instance, Lan, Router, wait_owner};
 use crate::lab::browser::Browser;
 use crate::lab::check::{Outcome, ensure, ensure_eq};
 use crate::lab::guest::{host_dir, vipd_path};
+use crate::lab::terminal::Screen;
 use crate::lab::traffic::Server;
 use crate::lab::{Case, Lab};
 
 pub(crate) const CASES: &[Case] = &[Case {
     name: "page.failover",
     proves: "a browser that has the status page open sees a failover without being told to look \
-             again, with word and shape; by keyboard and on a phone; and says when vipd has gone",
+             again, with word and shape; by keyboard and on a phone; and says when vipd has gone; `vipd top` \
+             shows the same in a terminal",
     limit: Duration::from_secs(120),
     run: failover,
 }];
@@ -25,9 +27,32 @@ const SHOWN: Duration = Duration::from_secs(10);
 const BEGINS: Duration = Duration::from_secs(60);
 const STATE: &str = "document.querySelector('#instance-list .badge')?.textContent";
 
-/// Pictures for docs/pictures; the run's directory, under the target directory, has them while it runs.
+/// Pictures for docs/pictures, in the run's directory, under the target directory. With VIPD_WRITE_DOCS set
+/// they are copied there.
 fn picture(name: &str) -> PathBuf {
     host_dir().join(format!("page-{name}.png"))
+}
+
+/// `vipd top` in a terminal, and its picture.
+fn terminal(router: &mut Router) -> Outcome {
+    let dir = router.daemon()?.file().with_file_name("run");
+    let command = format!("{} top --run-dir {}", vipd_path(), dir.display());
+    let screen = Screen::of(&router.host, &command, (124, 19), Duration::from_secs(4))?;
+    let text = screen.text();
+    for part in [
+        "▲ MASTER",
+        "  127.0.0.1:8081 ",
+        "▼ down",
+        "✔ TCP_CHECK: ",
+        "Entering MASTER STATE",
+        "q: end",
+    ] {
+        ensure!(text.contains(part), "the terminal has no {part:?}:\n{text}");
+    }
+    Ok(std::fs::write(
+        host_dir().join("page-terminal.svg"),
+        screen.svg("vipd top"),
+    )?)
 }
 
 /// A service with one server that is up and one that is down.
@@ -71,6 +96,7 @@ fn failover(lab: &Lab) -> Outcome {
         SHOWN,
     )?;
     browser.picture(&picture("master"))?;
+    terminal(&mut high)?;
 
     // What a person types into stays what it is while the page changes.
     browser.press("/")?;

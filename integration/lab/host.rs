@@ -156,6 +156,11 @@ fn run(chosen: &[&'static Case], options: &Options) -> ExitCode {
     if let Err(e) = report::write_json(&json, options.subject.name(), &records) {
         eprintln!("integration: {e}");
     }
+    if std::env::var_os("VIPD_WRITE_DOCS").is_some()
+        && let Err(e) = keep_pictures()
+    {
+        eprintln!("integration: pictures for docs/pictures: {e}");
+    }
     for record in records.iter().filter(|r| r.verdict != Verdict::Passed) {
         println!("not passed: {}", record.name);
     }
@@ -164,6 +169,25 @@ fn run(chosen: &[&'static Case], options: &Options) -> ExitCode {
     }
     println!("{}", Totals::of(&records).line());
     verdict(chosen, &records)
+}
+
+/// Pictures that cases of this run have taken, `page-*`, become those of the documents.
+fn keep_pictures() -> Outcome {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures");
+    let own = format!("guest-{}-", std::process::id());
+    for guest in fs::read_dir(target_dir())?.flatten() {
+        if !guest.file_name().to_string_lossy().starts_with(&own) {
+            continue;
+        }
+        for file in fs::read_dir(guest.path())?.flatten() {
+            let name = file.file_name();
+            if name.to_string_lossy().starts_with("page-") {
+                fs::copy(file.path(), docs.join(&name)).doing(file.path().display())?;
+                println!("docs/pictures/{}", name.to_string_lossy());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn records(chosen: &[&'static Case], options: &Options) -> Vec<Record> {

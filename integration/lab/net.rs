@@ -20,7 +20,7 @@ use super::process::{Finished, Process, Run, run};
 use super::{Lab, sys};
 
 /// Commands end within this, or are killed; generous, because the guest is slow.
-const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 
 /// A machine: a network namespace with its interfaces, and processes that were started in it.
 #[derive(Clone)]
