@@ -32,6 +32,7 @@ pub(crate) mod report;
 mod stages;
 pub(crate) mod sys;
 pub(crate) mod systemd;
+pub(crate) mod terminal;
 pub(crate) mod traffic;
 pub(crate) mod wire;
 

@@ -7,6 +7,7 @@
 mod client;
 mod compose;
 mod dual_masters;
+mod image;
 mod nginx_docker;
 mod nginx_pair;
 mod pxc;
@@ -56,7 +57,8 @@ pub(crate) const DOCKER: &[Case] = &[
         name: "scenario.compose",
         proves: "a compose project with the daemon beside nginx in two containers: docker stop moves the \
                  address, docker start brings it back, and the virtual server is in the kernel as keepalived \
-                 has it there; nginx in a container of Docker is seen by the script of two masters",
+                 has it there; nginx in a container of Docker is seen by the script of two masters; vipd's own \
+                 image runs with NET_ADMIN alone, says what it lacks, and starts again after a kill",
         limit: Duration::from_secs(900),
         run: compose::run,
     },

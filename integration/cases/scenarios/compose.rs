@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::site::PAIRS;
 use super::steps::{Step, Steps};
-use super::{lines, nginx_docker, note};
+use super::{image, lines, nginx_docker, note};
 use crate::cases::daemon::only_vipd;
 use crate::demo::timeline::{Timeline, Who};
 use crate::lab::Lab;
@@ -95,6 +95,8 @@ pub(super) fn run(lab: &Lab) -> Outcome {
     // Docker runs here anyway.
     nginx_docker::in_docker(&docker, &client, &host, NGINX)?;
     timeline.say(Who::Stage, "nginx in Docker has played");
+    image::run(lab, &docker)?;
+    timeline.say(Who::Stage, "the image of vipd has played");
     let mut ended = Vec::new();
     for (pair, kinds) in PAIRS {
         let played = one_pair(&docker, &client, pair, kinds);
