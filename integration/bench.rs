@@ -101,10 +101,7 @@ fn append<'a>(file: &Path, samples: impl Iterator<Item = &'a Sample>) -> Outcome
 
 /// The number behind `KEY=` among the words of a benchmark.
 fn number(lab: &Lab, key: &str, default: u32) -> Outcome<u32> {
-    match word(lab, key) {
-        Some(text) => text.parse().doing(format!("{key}={text}")),
-        None => Ok(default),
-    }
+    lab.number(key, default)
 }
 
 /// What stands behind `KEY=` among the words of a benchmark.

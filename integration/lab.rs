@@ -42,7 +42,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use check::Outcome;
+use check::{Doing as _, Outcome};
 use daemon::Kind;
 use report::Sample;
 
@@ -100,9 +100,18 @@ impl Lab {
         native::is_native()
     }
 
-    /// Options that the host was given for the cases.
+    /// Options that the host was given for the cases, `KEY=VALUE` for the most part.
     pub(crate) fn words(&self) -> &[String] {
         &self.words
+    }
+
+    /// The number behind `KEY=` among them.
+    pub(crate) fn number(&self, key: &str, default: u32) -> Outcome<u32> {
+        let mut words = self.words.iter();
+        match words.find_map(|word| word.strip_prefix(key)?.strip_prefix('=')) {
+            Some(text) => text.parse().doing(format!("{key}={text}")),
+            None => Ok(default),
+        }
     }
 
     /// A measured value: stands under the case in the report, whether it passed or not.

@@ -40,7 +40,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "facts.direct",
-        proves: "DR to a container of the director's own bridge needs accept_local, TUN too; a real server \
+        proves: "DR to a container of the director's own bridge needs accept_local, TUN too, and by neither \
+                 does the director reach itself; a real server \
                  answers ARP for the virtual address unless arp_ignore and arp_announce say no",
         limit: Duration::from_secs(90),
         run: direct::local,

@@ -6,6 +6,7 @@
 
 mod client;
 mod compose;
+mod direct;
 mod dual_masters;
 mod image;
 mod nginx_docker;
@@ -13,33 +14,25 @@ mod nginx_pair;
 mod pxc;
 mod site;
 mod steps;
+mod timeline;
 
 use std::time::Duration;
 
 use self::site::{PAIRS, Plan, Play, Site};
-use self::steps::Step;
+use self::timeline::Played;
 use crate::cases::daemon::only_vipd;
 use crate::lab::check::{Failure, Outcome};
 use crate::lab::daemon::Kind;
 use crate::lab::{Case, Lab};
 
 /// Those that run on this machine's kernel.
-pub(crate) const NATIVE: &[Case] = &[
-    Case {
-        name: "scenario.nginx_docker",
-        proves: "two masters, nginx behind each: a host that stops, dies or returns takes its address with it; \
-                 a lost nginx moves it as soon as `nopreempt`, which the warning names, is gone",
-        limit: Duration::from_secs(240),
-        run: nginx_docker::run,
-    },
-    Case {
-        name: "scenario.dual_masters",
-        proves: "two masters whose script, with its #! on line 2, starts nginx again and gives the address up \
+pub(crate) const NATIVE: &[Case] = &[Case {
+    name: "scenario.dual_masters",
+    proves: "two masters whose script, with its #! on line 2, starts nginx again and gives the address up \
                  only when that fails",
-        limit: Duration::from_secs(240),
-        run: dual_masters::run,
-    },
-];
+    limit: Duration::from_secs(240),
+    run: dual_masters::run,
+}];
 
 /// Those that need IPVS.
 pub(crate) const GUEST: &[Case] = &[Case {
@@ -54,10 +47,18 @@ pub(crate) const GUEST: &[Case] = &[Case {
 /// Those that need IPVS and Docker, and the memory for that.
 pub(crate) const DOCKER: &[Case] = &[
     Case {
+        name: "scenario.nginx_docker",
+        proves: "two masters, nginx in Docker behind each: a host that stops, dies or returns takes its address \
+                 with it; a container that is stopped is seen by the script, and moves the address as soon as \
+                 `nopreempt`, which the warning names, is gone",
+        limit: Duration::from_secs(900),
+        run: nginx_docker::run,
+    },
+    Case {
         name: "scenario.compose",
         proves: "a compose project with the daemon beside nginx in two containers: docker stop moves the \
-                 address, docker start brings it back, and the virtual server is in the kernel as keepalived \
-                 has it there; nginx in a container of Docker is seen by the script of two masters; vipd's own \
+                 address, docker start brings it back; the virtual server is in the kernel as keepalived has it \
+                 there, and a server that dies is looked at again as often as nb_get_retry says; vipd's own \
                  image runs with NET_ADMIN alone, says what it lacks, and starts again after a kill",
         limit: Duration::from_secs(900),
         run: compose::run,
@@ -86,7 +87,7 @@ struct Story {
     play: fn(&mut Play<'_>) -> Outcome,
 }
 
-/// All three pairs play it; the report has a line for each step.
+/// All three pairs play it; the report has the table of their steps.
 fn perform(lab: &Lab, story: &Story) -> Outcome {
     only_vipd(lab)?;
     let mut sites = Vec::new();
@@ -94,7 +95,7 @@ fn perform(lab: &Lab, story: &Story) -> Outcome {
     for pair in PAIRS {
         sites.push(Site::new(lab, pair, story.client, (story.plans)(pair.1))?.0);
     }
-    let ended: Vec<Outcome<(&str, Vec<Step>)>> = std::thread::scope(|scope| {
+    let ended: Vec<Outcome<Played>> = std::thread::scope(|scope| {
         let begun: Vec<_> = sites
             .iter_mut()
             .map(|site| scope.spawn(move || one_pair(site, story)))
@@ -106,15 +107,11 @@ fn perform(lab: &Lab, story: &Story) -> Outcome {
             .collect()
     });
     let ended = ended.into_iter().collect::<Outcome<Vec<_>>>()?;
-    note(lab, &lines(&ended));
+    timeline::show(lab, &ended);
     Ok(())
 }
 
-fn note(lab: &Lab, lines: &[String]) {
-    lines.iter().for_each(|line| lab.note(line));
-}
-
-fn one_pair<'a>(site: &'a mut Site, story: &Story) -> Outcome<(&'a str, Vec<Step>)> {
+fn one_pair(site: &mut Site, story: &Story) -> Outcome<Played> {
     site.boot()?;
     let pair = site.pair;
     let limit = if site.is_reference() {
@@ -125,24 +122,4 @@ fn one_pair<'a>(site: &'a mut Site, story: &Story) -> Outcome<(&'a str, Vec<Step
     let mut play = Play::begin(site, story.vips, limit)?;
     (story.play)(&mut play)?;
     Ok((pair, play.steps.end()))
-}
-
-/// `what: vipd 1.2 s, gap 0.3 s; keepalived ...`
-fn lines(pairs: &[(&str, Vec<Step>)]) -> Vec<String> {
-    let steps = pairs.first().map_or(0, |(_, steps)| steps.len());
-    (0..steps)
-        .map(|at| {
-            let told = pairs.iter().filter_map(|(pair, steps)| {
-                let step = steps.get(at)?;
-                let gap = step.gap.as_secs_f64();
-                Some(match step.after {
-                    Some(after) => format!("{pair} {:.2} s, gap {gap:.2} s", after.as_secs_f64()),
-                    None => format!("{pair} never, gap {gap:.2} s"),
-                })
-            });
-            let told: Vec<String> = told.collect();
-            let what = pairs.first().and_then(|(_, steps)| steps.get(at));
-            format!("{}: {}", what.map_or("", |step| step.what), told.join("; "))
-        })
-        .collect()
 }

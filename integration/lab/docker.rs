@@ -24,8 +24,9 @@ done
 mkdir -p /usr/local/sbin /var/lib/docker
 ln -sf /usr/sbin/iptables-legacy /usr/local/sbin/iptables
 ln -sf /usr/sbin/ip6tables-legacy /usr/local/sbin/ip6tables
-mount -t tmpfs none /var/lib/docker
 ";
+/// What Docker keeps is forgotten with the machine.
+const FORGETFUL: &str = "mount -t tmpfs none /var/lib/docker";
 
 /// $1: a directory; the rest are files, programs for the most part. Puts them there, with the libraries that
 /// they need.
@@ -44,6 +45,29 @@ cp /etc/passwd /etc/group /etc/nsswitch.conf $root/etc
 cp -n /lib/x86_64-linux-gnu/libnss_files.so.2 $root/lib/ 2>/dev/null || true
 "#;
 
+/// A script that puts these files of wherever it runs into a new directory, with the libraries that they need.
+pub(crate) fn root_files(dir: &str, files: &[&str]) -> String {
+    format!("set -- {dir} {}\n{ROOT_FILES}\n", files.join(" "))
+}
+
+/// Starts Docker on a machine, with these words more on its command line. What it keeps lies in
+/// /var/lib/docker, which must not be a part of the machine's root.
+pub(crate) fn start_on(machine: &Machine, more: &[&str]) -> Outcome<Process> {
+    if !Path::new("/usr/sbin/dockerd").exists() {
+        return Err(Failure::skipped(
+            "Docker is not installed; run scripts/lib/install docker.io docker-compose",
+        ));
+    }
+    machine.sh(PREPARE)?;
+    let words = [&["/usr/sbin/dockerd", "-s", "overlay2"], more].concat();
+    let daemon = machine.spawn("dockerd", &words)?;
+    wait_until("Docker answers", START_LIMIT, || {
+        let listens = machine.exists("/run/docker.sock")?;
+        Ok(listens && machine.sh("/usr/bin/docker info >/dev/null").is_ok())
+    })?;
+    Ok(daemon)
+}
+
 /// A machine on which Docker runs.
 pub(crate) struct Docker {
     machine: Machine,
@@ -53,26 +77,13 @@ pub(crate) struct Docker {
 impl Docker {
     /// Boots a machine on `host` and starts Docker there.
     pub(crate) fn start(host: &Host) -> Outcome<Self> {
-        if !Path::new("/usr/sbin/dockerd").exists() {
-            return Err(Failure::skipped(
-                "Docker is not installed; run scripts/lib/install docker.io docker-compose",
-            ));
-        }
         let machine = Machine::boot(host)?;
-        machine.sh(PREPARE)?;
-        let daemon = machine.spawn(
-            "dockerd",
-            &["/usr/sbin/dockerd", "-s", "overlay2", "--bridge=none"],
-        )?;
-        let docker = Self {
+        machine.sh(&format!("mkdir -p /var/lib/docker; {FORGETFUL}"))?;
+        let daemon = start_on(&machine, &["--bridge=none"])?;
+        Ok(Self {
             machine,
             _daemon: daemon,
-        };
-        wait_until("Docker answers", START_LIMIT, || {
-            let listens = docker.machine.exists("/run/docker.sock")?;
-            Ok(listens && docker.docker("info >/dev/null").is_ok())
-        })?;
-        Ok(docker)
+        })
     }
 
     /// The machine.
@@ -89,10 +100,9 @@ impl Docker {
     /// A container of it runs a shell.
     pub(crate) fn image(&self, name: &str, files: &[&str]) -> Outcome {
         let dir = "/tmp/image";
-        let words = files.join(" ");
+        let files = root_files(dir, files);
         self.machine.sh(&format!(
-            "set -- {dir} {words}\n{ROOT_FILES}\n\
-             tar -C {dir} -c . | /usr/bin/docker import -c 'CMD [\"/bin/sh\"]' - {name}\nrm -r {dir}\n"
+            "{files}tar -C {dir} -c . | /usr/bin/docker import -c 'CMD [\"/bin/sh\"]' - {name}\nrm -r {dir}\n"
         ))?;
         Ok(())
     }

@@ -92,7 +92,9 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
         Ok(Request::Run(options, chosen)) => run(&chosen, &options),
         Err(e) => {
             eprintln!("integration: {e}");
-            eprintln!("usage: [--list] [--daemon vipd|keepalived] [--guests N] [NAME...]");
+            eprintln!(
+                "usage: [--list] [--daemon vipd|keepalived] [--guests N] [NAME...] [KEY=VALUE...]"
+            );
             ExitCode::from(2)
         }
     }
@@ -125,6 +127,7 @@ fn parse(args: &[String]) -> Outcome<Request> {
                 options.guests = n.ok_or("--guests wants a number from 1 to 8")?;
             }
             flag if flag.starts_with('-') => return Err(format!("unknown option {flag}").into()),
+            option if option.contains('=') => options.words.push(option.to_owned()),
             name => names.push(name),
         }
     }

@@ -1,6 +1,7 @@
 //! A whole machine on a host of the lab: the host's network, its own processes, and its own files over this
 //! machine's, which stay as they are. Packages are installed in it, files lie where their users put them,
-//! `killall` finds its processes and no others. It starts nothing by itself.
+//! `killall` finds its processes and no others. It starts nothing by itself. /run/disk is still there when it is
+//! booted again, the rest is new; all machines of a case have it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +24,7 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 /// Generous: other things may be starting beside it.
 const BOOT_LIMIT: Duration = Duration::from_secs(90);
 
-/// $1: where its files are put together, $2: where its logs go to.
+/// $1: where its files are put together, $2: where its logs go to, $3: what outlives it.
 const ROOT: &str = r"
 mount --make-rprivate /
 base=$1
@@ -38,9 +39,10 @@ mount --rbind /dev dev
 mount -t tmpfs -o mode=0755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 mount --bind /lib/modules lib/modules
-mkdir -p run/host run/logs
+mkdir -p run/host run/logs run/disk
 mount --bind /run/host run/host
 mount --bind $2 run/logs
+mount --bind $3 run/disk
 rm -rf var/lib/vipd etc/vipd etc/keepalived
 mkdir -p etc/keepalived old
 pivot_root . old
@@ -73,11 +75,14 @@ impl Machine {
     pub(super) fn boot_with(host: &Host, namespaces: &[&str], last: &str) -> Outcome<Self> {
         let base = format!("/run/machine-{}", host.name());
         let logs = host.dir().join("log").display().to_string();
+        let disk = host.dir().join("disk");
+        std::fs::create_dir_all(&disk)?;
+        let disk = disk.display().to_string();
         let script = format!("{ROOT}{last}");
         let mut argv = vec!["unshare", "--mount", "--pid", "--uts", "--ipc"];
         argv.extend(namespaces);
         argv.extend(["--fork", "--kill-child", "/bin/sh", "-ec"]);
-        argv.extend([script.as_str(), "boot", &base, &logs]);
+        argv.extend([script.as_str(), "boot", &base, &logs, &disk]);
         Ok(Self {
             host: host.clone(),
             process: host.spawn("machine", &argv)?,

@@ -70,6 +70,7 @@ pub(super) fn local(lab: &Lab) -> Outcome {
     answers(&client, &format!("{VIP}:82"), "tunnel")?;
     // For the director itself that is no way.
     hangs(&director, &format!("{VIP}:80"))?;
+    hangs(&director, &format!("{VIP}:82"))?;
 
     far.ip(&format!("addr add {VIP}/32 dev lo\n"))?;
     ensure_eq!(who_claims(&client, &port)?, 2, "claims of the address");

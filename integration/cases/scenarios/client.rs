@@ -8,10 +8,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::lab::check::{Doing, Outcome};
+use crate::lab::native;
 use crate::lab::net::Host;
 
-/// From the end of one question to the next.
+/// From the end of one question to the next, on this machine's kernel and in a guest, whose one processor has
+/// more to do.
 const EVERY: Duration = Duration::from_millis(10);
+const EVERY_IN_GUEST: Duration = Duration::from_millis(50);
 /// Whoever has not answered by then is asked again; a guest that stalls must come in time.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -42,6 +45,10 @@ impl Client {
             stop: Arc::default(),
             threads: Vec::new(),
         };
+        let pause = match native::is_native() {
+            true => EVERY,
+            false => EVERY_IN_GUEST,
+        };
         for address in addresses {
             let to: SocketAddr = address.parse().doing(address)?;
             let answers = Answers::default();
@@ -58,7 +65,7 @@ impl Client {
                                 answers.lock().unwrap_or_else(PoisonError::into_inner);
                             answers.push(Answer { asked, at, from });
                         }
-                        thread::sleep(EVERY);
+                        thread::sleep(pause);
                     }
                 });
             }));
@@ -84,10 +91,9 @@ impl Client {
         })
     }
 
-    /// Since `moment`: when the last address got to its machine and stayed, from that moment on, and the longest
-    /// time between two pages of one address.
-    pub(super) fn since(&self, moment: Duration, names: &[&str]) -> (Duration, Duration) {
-        let (mut after, mut gap) = (Duration::ZERO, Duration::ZERO);
+    /// When the last address got to its machine and stayed, from `moment` on.
+    pub(super) fn settled(&self, moment: Duration, names: &[&str]) -> Duration {
+        let mut after = Duration::ZERO;
         for (answers, name) in self.answers.iter().zip(names) {
             let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
             let first_here = answers
@@ -97,6 +103,15 @@ impl Client {
             if let Some(first) = answers.get(first_here) {
                 after = after.max(first.at.saturating_sub(moment));
             }
+        }
+        after
+    }
+
+    /// The longest time between two pages of one address since `moment`.
+    pub(super) fn gap(&self, moment: Duration) -> Duration {
+        let mut gap = Duration::ZERO;
+        for answers in &self.answers {
+            let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
             let pairs = answers
                 .windows(2)
                 .filter(|pair| pair.iter().any(|a| a.at >= moment));
@@ -109,7 +124,7 @@ impl Client {
             let last = answers.last().map_or(moment, |last| last.at);
             gap = gap.max(self.now().saturating_sub(last));
         }
-        (after, gap)
+        gap
     }
 }
 
@@ -120,6 +135,12 @@ impl Drop for Client {
             let _ = thread.join();
         }
     }
+}
+
+/// The page at this address, as this host sees it; none if there is no answer.
+pub(super) fn page_at(host: &Host, address: &str) -> Outcome<Option<String>> {
+    let to = address.parse().doing(address)?;
+    host.within(|| page(to))
 }
 
 /// The first line of the page at `to`.

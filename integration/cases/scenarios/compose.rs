@@ -1,15 +1,17 @@
 //! A compose project: nginx and the daemon in two containers that speak unicast, the virtual address in their
 //! network, HAProxy in front of it on a port of the machine. The first container's file has a virtual server,
-//! too, whose servers are not there.
+//! too; the machine answers for its servers.
 //!
 //! The author's keepalived.conf files, entrypoint and steps. The Dockerfile copies the daemon into the image
 //! instead of installing packages, because there is nobody to ask for them.
 
 use std::time::Duration;
 
-use super::site::PAIRS;
-use super::steps::{Step, Steps};
-use super::{image, lines, nginx_docker, note};
+use super::direct::{self, Sides, Web};
+use super::image;
+use super::site::{PAIRS, named};
+use super::steps::Steps;
+use super::timeline::{self, Played};
 use crate::cases::daemon::only_vipd;
 use crate::demo::timeline::{Timeline, Who};
 use crate::lab::Lab;
@@ -22,7 +24,11 @@ const LIMIT: Duration = Duration::from_secs(40);
 /// For keepalived alone, which does not come back from a stop.
 const REFERENCE_LIMIT: Duration = Duration::from_secs(12);
 const DIR: &str = "/srv/compose";
-const MASTER: &str = "nginx_master_1";
+const MASTER: usize = 0;
+const SLAVE: usize = 1;
+const SERVICES: [&str; 2] = ["nginx_master", "nginx_slave"];
+/// What they share.
+const VIP: [u8; 4] = [172, 20, 128, 4];
 
 /// The text and its name in the project's directory.
 const FILES: [(&str, &str); 9] = [
@@ -87,27 +93,43 @@ pub(super) fn run(lab: &Lab) -> Outcome {
     let (client, host) = (net.host("client")?, net.router("host")?);
     net.plug(&client, "eth0", &segment, &["192.168.1.10/24"])?;
     net.plug(&host, "eth0", &segment, &["192.168.1.5/24"])?;
+    let sides = Sides::new(&net)?;
+    // That is timers for the most part.
+    let (ended, direct) = std::thread::scope(|scope| {
+        let direct = scope.spawn(|| sides.play());
+        let ended = in_docker(lab, &client, &host);
+        let panicked = |_| Err("the thread of the virtual server panicked".into());
+        (ended, direct.join().unwrap_or_else(panicked))
+    });
+    timeline::show(lab, &ended?);
+    lab.note(direct?);
+    Ok(())
+}
+
+fn in_docker(lab: &Lab, client: &Host, host: &Host) -> Outcome<Vec<Played>> {
     let timeline = Timeline::new(false);
-    let docker = Docker::start(&host)?;
+    let docker = Docker::start(host)?;
     timeline.say(Who::Stage, "Docker runs");
     prepare(&docker)?;
     timeline.say(Who::Stage, "the images are there");
     // Docker runs here anyway.
-    nginx_docker::in_docker(&docker, &client, &host, NGINX)?;
-    timeline.say(Who::Stage, "nginx in Docker has played");
     image::run(lab, &docker)?;
     timeline.say(Who::Stage, "the image of vipd has played");
+    direct::become_servers(host)?;
+    let _servers = [
+        Web::start(host, direct::SERVERS[0])?,
+        Web::start(host, direct::SERVERS[1])?,
+    ];
     let mut ended = Vec::new();
     for (pair, kinds) in PAIRS {
-        let played = one_pair(&docker, &client, pair, kinds);
+        let played = one_pair(lab, &docker, client, pair, kinds);
         timeline.say(Who::Stage, format!("the pair {pair} has played"));
         if played.is_err() {
             tell(lab, &docker)?;
         }
-        ended.push((pair, played?));
+        ended.push(played?);
     }
-    note(lab, &lines(&ended));
-    Ok(())
+    Ok(ended)
 }
 
 /// What the containers say goes to the case's logs.
@@ -142,7 +164,7 @@ fn prepare(docker: &Docker) -> Outcome {
     compose(docker, built, kinds, "build -q")?;
     let mut tags = String::new();
     for (pair, kinds) in PAIRS.into_iter().filter(|(pair, _)| *pair != built) {
-        for (kind, service) in kinds.into_iter().zip(["nginx_master", "nginx_slave"]) {
+        for (kind, service) in kinds.into_iter().zip(SERVICES) {
             let from = match kind {
                 Kind::Vipd => "nginx_master",
                 Kind::Keepalived => "nginx_slave",
@@ -162,50 +184,91 @@ fn compose(docker: &Docker, pair: &str, [master, slave]: [Kind; 2], words: &str)
     docker.machine().sh(&script).map(drop)
 }
 
+/// The networks of both containers, and their names in the report.
+struct Containers<'a> {
+    lab: &'a Lab,
+    docker: &'a Docker,
+    pair: &'static str,
+    all: [Option<Host>; 2],
+}
+
+impl Containers<'_> {
+    fn full_name(&self, number: usize) -> String {
+        format!("{}_{}_1", self.pair, SERVICES[number])
+    }
+
+    /// It has been started.
+    fn look_at(&mut self, number: usize) -> Outcome {
+        let (host, _) = self.docker.container(self.lab, &self.full_name(number))?;
+        self.all[number] = Some(host);
+        Ok(())
+    }
+
+    fn holders(&self) -> Outcome<Vec<String>> {
+        let mut names = Vec::new();
+        for (host, name) in self.all.iter().zip(SERVICES) {
+            if let Some(host) = host
+                && host.owns(VIP)?
+            {
+                names.push(name);
+            }
+        }
+        Ok(vec![named(&names)])
+    }
+
+    /// The virtual server and its servers are in the first one's kernel, whichever daemon put them there.
+    fn table(&self) -> Outcome {
+        let host = self.all[MASTER].as_ref().ok_or("it does not run")?;
+        wait_until(format!("{}: both servers", self.pair), LIMIT, || {
+            Ok(host.ipvs()?.len() == direct::TABLE.len())
+        })?;
+        ensure_eq!(host.ipvs()?, direct::TABLE, "{}: the table", self.pair);
+        Ok(())
+    }
+}
+
 fn one_pair(
+    lab: &Lab,
     docker: &Docker,
     client: &Host,
     pair: &'static str,
     kinds: [Kind; 2],
-) -> Outcome<Vec<Step>> {
+) -> Outcome<Played> {
     let tolerant = kinds == [Kind::Keepalived; 2];
     let limit = if tolerant { REFERENCE_LIMIT } else { LIMIT };
     let mut steps = Steps::begin(client, pair, &["192.168.1.5:8000"], limit, tolerant)?;
+    let mut containers = Containers {
+        lab,
+        docker,
+        pair,
+        all: [None, None],
+    };
     steps.step(
         "docker-compose up",
         || compose(docker, pair, kinds, "up -d --no-build"),
         &["master"],
     )?;
-    table(docker, pair)?;
-    let master = format!("{pair}_{MASTER}");
+    containers.look_at(MASTER)?;
+    containers.look_at(SLAVE)?;
+    steps.held_by(containers.holders()?);
+    containers.table()?;
+    let master = containers.full_name(MASTER);
+    containers.all[MASTER] = None;
     steps.step(
         "docker stop nginx_master",
         // The author's waits for 10 s before it kills: the entrypoint's shell minds no signal.
         || docker.docker(&format!("stop -t 1 {master}")).map(drop),
         &["slave"],
     )?;
+    steps.held_by(containers.holders()?);
     steps.step(
         "docker start nginx_master",
         || docker.docker(&format!("start {master}")).map(drop),
         &["master"],
     )?;
+    containers.look_at(MASTER)?;
+    steps.held_by(containers.holders()?);
     // As `docker-compose down`, in less time.
     docker.docker("rm -f $(/usr/bin/docker ps -aq); /usr/bin/docker network prune -f")?;
-    Ok(steps.end())
-}
-
-/// Until its servers have failed, the virtual server is in the kernel as keepalived has it there.
-fn table(docker: &Docker, pair: &str) -> Outcome {
-    let ipvs = || docker.docker(&format!("exec {pair}_{MASTER} ipvsadm -Sn"));
-    wait_until(format!("{pair}: a virtual server"), LIMIT, || {
-        Ok(ipvs()?.contains("172.20.128.2:80"))
-    })?;
-    let said = ipvs()?;
-    let service = said.lines().find(|line| line.starts_with("-A"));
-    ensure_eq!(
-        service.map(str::trim_end),
-        Some("-A -t 172.20.128.2:80 -s rr -p 50"),
-        "{pair}: the virtual server"
-    );
-    Ok(())
+    Ok((pair, steps.end()))
 }

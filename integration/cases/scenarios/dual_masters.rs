@@ -44,7 +44,10 @@ fn plans(_: [Kind; 2]) -> [Plan; 2] {
             (FILE, conf.to_owned()),
             ("/home/check.sh", CHECK.to_owned()),
         ],
-        prepare: "mkdir -p /usr/local/nginx/sbin; ln -s /usr/sbin/nginx /usr/local/nginx/sbin/nginx",
+        has_docker: false,
+        prepare:
+            "mkdir -p /usr/local/nginx/sbin; ln -s /usr/sbin/nginx /usr/local/nginx/sbin/nginx"
+                .to_owned(),
     };
     [
         plan(

@@ -59,7 +59,10 @@ fn plans(_: [Kind; 2]) -> [Plan; 2] {
             ("/data/sh/check_nginx.sh", CHECK.to_owned()),
             ("/etc/exim.conf", EXIM.to_owned()),
         ],
-        prepare: "mkdir -p /run/exim/spool; chown -R Debian-exim /run/exim; exim4 -C /etc/exim.conf -bd",
+        has_docker: false,
+        prepare:
+            "mkdir -p /run/exim/spool; chown -R Debian-exim /run/exim; exim4 -C /etc/exim.conf -bd"
+                .to_owned(),
     };
     [
         plan(

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::site::PAIRS;
-use super::steps::Step;
-use super::{lines, note};
+use super::site::{PAIRS, named};
+use super::steps::{Came, Step};
+use super::timeline::{self, Played};
 use crate::cases::daemon::only_vipd;
 use crate::demo::client::{Client, Ledger};
 use crate::demo::cluster::{self, Server};
@@ -138,7 +138,8 @@ pub(super) fn run(lab: &Lab) -> Outcome {
         timeline,
     };
     let (steps, ledgers) = site.all_pairs()?;
-    note(lab, &lines(&steps));
+    timeline::show(lab, &steps);
+    site.unrest()?;
     settle_accounts(lab, &servers, &ledgers)
 }
 
@@ -192,10 +193,8 @@ struct Site<'a> {
     timeline: Timeline,
 }
 
-type Played = (Vec<(&'static str, Vec<Step>)>, Vec<Ledger>);
-
 impl<'a> Site<'a> {
-    fn all_pairs(&'a self) -> Outcome<Played> {
+    fn all_pairs(&'a self) -> Outcome<(Vec<Played>, Vec<Ledger>)> {
         let (mut steps, mut ledgers, mut tables) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (pair, kinds)) in PAIRS.into_iter().enumerate() {
             self.timeline.say(Who::Event, format!("the pair {pair}"));
@@ -220,6 +219,23 @@ impl<'a> Site<'a> {
         ensure_eq!(vipd, keepalived, "the machine's table");
         ensure_eq!(vipd.len(), 4, "two services with one server each");
         Ok((steps, ledgers))
+    }
+
+    /// When servers lost sight of each other, which holds every row up: on a processor that is shared with much
+    /// else that happens without anybody's doing, and explains a gap that no address does.
+    fn unrest(&self) -> Outcome {
+        let said = self.docker.machine().sh(
+            "grep -hE 'suspecting node|detected inactive|NON_PRIM' /var/lib/docker/containers/*/*-json.log | \
+             grep -oE '[0-9]+:[0-9:]+ [0-9]+ .*(suspecting node|inactive node|NON_PRIM)' | \
+             sed -E 's/([0-9:]+) .*(suspecting|inactive|NON_PRIM).*/\\1 \\2/' | sort | uniq -c",
+        )?;
+        if !said.trim().is_empty() {
+            let lines: Vec<&str> = said.lines().map(str::trim).collect();
+            let first = lines.iter().take(8).copied().collect::<Vec<_>>().join("; ");
+            self.lab
+                .note(format!("the cluster itself was unwell: {first}"));
+        }
+        Ok(())
     }
 
     /// What is seen from the machine, where no container need do anything for it, goes to the case's logs.
@@ -249,6 +265,7 @@ struct Play<'a> {
     nodes: [Option<(Host, String)>; 2],
     /// Its kernel has what it had, and its processes stand still.
     paused: Option<usize>,
+    began: Instant,
     steps: Vec<Step>,
 }
 
@@ -273,6 +290,7 @@ impl<'a> Play<'a> {
             client: Client::start(&site.client, site.timeline, row),
             nodes: [None, None],
             paused: None,
+            began: Instant::now(),
             steps: Vec::new(),
         })
     }
@@ -351,12 +369,14 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    /// Each HAProxy has its page at a port of the machine, too.
+    /// Each HAProxy has its page at a port of the machine, too, and both addresses answer `ping`.
     fn ports(&self) -> Outcome {
         for (port, node) in [(4001, H1), (4003, H2)] {
             self.page("192.168.1.150", port, node)?;
         }
-        Ok(())
+        let ping = |host: &Host, address: &str| host.run(&["ping", "-c1", "-W5", address]);
+        ping(&self.site.host, &INNER.to_string())?;
+        ping(&self.site.client, &FRONT_DOOR.to_string()).map(drop)
     }
 
     /// The statistics page at this address of the LAN is of the HAProxy in this container.
@@ -384,6 +404,26 @@ impl<'a> Play<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// Who has the machine's address, and the one in Docker's network; a container that is paused has what it had.
+    fn holders(&self) -> Outcome<Vec<String>> {
+        let front: &[&str] = match self.site.host.owns(FRONT_DOOR)? {
+            true => &["host"],
+            false => &[],
+        };
+        let mut inner = Vec::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let owns = match node {
+                Some((host, _)) => host.owns(INNER)?,
+                None => false,
+            };
+            if owns {
+                let paused = self.paused == Some(at);
+                inner.push(if paused { "(h1)" } else { ["h1", "h2"][at] });
+            }
+        }
+        Ok(vec![named(front), named(&inner)])
     }
 
     /// Does `action`; then rows must be acknowledged through this container, and the page be its.
@@ -437,8 +477,13 @@ impl<'a> Play<'a> {
         );
         self.steps.push(Step {
             what,
-            after: arrived.is_ok().then_some(after),
+            at: began - self.began,
+            came: match arrived {
+                Ok(_) => Came::After(after),
+                Err(_) => Came::Never,
+            },
             gap,
+            holders: self.holders()?,
         });
         Ok(())
     }

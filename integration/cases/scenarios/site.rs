@@ -1,14 +1,18 @@
 //! Two machines and a client on one network, as the articles have them: nginx on both, the daemon in its
 //! usual place, and files where their authors put them.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::client;
 use super::steps::Steps;
 use crate::lab::Lab;
-use crate::lab::check::{Outcome, ensure};
+use crate::lab::check::{Doing as _, Outcome, ensure, ensure_eq};
 use crate::lab::daemon::Kind;
+use crate::lab::docker;
 use crate::lab::machine::{Machine, STAND_IN, VIPD};
 use crate::lab::net::{Host, Net, Port};
+use crate::lab::process::Process;
 
 /// What runs on the first and on the second machine, and its name in the report.
 pub(super) const PAIRS: [(&str, [Kind; 2]); 3] = [
@@ -35,8 +39,10 @@ pub(super) struct Plan {
     pub(super) address: &'static str,
     /// Paths and texts; those that end in `.sh` may be run.
     pub(super) files: Vec<(&'static str, String)>,
-    /// What is done once after each boot, before anything runs.
-    pub(super) prepare: &'static str,
+    /// Whether Docker is started at each boot, with what it had before.
+    pub(super) has_docker: bool,
+    /// What is done once after each boot, before anything else runs.
+    pub(super) prepare: String,
 }
 
 /// One of the two machines.
@@ -46,6 +52,7 @@ pub(super) struct Node {
     pub(super) kind: Kind,
     port: Port,
     machine: Option<Machine>,
+    docker: Option<Process>,
 }
 
 impl Node {
@@ -64,6 +71,7 @@ impl Node {
             kind,
             port,
             machine: None,
+            docker: None,
         })
     }
 
@@ -89,7 +97,14 @@ impl Node {
                 machine.run(&["chmod", "755", path])?;
             }
         }
-        machine.sh(self.plan.prepare)?;
+        if self.plan.has_docker {
+            machine.sh(&format!(
+                "mkdir -p /run/disk/{0} /var/lib/docker; mount --bind /run/disk/{0} /var/lib/docker",
+                self.host.name()
+            ))?;
+            self.docker = Some(docker::start_on(&machine, &[])?);
+        }
+        machine.sh(&self.plan.prepare)?;
         self.machine = Some(machine);
         Ok(())
     }
@@ -112,15 +127,19 @@ impl Node {
         if let Some(mut machine) = self.machine.take() {
             machine.power_off()?;
         }
+        self.docker = None;
         Ok(())
     }
 
-    /// It boots again, with its own address and an empty table.
+    /// It boots again, with its own address and nothing else in its network.
     pub(super) fn power_on(&mut self) -> Outcome {
         self.host.ip(&format!(
             "addr flush dev eth0\naddr add {} dev eth0\n",
             self.plan.address
         ))?;
+        if self.plan.has_docker {
+            self.host.ip("link del docker0\n")?;
+        }
         self.port.plug_in()?;
         self.boot()
     }
@@ -141,6 +160,14 @@ pub(super) fn daemon_args(node: &Node) -> String {
     match node.kind {
         Kind::Keepalived => "-D".to_owned(),
         Kind::Vipd => format!("-D -G --log-file={}", node.log_file()),
+    }
+}
+
+/// How the timeline names who has an address: nobody, one, or more than there should be.
+pub(super) fn named(holders: &[&str]) -> String {
+    match holders {
+        [] => "-".to_owned(),
+        holders => holders.join("+"),
     }
 }
 
@@ -181,6 +208,21 @@ impl Site {
         self.nodes.iter_mut().try_for_each(Node::boot)
     }
 
+    /// The machines that have each of these addresses, of those that are on.
+    fn holders(&self, vips: &[IpAddr]) -> Outcome<Vec<String>> {
+        let on: Vec<&Node> = self.nodes.iter().filter(|n| n.machine.is_some()).collect();
+        let holders = vips.iter().map(|vip| {
+            let mut names = Vec::new();
+            for node in &on {
+                if node.host.owns(*vip)? {
+                    names.push(node.plan.name);
+                }
+            }
+            Ok(named(&names))
+        });
+        holders.collect()
+    }
+
     /// Whether keepalived alone is at work, whose failures are told and not failed for.
     pub(super) fn is_reference(&self) -> bool {
         self.nodes.iter().all(|node| node.kind == Kind::Keepalived)
@@ -191,6 +233,7 @@ impl Site {
 pub(super) struct Play<'a> {
     pub(super) site: &'a mut Site,
     pub(super) steps: Steps,
+    vips: Vec<IpAddr>,
 }
 
 impl<'a> Play<'a> {
@@ -201,7 +244,9 @@ impl<'a> Play<'a> {
         limit: Duration,
     ) -> Outcome<Self> {
         let steps = Steps::begin(&site.client, site.pair, vips, limit, site.is_reference())?;
-        Ok(Self { site, steps })
+        let address = |vip: &&str| vip.parse::<SocketAddr>().map(|to| to.ip()).doing(*vip);
+        let vips = vips.iter().map(address).collect::<Outcome<_>>()?;
+        Ok(Self { site, steps, vips })
     }
 
     /// Where vipd runs on this machine, it has said all of this.
@@ -217,7 +262,8 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    /// Does `action`; then each address of the client's list must be served by the machine of this number.
+    /// Does `action`; then each address of the client's list must be served by the machine of this number, which
+    /// alone has it.
     pub(super) fn step(
         &mut self,
         what: &'static str,
@@ -226,6 +272,37 @@ impl<'a> Play<'a> {
     ) -> Outcome {
         let named = served_by.iter().filter_map(|n| self.site.nodes.get(*n));
         let names: Vec<&str> = named.map(|node| node.plan.name).collect();
-        self.steps.step(what, || action(self.site), &names)
+        self.steps.step(what, || action(self.site), &names)?;
+        let holders = self.site.holders(&self.vips)?;
+        if !self.site.is_reference() {
+            ensure_eq!(holders, names, "{}: {what}: ip addr", self.site.pair);
+        }
+        self.steps.held_by(holders);
+        Ok(())
+    }
+
+    /// At its own address each machine serves its own page.
+    pub(super) fn own_pages(&self) -> Outcome {
+        for node in &self.site.nodes {
+            let (address, _) = node.plan.address.split_once('/').ok_or("no prefix")?;
+            let page = client::page_at(&self.site.client, &format!("{address}:80"))?;
+            let name = node.plan.name;
+            ensure_eq!(page.as_deref(), Some(name), "{}: {address}", self.site.pair);
+        }
+        Ok(())
+    }
+
+    /// Does `action`, after which everything must be where it was.
+    pub(super) fn stays(
+        &mut self,
+        what: &'static str,
+        action: impl FnOnce(&mut Site) -> Outcome,
+    ) -> Outcome {
+        let before = self.site.holders(&self.vips)?;
+        self.steps.stays(what, || action(self.site))?;
+        let after = self.site.holders(&self.vips)?;
+        ensure_eq!(before, after, "{}: {what}", self.site.pair);
+        self.steps.held_by(after);
+        Ok(())
     }
 }
