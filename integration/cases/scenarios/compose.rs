@@ -22,7 +22,7 @@ use crate::lab::net::{Host, Net};
 
 const LIMIT: Duration = Duration::from_secs(40);
 /// For keepalived alone, which does not come back from a stop.
-const REFERENCE_LIMIT: Duration = Duration::from_secs(12);
+const REFERENCE_LIMIT: Duration = Duration::from_secs(10);
 const DIR: &str = "/srv/compose";
 const MASTER: usize = 0;
 const SLAVE: usize = 1;
