@@ -242,10 +242,11 @@ impl<'a> Site<'a> {
     fn tell(&self) -> Outcome {
         let said = self.docker.machine().sh(
             "exec 2>&1; set +e; /usr/bin/docker ps -a; ip neigh; ipvsadm -Ln; ipvsadm -Lnc | tail -n 20; dmesg | tail -n 5\n\
-             for log in /home/soft/haproxy/*.log /var/lib/docker/containers/*/*-json.log; do\n\
-             echo \"--- $log\"; tail -n 20 $log | cut -c 1-200; done\n\
+             for log in /home/soft/haproxy/*.log; do echo \"--- $log\"; grep -v announcing $log | tail -n 25 | cut -c 1-200; done\n\
+             for log in /var/lib/docker/containers/*/*-json.log; do echo \"--- $log\"; tail -n 2 $log | cut -c 1-200; done\n\
+             for name in h1 h2; do timeout 5 /usr/bin/docker top $name; done\n\
              for name in DB1 DB5; do echo \"--- $name\"; timeout 5 mariadb --no-defaults -u root \
-             --socket=/srv/pxc/$name/sock -e \"SHOW PROCESSLIST; SHOW STATUS LIKE 'wsrep_%st%'\"; done",
+             --socket=/srv/pxc/$name/sock -e \"SHOW STATUS LIKE 'wsrep_cluster_st%'\"; done",
         )?;
         Ok(std::fs::write(
             self.lab.dir().join("log/machine.log"),
