@@ -13,6 +13,7 @@ pub mod dns;
 pub mod echo;
 pub mod grpc;
 pub mod http;
+pub mod http2;
 pub mod ipv4;
 pub mod ipv6;
 pub mod mysql;

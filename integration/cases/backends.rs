@@ -31,8 +31,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "backends.grpc",
-        proves: "GRPC_CHECK follows a real gRPC server, itself and through nginx with TLS; method and header of a page \
-             and the certificate of its server are as asked for",
+        proves: "GRPC_CHECK follows a real gRPC server, itself and through nginx with TLS; method, header and HTTP/2 \
+             of a page and the certificate of its server are as asked for",
         limit: Duration::from_secs(90),
         run: grpc::run,
     },

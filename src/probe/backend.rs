@@ -183,9 +183,14 @@ impl Logins {
         Ok(logins)
     }
 
-    /// Makes TLS ready for a check whose server has to have a certificate.
-    pub(super) fn look(&mut self, tls: &BackendTls, config: &Config) -> Result<(), String> {
-        self.add(Manner::new(tls, false), config, "SSL_GET")
+    /// Makes TLS ready for pages; `h2`: over HTTP/2.
+    pub(super) fn look(
+        &mut self,
+        tls: &BackendTls,
+        h2: bool,
+        config: &Config,
+    ) -> Result<(), String> {
+        self.add(Manner::new(tls, h2), config, "SSL_GET")
     }
 
     fn add(&mut self, manner: Manner, config: &Config, keyword: &str) -> Result<(), String> {
@@ -196,15 +201,16 @@ impl Logins {
         Ok(())
     }
 
-    /// For a server whose certificate is looked at, as that of this name, else of its address.
+    /// For the server of a page, which is told this name and whose certificate is that of the name, else of its
+    /// address, if it is looked at.
     pub(super) fn looking<'a>(
         &'a self,
-        tls: &BackendTls,
+        (tls, h2): (&BackendTls, bool),
         name: Option<&'a str>,
         address: IpAddr,
     ) -> Option<Secure<'a>> {
         Some(Secure {
-            connector: self.connectors.get(&Manner::new(tls, false))?,
+            connector: self.connectors.get(&Manner::new(tls, h2))?,
             name,
             address,
         })

@@ -8,11 +8,11 @@ use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use crate::config::model::{HttpCheck, HttpProtocol, HttpScheme, HttpUrl, ServerCertificate};
+use crate::config::model::{BackendTls, HttpCheck, HttpProtocol, HttpScheme, HttpUrl, TlsMode};
 use crate::health::Page;
 use crate::net::Endpoint;
 use crate::wire::http::{Answer, Ending, Part, Progress, Request, Version, request};
-use crate::wire::x509;
+use crate::wire::{http2, x509};
 
 use super::read::read;
 use super::{Kit, ProbeError, tcp};
@@ -78,11 +78,18 @@ pub async fn get(
     };
     let headers = url.headers.iter();
     let headers: Vec<(&str, &str)> = headers.map(|(n, v)| (n.as_str(), v.reveal())).collect();
-    let question = request(asked, &headers);
+    let answer = match check.protocol {
+        HttpProtocol::V2 => {
+            let tls = check.scheme == HttpScheme::Https;
+            Reading::Two(http2::Answer::to(asked, &headers, tls))
+        }
+        _ => Reading::One(Answer::to(method), request(asked, &headers)),
+    };
     let mut talk = Talk {
         limit,
         asked: format!("{method} {}", url.path),
-        answer: Answer::to(method),
+        answer,
+        say: Vec::new(),
         sink,
         read: 0,
         tls: None,
@@ -90,14 +97,14 @@ pub async fn get(
     match check.scheme {
         HttpScheme::Http => {
             let stream = tcp::open(&check.connect).await?;
-            talk.run(stream, &question).await
+            talk.run(stream).await
         }
         HttpScheme::Https => {
             talk.tls = Some(url.tls_compliant.unwrap_or(check.tls_compliant));
             let host = host.map(String::as_str);
-            match &check.certificate {
-                None => secured(kit, check, host, talk, &question).await,
-                Some(wanted) => looked_at(kit, (check, wanted), host, talk, &question).await,
+            match manner(check) {
+                None => secured(kit, check, host, talk).await,
+                Some((tls, h2)) => looked_at(kit, check, (&tls, h2), host, talk).await,
             }
         }
     }
@@ -109,7 +116,6 @@ async fn secured(
     check: &HttpCheck,
     host: Option<&str>,
     talk: Talk<'_>,
-    question: &[u8],
 ) -> Result<Got, ProbeError> {
     let tls = kit.tls.as_ref().ok_or_else(no_tls)?;
     let limit = check.connect.connect_timeout;
@@ -122,25 +128,40 @@ async fn secured(
             .await
     };
     match timeout(limit, connecting).await {
-        Ok(stream) => talk.run(stream?, question).await,
+        Ok(stream) => talk.run(stream?).await,
         Err(_) => Err(no_handshake(limit)),
     }
 }
 
-/// With a server whose certificate must be good, or not about to expire. Who it is is told it in any case: its
-/// certificate depends on that.
+/// How TLS is spoken where keepalived has nothing like it: the certificate is looked at, or HTTP/2 is asked for,
+/// which is the second.
+pub(super) fn manner(check: &HttpCheck) -> Option<(BackendTls, bool)> {
+    let h2 = check.protocol == HttpProtocol::V2 && check.scheme == HttpScheme::Https;
+    let anybody = || BackendTls {
+        mode: TlsMode::On,
+        ca: None,
+        name: None,
+    };
+    match &check.certificate {
+        Some(wanted) => Some((wanted.tls.clone(), h2)),
+        None => h2.then(|| (anybody(), true)),
+    }
+}
+
+/// With a server whose certificate must be good, or not about to expire, or that speaks HTTP/2. Who it is is told
+/// it in any case: its certificate depends on that.
 async fn looked_at(
     kit: &Kit,
-    (check, wanted): (&HttpCheck, &ServerCertificate),
+    check: &HttpCheck,
+    manner: (&BackendTls, bool),
     host: Option<&str>,
     talk: Talk<'_>,
-    question: &[u8],
 ) -> Result<Got, ProbeError> {
     let limit = check.connect.connect_timeout;
-    let name = wanted.tls.name.as_deref().or(check.sni_name.as_deref());
+    let name = manner.0.name.as_deref().or(check.sni_name.as_deref());
     let name = name.or(host.map(|host| host.split(':').next().unwrap_or(host)));
     let address = check.connect.destination.addr;
-    let secure = kit.logins.looking(&wanted.tls, name, address);
+    let secure = kit.logins.looking(manner, name, address);
     let secure = secure.ok_or_else(no_tls)?;
     let connecting = async { secure.connect(tcp::open(&check.connect).await?).await };
     let stream = match timeout(limit, connecting).await {
@@ -148,8 +169,9 @@ async fn looked_at(
         Err(_) => return Err(no_handshake(limit)),
     };
     let certificates = stream.get_ref().1.peer_certificates();
-    let expiry = expiry(certificates.unwrap_or_default(), wanted.expiry_days);
-    let got = talk.run(stream, question).await?;
+    let days = check.certificate.as_ref().and_then(|c| c.expiry_days);
+    let expiry = expiry(certificates.unwrap_or_default(), days);
+    let got = talk.run(stream).await?;
     Ok(Got {
         odd: expiry.or(got.odd),
         ..got
@@ -198,11 +220,53 @@ fn version(protocol: HttpProtocol) -> Version {
     }
 }
 
+/// An answer, of one version or the other.
+enum Reading {
+    /// And its request.
+    One(Answer, Vec<u8>),
+    Two(http2::Answer),
+}
+
+impl Reading {
+    fn status(&self) -> Option<u16> {
+        match self {
+            Reading::One(answer, _) => answer.status(),
+            Reading::Two(answer) => answer.status(),
+        }
+    }
+
+    /// Takes in what has come; what is to be said to that.
+    fn read(
+        &mut self,
+        bytes: &[u8],
+        say: &mut Vec<u8>,
+        sink: &mut dyn FnMut(Part<'_>),
+    ) -> Result<Progress, String> {
+        match self {
+            Reading::One(answer, question) => {
+                say.append(question);
+                let read = answer.read(bytes, sink);
+                read.map_err(|fault| fault.to_string())
+            }
+            Reading::Two(answer) => answer.read(bytes, say, sink),
+        }
+    }
+
+    fn ended(&self) -> Result<Ending, String> {
+        match self {
+            Reading::One(answer, _) => Ok(answer.ended()),
+            Reading::Two(answer) => answer.ended(),
+        }
+    }
+}
+
 struct Talk<'a> {
     limit: Duration,
     /// Method and path.
     asked: String,
-    answer: Answer,
+    answer: Reading,
+    /// What is to be said next.
+    say: Vec<u8>,
     sink: &'a mut dyn FnMut(Part<'_>),
     read: u64,
     /// Over TLS; whether its end counts (`tls_compliant`).
@@ -210,16 +274,14 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    async fn run<S>(mut self, mut stream: S, question: &[u8]) -> Result<Got, ProbeError>
+    async fn run<S>(mut self, mut stream: S) -> Result<Got, ProbeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let write = async {
-            stream.write_all(question).await?;
-            stream.flush().await
-        };
-        match timeout(self.limit, write).await {
-            Ok(written) => written.map_err(ProbeError::talk("send the request"))?,
+        // The request.
+        self.take(&[])?;
+        match timeout(self.limit, self.speak(&mut stream)).await {
+            Ok(written) => written?,
             Err(_) => return Err(ProbeError::Timeout(self.limit)),
         }
         let mut over = match timeout(self.limit, self.step(&mut stream)).await {
@@ -251,19 +313,41 @@ impl Talk<'_> {
                 return Err(ProbeError::Answer(why));
             }
         };
+        let ending = self.answer.ended().map_err(|why| self.wrong(&why))?;
         Ok(Got {
             status: self.answer.status(),
-            ending: self.answer.ended(),
+            ending,
             odd,
         })
+    }
+
+    async fn speak<S>(&mut self, stream: &mut S) -> Result<(), ProbeError>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let say = std::mem::take(&mut self.say);
+        let write = async {
+            stream.write_all(&say).await?;
+            stream.flush().await
+        };
+        write.await.map_err(ProbeError::talk("send the request"))
+    }
+
+    fn wrong(&self, why: &str) -> ProbeError {
+        ProbeError::Answer(format!("{}: {why}", self.asked))
     }
 
     /// Reads once. `Some`: the answer is over, with what is odd about that.
     async fn step<S>(&mut self, stream: &mut S) -> Result<Option<Option<String>>, ProbeError>
     where
-        S: AsyncRead + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin,
     {
-        match read(stream, |bytes| self.take(bytes)).await {
+        let came = |bytes: &[u8]| match bytes {
+            [] => Ok(Some(None)),
+            bytes => self.take(bytes),
+        };
+        match read(stream, came).await {
+            Ok(Ok(None)) if !self.say.is_empty() => self.speak(stream).await.map(|()| None),
             Ok(taken) => taken,
             Err(error) if self.tls.is_some() && self.answer.status().is_some() => {
                 Ok(Some(self.unclean(&error)))
@@ -272,11 +356,8 @@ impl Talk<'_> {
         }
     }
 
-    /// Takes what has come; nothing is the end.
+    /// Takes what has come.
     fn take(&mut self, bytes: &[u8]) -> Result<Option<Option<String>>, ProbeError> {
-        if bytes.is_empty() {
-            return Ok(Some(None));
-        }
         self.read += bytes.len() as u64;
         if self.read > ANSWER_MAX {
             return Err(ProbeError::Answer(format!(
@@ -287,13 +368,17 @@ impl Talk<'_> {
         }
         let progress = self
             .answer
-            .read(bytes, self.sink)
-            .map_err(|fault| ProbeError::Answer(format!("{}: {fault}", self.asked)))?;
-        // How TLS ends is only known at its end.
+            .read(bytes, &mut self.say, self.sink)
+            .map_err(|why| self.wrong(&why))?;
+        // How TLS ends is only known at its end; HTTP/2 leaves it to us.
         Ok(match progress {
-            Progress::Whole if self.tls != Some(true) => Some(None),
+            Progress::Whole if self.tls != Some(true) || self.is_two() => Some(None),
             Progress::Whole | Progress::More => None,
         })
+    }
+
+    fn is_two(&self) -> bool {
+        matches!(self.answer, Reading::Two(_))
     }
 
     /// A TLS connection broke behind the header. keepalived judges what has come.

@@ -9,6 +9,7 @@ use crate::config::model::{CheckerKind, HttpCheck, HttpScheme, HttpUrl};
 use crate::config::pattern::Pattern;
 
 use super::backend::Logins;
+use super::http::manner;
 use super::tls::Tls;
 
 /// Patterns and TLS, as far as a configuration needs them.
@@ -55,8 +56,8 @@ impl Kit {
         if check.scheme == HttpScheme::Https && self.tls.is_none() {
             self.tls = Some(Tls::new(config.ssl.as_ref())?);
         }
-        if let Some(certificate) = &check.certificate {
-            self.logins.look(&certificate.tls, config)?;
+        if let Some((tls, h2)) = manner(check) {
+            self.logins.look(&tls, h2, config)?;
         }
         for url in check.urls.iter() {
             let Some(key) = key(url).filter(|key| !self.patterns.contains_key(key)) else {

@@ -111,6 +111,13 @@ pub(super) const HTTP: &[Keyword] = &[
     row("enable_sni", BOOL, "Name the host while TLS is set up."),
     row("sni_name", TEXT, "Name this host then."),
     row("fast_recovery", BOOL, "Ask all pages at once on recovery.").default("false"),
+    row(
+        "http2",
+        BOOL,
+        "HTTP/2 in place of `http_protocol`; without TLS the server has to know.",
+    )
+    .default("false")
+    .own(),
 ];
 
 pub(super) const TLS: &[Keyword] = &[row(

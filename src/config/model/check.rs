@@ -184,6 +184,8 @@ pub enum HttpProtocol {
     V1_0Close,
     /// `1.1`, with `Connection: close`.
     V1_1,
+    /// `http2`: 2, told by ALPN or known before.
+    V2,
 }
 
 /// `url` of an HTTP check.

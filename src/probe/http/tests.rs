@@ -1,5 +1,7 @@
 use super::*;
-use crate::config::model::{BackendTls, HttpMethod, Secret, SslSettings, TlsMode};
+use crate::config::model::{
+    BackendTls, HttpMethod, Secret, ServerCertificate, SslSettings, TlsMode,
+};
 use crate::probe::tests::{local, run};
 use crate::probe::tls::Tls;
 use std::io::{Read, Write};
@@ -348,4 +350,37 @@ fn keys_that_cannot_be_used_are_named_with_what_to_do() {
         ..SslSettings::default()
     }));
     assert!(whole.is_ok());
+}
+
+#[test]
+fn a_page_over_http2_ends_where_the_answer_does_and_not_before() {
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const HEAD: &[u8] = b"\0\0\x01\x01\x04\0\0\0\x01\x88";
+    const HELLO: &[u8] = b"\0\0\x05\0\x01\0\0\0\x01hello";
+    let two = |pieces: &'static [&'static [u8]], regex: &str| {
+        let (mut check, asked) = server(move |stream| {
+            for piece in pieces {
+                stream.write_all(piece).unwrap();
+            }
+            // Until whoever asks goes; if there is more to come it waits in vain.
+            if pieces.last() == Some(&HELLO) {
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        check.protocol = HttpProtocol::V2;
+        let mut url = HttpUrl::new("/health?x=1");
+        url.regex = Some(regex.to_owned());
+        check.urls = vec![url].into();
+        let said = verdict(&check);
+        assert_eq!(asked.recv().unwrap(), "PRI * HTTP/2.0\r\n\r\n");
+        said
+    };
+    assert_eq!(two(&[SETTINGS, HEAD, HELLO], "^hello$"), Ok(None));
+    let other = two(&[SETTINGS, HEAD, HELLO], "well").unwrap_err();
+    assert_eq!(other, "GET /health?x=1: the page does not match `regex`");
+    let old = two(&[b"HTTP/1.1 400 Bad Request\r\n\r\n"], "").unwrap_err();
+    assert_eq!(
+        old,
+        "GET /health?x=1: the server does not speak HTTP/2 here"
+    );
 }

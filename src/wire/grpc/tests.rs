@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::http2::{FRAME_MAX, PREFACE, STREAM, flag, frame, kind};
 use crate::wire::talk::hear_all;
 
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -14,14 +15,14 @@ fn framed(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
 /// Status 200 and the content type of gRPC.
 fn head() -> Vec<u8> {
     let mut block = vec![0x88];
-    hpack::write_named(31, "application/grpc", &mut block);
+    write_named(31, "application/grpc", &mut block);
     block
 }
 
 fn trailer(code: &str, message: &str) -> Vec<u8> {
     let mut block = Vec::new();
-    hpack::write_literal("grpc-status", code, &mut block);
-    hpack::write_literal("grpc-message", message, &mut block);
+    write_literal("grpc-status", code, &mut block);
+    write_literal("grpc-message", message, &mut block);
     block
 }
 

@@ -20,6 +20,7 @@ use super::pattern;
 pub(super) struct HttpDraft {
     scheme: HttpScheme,
     protocol: HttpProtocol,
+    http2: bool,
     virtualhost: Option<String>,
     enable_sni: bool,
     sni_name: Option<String>,
@@ -38,6 +39,7 @@ impl HttpDraft {
         HttpDraft {
             scheme,
             protocol: HttpProtocol::default(),
+            http2: false,
             virtualhost: None,
             enable_sni: false,
             sni_name: None,
@@ -74,6 +76,7 @@ impl HttpDraft {
                     _ => HttpProtocol::V1_0,
                 }
             }
+            "http2" => self.http2 = value.is_true(),
             "enable_sni" => self.enable_sni = value.is_true(),
             "sni_name" => self.sni_name = Some(value.text()),
             "fast_recovery" => self.fast_recovery = value.is_true(),
@@ -129,7 +132,10 @@ impl HttpDraft {
         Some(CheckerKind::Http(Arc::new(HttpCheck {
             scheme: self.scheme,
             connect,
-            protocol: self.protocol,
+            protocol: match self.http2 {
+                true => HttpProtocol::V2,
+                false => self.protocol,
+            },
             virtualhost: self.virtualhost.or(virtualhost.map(str::to_owned)),
             enable_sni: self.enable_sni,
             sni_name: self.sni_name,

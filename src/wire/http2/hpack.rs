@@ -13,14 +13,14 @@ const FIRST_STATUS: usize = 8;
 const LAST_STATUS: usize = FIRST_STATUS + STATUS.len() - 1;
 
 /// A field that is written whole: the table has nothing of it.
-pub(super) fn write_literal(name: &str, value: &str, block: &mut Vec<u8>) {
+pub(in crate::wire) fn write_literal(name: &str, value: &str, block: &mut Vec<u8>) {
     block.push(0);
     write_text(name, block);
     write_text(value, block);
 }
 
 /// A field whose name stands in the static table.
-pub(super) fn write_named(index: usize, value: &str, block: &mut Vec<u8>) {
+pub(in crate::wire) fn write_named(index: usize, value: &str, block: &mut Vec<u8>) {
     write_number(index, 0, 4, block);
     write_text(value, block);
 }
