@@ -323,6 +323,9 @@ fn services(lab: &Lab) -> Outcome {
         "vipd_server_connections_total{service=\"192.0.2.1:80/tcp\",server=\"127.0.0.1:8080\"} 0",
         "vipd_checks_total{check=\"TCP_CHECK\",result=\"failed\"}",
         "vipd_check_duration_seconds_bucket{le=\"+Inf\",check=\"TCP_CHECK\"} ",
+        // The service, its two servers, and the one that left.
+        "vipd_kernel_changes_total{of=\"ipvs\",result=\"done\"} 4",
+        "vipd_kernel_changes_total{of=\"ipvs\",result=\"failed\"} 0",
     ] {
         ensure!(metrics.contains(line), "{line} is missing in\n{metrics}");
     }

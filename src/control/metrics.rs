@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 
 use crate::engine::balancer::{Override, Scope, Set, View as Balance};
 use crate::engine::failover::View as Failover;
+use crate::engine::shared::Changes;
 use crate::fact::FactValue;
 use crate::health::{BUCKETS, KindStats, Status};
 use crate::kernel::ipvs::Snapshot;
@@ -31,7 +32,7 @@ pub(super) async fn text(desk: &Desk) -> Result<String, Stuck> {
     let balance = desk.balancer().await?;
     let traffic = desk.traffic().await?;
     let mut registry = Registry::with_prefix("vipd");
-    node(&mut registry, desk, &failover);
+    node(&mut registry, desk, &failover, &balance);
     instances(&mut registry, &failover);
     tracked(&mut registry, &failover);
     pools(&mut registry, &balance);
@@ -82,7 +83,27 @@ fn signed(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
 
-fn node(registry: &mut Registry, desk: &Desk, view: &Failover) {
+/// What became of plans.
+fn changes(registry: &mut Registry, network: Changes, ipvs: Changes) {
+    let each = [("network", network), ("ipvs", ipvs)]
+        .into_iter()
+        .flat_map(|(of, changes)| {
+            let results = [
+                ("done", changes.done),
+                ("failed", changes.failed),
+                ("stale", changes.stale),
+            ];
+            results.map(|(result, count)| (vec![label("of", of), label("result", result)], count))
+        });
+    counters(
+        registry,
+        "kernel_changes",
+        "Changes to the kernel that were planned, by what came of them",
+        each,
+    );
+}
+
+fn node(registry: &mut Registry, desk: &Desk, view: &Failover, balance: &Balance) {
     let facts = desk.facts();
     let version = vec![label("version", env!("CARGO_PKG_VERSION"))];
     gauges(
@@ -128,6 +149,7 @@ fn node(registry: &mut Registry, desk: &Desk, view: &Failover) {
         "1: the configuration that was read last is in force",
         [(vec![], last.unwrap_or(1))],
     );
+    changes(registry, view.changes, balance.changes);
     let log = desk.log();
     counters(
         registry,

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::config::model::ScriptDefaults;
 use crate::control::Events;
 use crate::engine::failover::{Action, Beat, Failover, Input, NetFailure, StopKind, View};
-use crate::engine::shared::{Roles, SessionFacts};
+use crate::engine::shared::{Changes, Roles, SessionFacts};
 use crate::kernel::announcement_socket::AnnouncementSocket;
 use crate::kernel::announcement_watch::AnnouncementWatch;
 use crate::kernel::clock;
@@ -183,6 +183,7 @@ pub fn start(
     let state = Thread {
         lateness: lateness.clone(),
         engine,
+        changes: Changes::default(),
         route: resources.route,
         monitor: resources.monitor,
         announcements: resources.announcements,
@@ -229,6 +230,7 @@ pub fn start(
 
 struct Thread {
     engine: Failover,
+    changes: Changes,
     lateness: Lateness,
     route: Route,
     monitor: Monitor,
@@ -348,7 +350,11 @@ impl Thread {
                 }
                 Command::Standby(on) => self.feed(Input::Standby(on), now),
                 // Whoever asked may have gone; nobody waits for that.
-                Command::View(reply) => drop(reply.send(self.engine.view(now))),
+                Command::View(reply) => {
+                    let changes = self.changes;
+                    let view = self.engine.view(now);
+                    drop(reply.send(View { changes, ..view }));
+                }
                 Command::Answer(reply) => drop(reply.send(())),
                 Command::Copy(reply) => drop(reply.send(Box::new(self.engine.clone()))),
                 Command::ClearCounters => self.engine.clear_counters(),
@@ -483,6 +489,10 @@ impl Thread {
                 })
             })
             .collect();
+        let stale = failures.iter().filter(|failure| failure.disagreement);
+        let stale = stale.count();
+        self.changes
+            .add(commands.len(), failures.len() - stale, stale);
         if !failures.is_empty() {
             let actions = self.engine.handle(Input::NetFailed(failures), clock::now());
             queue.extend(actions);

@@ -37,7 +37,7 @@ use crate::lvs::{self, Observation, Owned};
 use crate::notice::Notice;
 use crate::time::Time;
 
-use super::shared::{FileFacts, Role, Roles, SessionFacts};
+use super::shared::{Changes, FileFacts, Role, Roles, SessionFacts};
 
 use backoff::Backoff;
 use checks::Standing;
@@ -223,6 +223,7 @@ pub struct Balancer {
     /// Of those that are followed.
     addresses: BTreeSet<IpAddr>,
     backoff: Backoff,
+    changes: Changes,
     without_ipvs: bool,
 }
 
@@ -253,6 +254,7 @@ impl Balancer {
             addresses: BTreeSet::new(),
             flush: config.globals.lvs.lvs_flush,
             backoff: Backoff::default(),
+            changes: Changes::default(),
             without_ipvs: false,
             config,
         }

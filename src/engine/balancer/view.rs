@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::model::{RealServer, VirtualServer};
+use crate::engine::shared::Changes;
 use crate::health::{Answer, Check, KindStats, Status};
 use crate::ipvs::{DestinationKey, Service, ServiceKey};
 use crate::lvs::{self, Elected, Quorum, QuorumLimits};
@@ -25,6 +26,8 @@ pub struct View {
     pub overrides: Vec<(Scope, Override)>,
     /// What checks were answered, by their keyword.
     pub kinds: BTreeMap<&'static str, KindStats>,
+    /// What came of changes to the kernel's table.
+    pub changes: Changes,
 }
 
 /// A virtual server.
@@ -183,6 +186,7 @@ impl Balancer {
             draining: self.draining_views(),
             overrides: self.override_views(),
             kinds: self.monitor.kinds().clone(),
+            changes: self.changes,
         }
     }
 

@@ -174,6 +174,10 @@ impl Balancer {
             return;
         };
         let failed: BTreeMap<usize, &Failure> = failures.iter().map(|f| (f.index, f)).collect();
+        let stale = |failure: &&&Failure| failure.kind == FailureKind::Stale;
+        let stale = failed.values().filter(stale).count();
+        self.changes
+            .add(commands.len(), failed.len() - stale, stale);
         let mut programmed = Programmed::default();
         let mut untold = 0;
         for (index, command) in commands.iter().enumerate() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::bfd;
 use crate::config::model::{BfdInstance, Instance, VirtualAddress};
+use crate::engine::shared::Changes;
 use crate::fact::{FactKind, FactName, FactValue};
 use crate::time::Time;
 use crate::track::ScriptEnd;
@@ -39,6 +40,8 @@ pub struct View {
     pub ipvs_ready: bool,
     /// The election begins later here.
     pub deaf_until: Option<Time>,
+    /// What came of changes to addresses, routes and rules; whoever carries them out counts them.
+    pub changes: Changes,
 }
 
 /// One instance.
@@ -180,6 +183,7 @@ impl Failover {
             standby: self.standby,
             ipvs_ready: self.ipvs_ready,
             deaf_until: (self.deaf_until > now).then_some(self.deaf_until),
+            changes: Changes::default(),
         }
     }
 
