@@ -225,9 +225,8 @@ impl<'a> Site<'a> {
     /// else that happens without anybody's doing, and explains a gap that no address does.
     fn unrest(&self) -> Outcome {
         let said = self.docker.machine().sh(
-            "grep -hE 'suspecting node|detected inactive|NON_PRIM' /var/lib/docker/containers/*/*-json.log | \
-             grep -oE '[0-9]+:[0-9:]+ [0-9]+ .*(suspecting node|inactive node|NON_PRIM)' | \
-             sed -E 's/([0-9:]+) .*(suspecting|inactive|NON_PRIM).*/\\1 \\2/' | sort | uniq -c",
+            "grep -hoE '[0-9]+:[0-9:]+ [0-9]+ .*(suspecting|declaring inactive)' /var/lib/docker/containers/*/*-json.log | \
+             sed -E 's/ .*(suspecting|inactive)$/ \\1/' | sort | uniq -c",
         )?;
         if !said.trim().is_empty() {
             let lines: Vec<&str> = said.lines().map(str::trim).collect();
