@@ -161,7 +161,7 @@ where
     drop(context);
     let body = move || {
         let room = balancer.size() * ROOM_EACH;
-        let room = memory::Room::make(room);
+        let room = memory::Room::make(room, room);
         let (answers, answered) = mpsc::unbounded_channel();
         let context = runtime.enter();
         let thread = Thread {

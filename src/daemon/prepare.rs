@@ -74,8 +74,10 @@ pub(super) fn load_for(file: &Path, options: &Options) -> Result<Loaded, Failure
 }
 
 /// What a text, its words and what is made of them take while it is read, in multiples of its size: of virtual
-/// servers, which are what makes files large. And what room is made for at most.
-const ROOM_EACH: usize = 6;
+/// servers, which are what makes files large; at least, and with servers about which little is said. And what
+/// room is made for at most.
+const ROOM_SURELY: usize = 6;
+const ROOM_EACH: usize = 10;
 const ROOM_MAX: usize = 48 * 1024 * 1024;
 
 /// [`load`] on a thread of its own, and so with a heap of its own: what is made of a large text on the way
@@ -91,9 +93,9 @@ fn load_apart(file: &Path, reading: &config::Options) -> Result<Loaded, Failure>
         let thread = std::thread::Builder::new().name("reader".to_owned());
         let read = || {
             let size = std::fs::metadata(file).map_or(0, |file| file.len());
-            let room = usize::try_from(size).unwrap_or(ROOM_MAX);
-            let room = room.saturating_mul(ROOM_EACH).min(ROOM_MAX);
-            let _room = memory::Room::make(room);
+            let size = usize::try_from(size).unwrap_or(ROOM_MAX);
+            let room = |each| size.saturating_mul(each).min(ROOM_MAX);
+            let _room = memory::Room::make(room(ROOM_EACH), room(ROOM_SURELY));
             load(file, reading)
         };
         match thread.spawn_scoped(scope, read) {

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::engine::failover::Beat;
 use crate::ipvs::{DestinationKey, ServiceKey, SyncRole};
@@ -20,7 +20,7 @@ use crate::lvs::Owned;
 use crate::net::{Endpoint, Family, FwMark, InterfaceIndex, MacAddr, Protocol};
 use crate::time::Time;
 
-use super::run_dir::write_whole;
+use super::run_dir::{write_whole, write_whole_by};
 
 const MAGIC: &[u8; 8] = b"vipdbt02";
 const HEAD_LEN: usize = 8 + 36 + 8;
@@ -156,13 +156,31 @@ fn read_entry(entry: &[u8; ENTRY_LEN]) -> Option<(MasterKey, Time)> {
     (at != 0).then_some((key, Time::from_nanos(at)))
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct IpvsFile {
     place: Place,
     services: Vec<ServiceEntry>,
     sync_daemons: Vec<SyncEntry>,
     #[serde(default)]
     draining: Vec<DrainingEntry>,
+}
+
+/// The same while it is written: of a large table no list of lines is made first.
+#[derive(Serialize)]
+struct IpvsLines<'a> {
+    place: &'a Place,
+    #[serde(serialize_with = "services")]
+    services: &'a Owned,
+    sync_daemons: Vec<SyncEntry>,
+    draining: Vec<DrainingEntry>,
+}
+
+fn services<S: Serializer>(owned: &&Owned, serializer: S) -> Result<S::Ok, S::Error> {
+    let services = owned.services.iter();
+    serializer.collect_seq(services.map(|(key, destinations)| ServiceEntry {
+        key: ServiceLine::of(key),
+        destinations: destinations.keys().map(|d| (d.0.addr, d.0.port)).collect(),
+    }))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -238,13 +256,6 @@ impl ServiceLine {
 /// # Errors
 /// What the file system says.
 pub fn write_ipvs(path: &Path, place: &Place, owned: &Owned) -> io::Result<()> {
-    let services = owned
-        .services
-        .iter()
-        .map(|(key, destinations)| ServiceEntry {
-            key: ServiceLine::of(key),
-            destinations: destinations.iter().map(|d| (d.0.addr, d.0.port)).collect(),
-        });
     let daemons = owned.daemons.iter().map(|role| match role {
         SyncRole::Master => SyncEntry::Master,
         SyncRole::Backup => SyncEntry::Backup,
@@ -255,14 +266,15 @@ pub fn write_ipvs(path: &Path, place: &Place, owned: &Owned) -> io::Result<()> {
         destination: (at.addr, at.port),
         until: until.as_nanos(),
     });
-    let file = IpvsFile {
-        place: place.clone(),
-        services: services.collect(),
+    let lines = IpvsLines {
+        place,
+        services: owned,
         sync_daemons: daemons.collect(),
         draining: draining.collect(),
     };
-    let text = serde_json::to_vec(&file).map_err(io::Error::other)?;
-    write_whole(path, &text)
+    write_whole_by(path, |file| {
+        serde_json::to_writer(file, &lines).map_err(io::Error::other)
+    })
 }
 
 /// What a predecessor on this boot and in this namespace called its own.
@@ -302,7 +314,7 @@ pub fn read_ipvs(path: &Path, place: &Place) -> Owned {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use crate::ipvs::Sorted;
 
     fn place() -> Place {
         Place {
@@ -397,7 +409,11 @@ mod tests {
         };
         let server = DestinationKey(Endpoint::new("2001:db8::2".parse().unwrap(), 53));
         let keys = Owned {
-            services: [(udp, [server].into()), (mark, BTreeSet::new())].into(),
+            services: [
+                (udp, [server].into_iter().collect()),
+                (mark, Sorted::default()),
+            ]
+            .into(),
             daemons: [SyncRole::Backup].into(),
             draining: [((udp, server), Time::from_millis(77))].into(),
         };

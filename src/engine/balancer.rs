@@ -145,7 +145,7 @@ pub enum Action {
     /// Read the table and the sync daemons; answer with [`Input::Observed`].
     Observe,
     /// Carry these out in order, each whatever becomes of the others; answer with [`Input::Applied`].
-    Apply(Arc<[Command]>),
+    Apply(Arc<Vec<Command>>),
     /// The keys that are ours from now on, for the record.
     Owned(Arc<Owned>),
     /// The orders of operators that hold from now on, for the record.

@@ -71,6 +71,11 @@ impl<K: Ord, V> Sorted<K, V> {
         Some(self.0.remove(at).1)
     }
 
+    /// Takes away all that are not to be kept.
+    pub fn retain(&mut self, keep: impl Fn(&K, &V) -> bool) {
+        self.0.retain(|(key, value)| keep(key, value));
+    }
+
     /// All, in the order of their keys.
     pub fn iter(&self) -> Iter<'_, K, V> {
         self.into_iter()
@@ -118,11 +123,24 @@ impl<'a, K, V> IntoIterator for &'a Sorted<K, V> {
 /// Of two with one key the last counts.
 impl<K: Ord, V> FromIterator<(K, V)> for Sorted<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Sorted<K, V> {
-        let mut sorted = Sorted::default();
-        for (key, value) in entries {
-            sorted.insert(key, value);
-        }
-        sorted.settled()
+        let mut list: Vec<(K, V)> = entries.into_iter().collect();
+        // Those with one key stay in their order.
+        list.sort_by(|(one, _), (other, _)| one.cmp(other));
+        list.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(&mut later.1, &mut earlier.1);
+            }
+            same
+        });
+        Sorted(list).settled()
+    }
+}
+
+/// A set.
+impl<K: Ord> FromIterator<K> for Sorted<K, ()> {
+    fn from_iter<I: IntoIterator<Item = K>>(keys: I) -> Sorted<K, ()> {
+        keys.into_iter().map(|key| (key, ())).collect()
     }
 }
 
@@ -163,8 +181,15 @@ mod tests {
                 prop_assert_eq!(tree.contains_key(&key), sorted.contains_key(&key));
             }
             prop_assert_eq!((tree.len(), tree.is_empty()), (sorted.len(), sorted.is_empty()));
-            let again: Sorted<u8, u8> = tree.into_iter().rev().collect();
-            prop_assert_eq!(again, sorted);
+            let again: Sorted<u8, u8> = tree.clone().into_iter().rev().collect();
+            prop_assert_eq!(&again, &sorted);
+            // Of two with one key the last counts.
+            let others = tree.iter().map(|(key, value)| (*key, value ^ 1));
+            let again: Sorted<u8, u8> = others.chain(tree.clone()).collect();
+            prop_assert_eq!(again, sorted.clone());
+            tree.retain(|key, value| key > value);
+            sorted.retain(|key, value| key > value);
+            prop_assert!(tree.iter().eq(sorted.iter()));
         }
     }
 }

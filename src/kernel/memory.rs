@@ -13,8 +13,8 @@ const LARGE: i32 = 128 * 1024;
 /// While there is room for them in the heap, lists up to this size lie there: the most that glibc takes.
 const LARGE_WITH_ROOM: i32 = 32 * 1024 * 1024;
 
-/// Small enough to lie in the heap.
-const ROOM_BLOCK: usize = 64 * 1024;
+/// Smaller than that, so that it is a part of the heap.
+const ROOM_PIECE: usize = 16 * 1024 * 1024;
 
 /// How many [`Room`]s there are.
 static ROOMS: Mutex<usize> = Mutex::new(0);
@@ -26,28 +26,23 @@ pub fn keep_large_apart() {
 }
 
 /// Room in the heap of a thread for what it is about to make. glibc grows the heap of a thread by a page each
-/// time, with a system call for each; what has been there once it grows into without one. The pages are had at
-/// once, which is cheaper than one by one as they are used, and large lists lie there too. To be dropped by the
-/// thread that made it; what was not used of it goes back then.
+/// time, with a system call for each; what has been there once it grows into without one. The pages that will
+/// surely be used are had at once, which is cheaper than one by one, and large lists lie there too. To be dropped
+/// by the thread that made it; what was not used of it goes back then.
 #[derive(Debug)]
 pub struct Room {
     bytes: usize,
 }
 
 impl Room {
-    /// Makes room for so many bytes.
-    pub fn make(bytes: usize) -> Room {
+    /// Makes room for so many bytes, of which the first `surely` will be used.
+    pub fn make(bytes: usize, surely: usize) -> Room {
         count_rooms(|rooms| rooms + 1);
-        let blocks = blocks(bytes);
-        let places = blocks.iter().map(|block| block.as_ptr().addr());
-        let (first, last) = (places.clone().min(), places.max());
-        let count = blocks.len();
-        drop(blocks);
-        if let (Some(first), Some(last)) = (first, last)
-            // Side by side, but for what the allocator has between them: nobody else's pages are among these.
-            && last - first <= count * (ROOM_BLOCK + ROOM_BLOCK / 64)
-        {
-            sys::memory::populate(first, last - first);
+        let pieces = pieces(bytes);
+        let at = pieces.iter().map(|piece| piece.as_ptr().addr()).min();
+        drop(pieces);
+        if let Some(at) = at {
+            sys::memory::populate(at, surely.min(bytes));
         }
         Room { bytes }
     }
@@ -57,7 +52,7 @@ impl Drop for Room {
     /// [`give_back`] does not reach the end of the heap of another thread.
     fn drop(&mut self) {
         // The heap grows over all of it, and shrinks again: glibc gives back what it shrinks by.
-        drop(blocks(self.bytes));
+        drop(pieces(self.bytes));
         count_rooms(|rooms| rooms.saturating_sub(1));
     }
 }
@@ -73,9 +68,13 @@ fn count_rooms(change: fn(usize) -> usize) {
     });
 }
 
-fn blocks(bytes: usize) -> Vec<Vec<u8>> {
-    let block = || std::hint::black_box(Vec::<u8>::with_capacity(ROOM_BLOCK));
-    (0..bytes / ROOM_BLOCK).map(|_| block()).collect()
+/// Side by side, and nobody writes to them: their pages are not had.
+fn pieces(bytes: usize) -> Vec<Vec<u8>> {
+    let begins = (0..bytes).step_by(ROOM_PIECE);
+    let piece = |begin| Vec::with_capacity(ROOM_PIECE.min(bytes - begin));
+    begins
+        .map(|begin| std::hint::black_box(piece(begin)))
+        .collect()
 }
 
 /// Gives every page back that is free. Not for a thread that must not wait: each heap of the process is
@@ -175,7 +174,7 @@ mod tests {
         let room = 48 * 1024 * 1024;
         let measure = move || {
             let before = resident_kib();
-            let made_room = Room::make(room);
+            let made_room = Room::make(room, room);
             let made = resident_kib();
             let used = vec![vec![1; 1024]; 1024];
             drop(made_room);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Config;
 use crate::config::model::VirtualServer;
-use crate::ipvs::{DestinationKey, ServiceKey, SyncRole};
+use crate::ipvs::{DestinationKey, ServiceKey, Sorted, SyncRole};
 use crate::time::Time;
 
 use super::{Observation, destination_in, service_keys, sorry_key};
@@ -14,7 +14,7 @@ use super::{Observation, destination_in, service_keys, sorry_key};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owned {
     /// Services, each with the destinations in it that are ours.
-    pub services: BTreeMap<ServiceKey, BTreeSet<DestinationKey>>,
+    pub services: BTreeMap<ServiceKey, Sorted<DestinationKey, ()>>,
     /// Sync daemons.
     pub daemons: BTreeSet<SyncRole>,
     /// Destinations of ours that have left their pool and keep their connections, until then.
@@ -47,17 +47,17 @@ impl Owned {
             .flat_map(|vs| service_keys(vs).map(move |key| (key, vs)));
         let listed = keys.all(|(key, vs)| {
             let listed = self.services.get(&key);
-            listed.is_some_and(|listed| destinations(vs, key).all(|d| listed.contains(&d)))
+            listed.is_some_and(|listed| destinations(vs, key).all(|d| listed.contains_key(&d)))
         });
         listed && (!syncs(config) || self.daemons.len() == 2)
     }
 
     /// Everything that is in the kernel (`lvs_flush`, `lvs_flush_on_stop`).
     pub fn everything_in(seen: &Observation) -> Owned {
-        let services = seen.table.iter().map(|(key, service)| {
-            let destinations = service.destinations.keys().copied().collect();
-            (*key, destinations)
-        });
+        let services = seen
+            .table
+            .iter()
+            .map(|(key, service)| (*key, service.destinations.keys().copied().collect()));
         Owned {
             services: services.collect(),
             ..Owned::default()
@@ -72,10 +72,8 @@ impl Owned {
     /// Takes in what `other` lists.
     pub fn extend(&mut self, other: &Owned) {
         for (service, destinations) in &other.services {
-            self.services
-                .entry(*service)
-                .or_default()
-                .extend(destinations);
+            let own = self.services.entry(*service).or_default();
+            join(own, destinations.keys());
         }
         self.daemons.extend(&other.daemons);
         self.draining.extend(&other.draining);
@@ -86,7 +84,7 @@ impl Owned {
         let services = self.services.iter_mut();
         for (key, destinations) in services.filter(|(key, _)| which(key)) {
             if let Some(service) = seen.table.get(key) {
-                destinations.extend(service.destinations.keys());
+                join(destinations, service.destinations.keys());
             }
         }
     }
@@ -96,7 +94,7 @@ impl Owned {
     pub fn forget_gone(&mut self, named: &Owned, seen: &Observation) {
         self.services.retain(|service, destinations| {
             let observed = seen.table.get(service);
-            destinations.retain(|d| {
+            destinations.retain(|d, ()| {
                 named.has_destination(service, d)
                     || observed.is_some_and(|s| s.destinations.contains_key(d))
             });
@@ -105,7 +103,7 @@ impl Owned {
         let services = &self.services;
         self.draining.retain(|(service, destination), _| {
             let destinations = services.get(service);
-            destinations.is_some_and(|d| d.contains(destination))
+            destinations.is_some_and(|d| d.contains_key(destination))
         });
         self.daemons
             .retain(|role| named.daemons.contains(role) || seen.daemons.contains_key(role));
@@ -116,7 +114,7 @@ impl Owned {
         let services = self.services.iter().all(|(key, destinations)| {
             let there = seen.table.get(key);
             let has = |d| there.is_some_and(|service| service.destinations.contains_key(d));
-            there.is_some() && destinations.iter().all(has)
+            there.is_some() && destinations.keys().all(has)
         });
         services && self.daemons.iter().all(|r| seen.daemons.contains_key(r))
     }
@@ -135,7 +133,13 @@ impl Owned {
     /// Whether this destination of this service is ours.
     pub fn has_destination(&self, service: &ServiceKey, destination: &DestinationKey) -> bool {
         let destinations = self.services.get(service);
-        destinations.is_some_and(|d| d.contains(destination))
+        destinations.is_some_and(|d| d.contains_key(destination))
+    }
+}
+
+fn join<'a>(own: &mut Sorted<DestinationKey, ()>, more: impl Iterator<Item = &'a DestinationKey>) {
+    for key in more {
+        own.insert_new(*key, ());
     }
 }
 

@@ -145,7 +145,7 @@ fn owned_keys_are_forgotten_only_when_neither_named_nor_there() {
     assert!(named.lists_all_of(&other));
     let mut owned = named.clone();
     let gone = DestinationKey(endpoint("10.1.0.9:80"));
-    owned.services.entry(key).or_default().insert(gone);
+    owned.services.entry(key).or_default().insert(gone, ());
     owned.daemons.insert(SyncRole::Master);
     let mut seen = FakeKernel::default();
     owned.forget_gone(&named, &seen.now);

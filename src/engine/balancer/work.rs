@@ -31,7 +31,7 @@ pub(super) enum Doing {
     Idle,
     Observing,
     Applying {
-        commands: Arc<[Command]>,
+        commands: Arc<Vec<Command>>,
         cause: Option<Cause>,
     },
 }
@@ -103,7 +103,7 @@ impl Balancer {
         if commands.is_empty() {
             return self.settle(out);
         }
-        let commands: Arc<[Command]> = commands.into();
+        let commands = Arc::new(commands);
         self.doing = Doing::Applying {
             commands: Arc::clone(&commands),
             cause: dirty.all,
