@@ -16,6 +16,7 @@ mod page;
 mod pair;
 mod report;
 mod sleeper;
+mod soak;
 mod table;
 
 use std::fmt::Write as _;
@@ -38,7 +39,13 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// Those in the guest.
-pub(crate) const GUEST: &[Case] = &[table::PROGRAM, table::RELOAD, checks::CASE, memory::CASE];
+pub(crate) const GUEST: &[Case] = &[
+    table::PROGRAM,
+    table::RELOAD,
+    checks::CASE,
+    memory::CASE,
+    soak::CASE,
+];
 
 const USAGE: &str = "\
 usage: bench NAME --into FILE [KEY=VALUE...]   samples to the end of FILE

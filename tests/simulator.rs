@@ -39,11 +39,15 @@ mod world;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use world::World;
 
 /// Seeds of a run that was asked for nothing else.
 const SEEDS: u64 = 1_500;
+
+/// Hours of one world that was asked for nothing else.
+const HOURS: u64 = 1;
 
 /// Turns of a run.
 const TURNS: u32 = 6;
@@ -52,12 +56,28 @@ fn run(seed: u64) -> Result<(), String> {
     let mut world = World::new(seed);
     world.quiet()?;
     for _ in 0..TURNS {
-        if world.seed.one_in(2) {
-            world.trouble()?;
-            world.quiet()?;
-        } else {
-            world.act()?;
-        }
+        turn(&mut world)?;
+    }
+    Ok(())
+}
+
+fn turn(world: &mut World) -> Result<(), String> {
+    if world.seed.one_in(2) {
+        world.trouble()?;
+        return world.quiet();
+    }
+    world.act()
+}
+
+/// One world for so many hours of its time.
+fn run_for(seed: u64, hours: u64) -> Result<(), String> {
+    let mut world = World::new(seed);
+    let end = world.now + Duration::from_secs(3600 * hours);
+    world.quiet()?;
+    while world.now < end {
+        turn(&mut world)?;
+        // Of a failure the last turn tells enough.
+        world.story.clear();
     }
     Ok(())
 }
@@ -99,6 +119,15 @@ fn one_master_whatever_happens() {
     let mut failures = failures.into_inner().expect("no thread panics with it");
     failures.sort();
     if let Some((seed, why)) = failures.first() {
+        panic!("VIPD_SEED={seed}: {why}");
+    }
+}
+
+#[test]
+fn one_master_for_hours() {
+    let (seed, hours) = (asked("VIPD_SEED"), asked("VIPD_HOURS"));
+    let seed = seed.unwrap_or(1);
+    if let Err(why) = run_for(seed, hours.unwrap_or(HOURS)) {
         panic!("VIPD_SEED={seed}: {why}");
     }
 }

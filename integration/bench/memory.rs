@@ -74,7 +74,7 @@ fn rows() -> Vec<Row> {
 }
 
 /// MB of all processes, by this line of smaps_rollup.
-fn memory(root: i32, line: &str) -> f64 {
+pub(super) fn memory(root: i32, line: &str) -> f64 {
     let kilobytes = tree(root).into_iter().filter_map(|pid| {
         let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
         let line = text.lines().find_map(|found| found.strip_prefix(line))?;

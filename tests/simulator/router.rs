@@ -35,6 +35,8 @@ pub(crate) struct Router {
     pub(crate) ipvs_at: Option<Time>,
     /// Since when it is awake after a stall that it cannot have overlooked, until it has heard somebody.
     pub(crate) listens_since: Option<Time>,
+    /// The same, where it depends on more whether it found out.
+    pub(crate) may_listen_since: Option<Time>,
     pub(crate) link_up: bool,
     /// Whether the process that it tracks runs.
     pub(crate) process_up: bool,
@@ -98,6 +100,7 @@ impl Router {
             started: Time::ZERO,
             ipvs_at: None,
             listens_since: None,
+            may_listen_since: None,
             link_up: true,
             process_up: true,
             offset,
@@ -372,7 +375,14 @@ impl Router {
         let time = now.since(freeze.since);
         if freeze.unseen {
             self.offset = self.offset.saturating_sub(time);
-        } else if time > self.plan.slowest() * 2 + self.plan.interval_max() * 2 {
+            // By its own clock it has listened no longer than it had before.
+            let shift = |since| since + time;
+            self.listens_since = self.listens_since.map(shift);
+            self.may_listen_since = self.may_listen_since.map(shift);
+            return;
+        }
+        self.may_listen_since = Some(now);
+        if time > self.plan.slowest() * 2 + self.plan.interval_max() * 2 {
             self.listens_since = Some(now);
         }
     }

@@ -33,6 +33,13 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// This router stands still from now on: what lasted up to now begins anew when it goes on, even when
+    /// nobody has looked meanwhile.
+    pub(crate) fn stands_still(&mut self, number: usize) {
+        self.holds.remove(&number);
+        self.lacks.remove(&number);
+    }
+
     pub(crate) fn look(&mut self, world: &World) -> Result<(), String> {
         self.two_masters(world)?;
         let holds = |router: &Router| router.runs() && router.has_every_vip();
@@ -44,8 +51,7 @@ impl Watch {
                 return Err(format!("{number} {wrong}"));
             }
             if !router.runs() || router.frozen.is_some() {
-                self.holds.remove(&number);
-                self.lacks.remove(&number);
+                self.stands_still(number);
                 continue;
             }
             self.holder(world, number, router)?;
@@ -124,7 +130,11 @@ impl Watch {
         if world.plan.grouped && !router.is_master(1) && router.is_idle() {
             return Err(format!("{number} is master with a part of its sync group"));
         }
-        if router.has_every_vip() {
+        // One that stood still adds nothing before it has listened.
+        let listening = router.node.interval + LISTEN_MARGIN;
+        let listens = router.may_listen_since;
+        let listens = listens.is_some_and(|since| world.now.since(since) <= listening);
+        if router.has_every_vip() || listens {
             self.lacks.remove(&number);
             return Ok(());
         }

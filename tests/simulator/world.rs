@@ -130,6 +130,7 @@ impl World {
                 until: self.now + time,
                 unseen,
             });
+            self.watch.stands_still(number);
             self.tell_story(format!(
                 "{number} stands still for {time:?}, clock too: {unseen}"
             ));
