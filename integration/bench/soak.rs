@@ -64,8 +64,12 @@ fn conf(stamp: usize) -> String {
         );
         for server in 0..SERVERS {
             let number = service * SERVERS + server;
-            let port = if number % 4 == 0 { DOOR } else { PORT };
-            let weight = if number % 2 == 0 { 1 } else { 1 + stamp % 50 };
+            let port = if number.is_multiple_of(4) { DOOR } else { PORT };
+            let weight = if number.is_multiple_of(2) {
+                1
+            } else {
+                1 + stamp % 50
+            };
             let _ = writeln!(
                 text,
                 " real_server {} {port} {{\n weight {weight}\n TCP_CHECK {{\n connect_timeout 1\n retry 0\n }}\n }}",
