@@ -476,20 +476,14 @@ impl Check {
         }
     }
 
-    /// The delay is counted from the end, as in keepalived. From an answer that comes at once it is counted from
-    /// when the check was due: those that began together would stay together, be late together and meet more of
-    /// them, until all thousands began at one moment.
+    /// The delay is counted from the end, as in keepalived, less what the check began late: those that began
+    /// together would stay together, be late together and meet more of them, until all thousands began at one moment.
     fn end(&mut self, now: Time, delay: Duration) -> Option<()> {
         match self.step {
             Step::Waiting { .. } | Step::Told => None,
-            Step::Running { since, late } => {
-                let from = match now.since(since) <= (delay / EARLY_PART).min(EARLY_MAX) {
-                    true => due(since, late),
-                    false => now,
-                };
-                self.step = Step::Waiting {
-                    until: from + delay,
-                };
+            Step::Running { late, .. } => {
+                let until = less(now + delay, late);
+                self.step = Step::Waiting { until };
                 Some(())
             }
         }
@@ -507,10 +501,10 @@ fn late(due: Time, now: Time, most: Duration) -> i32 {
     }
 }
 
-/// When a check was due that began so late.
-fn due(since: Time, late: i32) -> Time {
-    let late = i64::from(late) * 1000;
-    Time::from_nanos(since.as_nanos().saturating_add_signed(-late))
+/// So many microseconds earlier.
+fn less(time: Time, micros: i32) -> Time {
+    let nanos = i64::from(micros) * 1000;
+    Time::from_nanos(time.as_nanos().saturating_add_signed(-nanos))
 }
 
 #[cfg(test)]

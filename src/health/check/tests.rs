@@ -170,20 +170,21 @@ fn thousands_of_checks_are_small() {
 }
 
 #[test]
-fn the_rhythm_stays_where_answers_come_at_once_and_follows_those_that_take_their_time() {
+fn the_rhythm_is_that_of_the_answers_and_not_of_late_or_early_beginnings() {
     let mut check = Check::new(settings(1).into(), Time::ZERO, Duration::ZERO);
     let ms = Time::from_millis;
-    // Late, early, and answered quickly: every 10 s.
-    for (begins, ends) in [(1400, 1404), (10_992, 11_000), (21_000, 21_000)] {
+    // Late, early, and when it is due; the answers take 4, 8 and 100 ms.
+    for (begins, ends, next) in [
+        (1400, 1404, 11_004),
+        (10_996, 11_004, 21_012),
+        (21_012, 21_112, 31_112),
+    ] {
         assert!(check.start(ms(begins)));
         check.passed(ms(ends));
+        assert_eq!(check.due(), Some(ms(next)));
     }
-    assert_eq!(check.due(), Some(ms(31_000)));
-    assert!(check.start(ms(31_000)));
-    check.passed(ms(31_100));
-    assert_eq!(check.due(), Some(ms(41_100)));
     // Later than a quarter of the delay: a rhythm of its own.
-    assert!(check.start(ms(44_000)));
-    check.passed(ms(44_000));
-    assert_eq!(check.due(), Some(ms(54_000)));
+    assert!(check.start(ms(34_000)));
+    check.passed(ms(34_000));
+    assert_eq!(check.due(), Some(ms(44_000)));
 }
