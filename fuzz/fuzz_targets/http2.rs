@@ -5,12 +5,12 @@
 
 #![no_main]
 
+#[path = "shared/frames.rs"]
+mod frames;
+
 use libfuzzer_sys::fuzz_target;
 use vipd::wire::http::{Ending, Part, Progress, Request, Version};
 use vipd::wire::http2::Answer;
-
-/// What every server says first, so that most of what comes is more than that.
-const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 #[derive(Debug, PartialEq, Eq)]
 struct Read {
@@ -54,20 +54,7 @@ fn read(bytes: &[u8], step: usize) -> Read {
 
 fuzz_target!(|input: (u8, bool, Vec<(u8, u8, Vec<u8>)>, &[u8])| {
     let (step, begins, frames, rest) = input;
-    let mut bytes = Vec::new();
-    if begins {
-        bytes.extend(SETTINGS);
-    }
-    for (kind, flags, payload) in &frames {
-        let Ok(length) = u16::try_from(payload.len()) else {
-            continue;
-        };
-        let [high, low] = length.to_be_bytes();
-        // Of the stream of the question.
-        bytes.extend([0, high, low, kind % 12, *flags, 0, 0, 0, 1]);
-        bytes.extend(payload);
-    }
-    bytes.extend(rest);
+    let bytes = frames::bytes(begins, &frames, rest);
     let one = read(&bytes, usize::from(step));
     assert_eq!(one, read(&bytes, usize::MAX));
     assert!(one.body.len() <= bytes.len());

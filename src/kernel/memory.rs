@@ -39,10 +39,14 @@ impl Room {
     pub fn make(bytes: usize, surely: usize) -> Room {
         count_rooms(|rooms| rooms + 1);
         let pieces = pieces(bytes);
-        let at = pieces.iter().map(|piece| piece.as_ptr().addr()).min();
+        let places = pieces.iter().map(|piece| piece.as_ptr().addr());
+        let (first, last) = (places.clone().min(), places.max());
         drop(pieces);
-        if let Some(at) = at {
-            sys::memory::populate(at, surely.min(bytes));
+        if let (Some(first), Some(last)) = (first, last)
+            // Side by side, but for what the allocator has between them: nobody else's pages are among these.
+            && last - first <= bytes + bytes / 64
+        {
+            sys::memory::populate(first, surely.min(bytes));
         }
         Room { bytes }
     }

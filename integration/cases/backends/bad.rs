@@ -55,6 +55,14 @@ const KINDS: &[Kind] = &[
         half: "the server closed the connection before its answer was whole",
         wrong: "the answer is not PostgreSQL",
     },
+    Kind {
+        port: 8005,
+        check: "GRPC_CHECK",
+        well: GRPC,
+        asked: true,
+        half: "the server closed the connection before its answer was whole",
+        wrong: "the server does not speak HTTP/2 here",
+    },
 ];
 
 /// A greeting, that the login is well, and `SELECT 1`, in one go: nothing waits for what is asked.
@@ -65,6 +73,12 @@ const MYSQL: &[u8] =
 
 /// No TLS, nobody is asked for a password, and an answer without a row.
 const PGSQL: &[u8] = b"NR\0\0\0\x08\0\0\0\0Z\0\0\0\x05IC\0\0\0\x0dSELECT 0\0Z\0\0\0\x05I";
+
+/// Settings, the fields of an answer (`:status` 200, `content-type`), SERVING, and `grpc-status` 0.
+const GRPC: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
+    \0\0\x14\x01\x04\0\0\0\x01\x88\x0f\x10\x10application/grpc\
+    \0\0\x07\0\0\0\0\0\x01\0\0\0\0\x02\x08\x01\
+    \0\0\x0f\x01\x05\0\0\0\x01\0\x0bgrpc-status\x010";
 
 /// What a server does, and what the log says of it; empty: what each says itself.
 const MOODS: &[(u8, &str, &str)] = &[
